@@ -1,0 +1,167 @@
+// Package cli knows the manners that all binaries of the suite have in common:
+// options and their environment variables, messages, output and exit codes. A
+// binary is a Command; what it does is not known here.
+//
+// The rules are:
+//   - stdout carries results only, and they reach it whole or not at all where
+//     a command fails; a write that fails is an error like any other.
+//   - Each message is one line on stderr, NAME: LEVEL: WHAT: WHY.
+//   - A flag beats its variable, an empty variable counts as unset, and an
+//     empty value of a flag is wrong usage.
+//   - Exit codes come from package fail and from nowhere else.
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"hermes-s6/lib/fail"
+)
+
+// Version is what --version prints; the build sets it.
+var Version = "devel"
+
+// A Command is one binary of the suite.
+type Command struct {
+	Name     string
+	Summary  string // one line, lower case, no full stop
+	Operands string // for the usage line
+	Text     string // what --help says besides
+	Flags    []cli.Flag
+	Run      func(*Context) error
+}
+
+// A Context is one run of a Command: its options, its output, its messages.
+type Context struct {
+	*cli.Context
+	Out  *bufio.Writer // stdout, flushed when Run has returned
+	name string
+	errs io.Writer
+	json *json.Encoder
+}
+
+// Main runs cmd with args, of which the first is the program's name, and
+// returns the exit code.
+func Main(cmd *Command, args []string) int {
+	// The modes of what we make are the ones we name: a umask of 0777 must
+	// not make a slot that its supervisor cannot read.
+	unix.Umask(0)
+	return int(cmd.run(args, os.Stdout, os.Stderr))
+}
+
+func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
+	// The library's defaults give -v to the version.
+	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"}
+	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version and exit"}
+	cli.VersionPrinter = func(ctx *cli.Context) { fmt.Fprintln(ctx.App.Writer, ctx.App.Name, ctx.App.Version) }
+	c := &Context{Out: bufio.NewWriter(stdout), name: cmd.Name, errs: stderr}
+	app := &cli.App{
+		Name:                      cmd.Name,
+		Usage:                     cmd.Summary,
+		ArgsUsage:                 cmd.Operands,
+		Description:               strings.TrimSpace(cmd.Text),
+		Version:                   Version,
+		CustomAppHelpTemplate:     help,
+		Flags:                     append(cmd.Flags, common...),
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true, // a comma is part of a value
+		Writer:                    c.Out,
+		ErrWriter:                 stderr,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			return fail.Errorf(fail.Usage, "%w; try --help", err)
+		},
+		Action: func(ctx *cli.Context) error {
+			c.Context = ctx
+			if err := c.check(); err != nil {
+				return err
+			}
+			return cmd.Run(c)
+		},
+	}
+	err := app.Run(args)
+	if e := c.Out.Flush(); e != nil && err == nil {
+		err = fail.Errorf(fail.System, "write to stdout: %w", e)
+	}
+	if err != nil && err.Error() != "" {
+		c.Error(err)
+	}
+	return fail.CodeOf(err)
+}
+
+// Quiet returns an error that makes the process exit with code and print
+// nothing: the answer is no, or the messages are out already.
+func Quiet(code fail.Code) error { return fail.Errorf(code, "") }
+
+const help = `{{.Name}}: {{.Usage}}
+
+usage: {{.Name}} [OPTIONS]{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
+{{if .Description}}
+{{.Description}}
+{{end}}
+options:
+{{range .VisibleFlags}}  {{.}}
+{{end}}
+exit codes: 0 done or yes, 1 no or some failed, 99 timed out, 100 wrong usage,
+101 already registered, 102 no such gateway or not supervised, 103 not with this
+service manager, 110 an s6 program failed, 111 a system call failed, 127 a
+program is missing
+`
+
+// say prints one line, whatever text holds: a name or what a program said may
+// hold a newline, and one line is one message to whoever reads them.
+func (c *Context) say(level, text string) {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+	fmt.Fprintf(c.errs, "%s: %s: %s\n", c.name, level, text)
+}
+
+// Error prints an error that is not the last.
+func (c *Context) Error(err error) { c.say("fatal", err.Error()) }
+
+// Warn prints a warning.
+func (c *Context) Warn(format string, args ...any) { c.say("warning", fmt.Sprintf(format, args...)) }
+
+// Info prints a message that only -v asks for.
+func (c *Context) Info(format string, args ...any) {
+	if c.Bool("verbose") {
+		c.say("info", fmt.Sprintf(format, args...))
+	}
+}
+
+// JSON prints v as one line.
+func (c *Context) JSON(v any) error {
+	if c.json == nil {
+		c.json = json.NewEncoder(c.Out)
+		c.json.SetEscapeHTML(false)
+	}
+	return c.json.Encode(v)
+}
+
+// Fancy tells whether stdout is for a person's eyes.
+func (c *Context) Fancy() bool {
+	return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd()))
+}
+
+// Several returns the error of a command that worked on count items of which
+// some failed: the item's own where it was the only one, else exit code 1 with
+// each error said.
+func (c *Context) Several(failed []error, count int) error {
+	if len(failed) == 0 {
+		return nil
+	}
+	if count == 1 {
+		return failed[0]
+	}
+	for _, err := range failed {
+		c.Error(err)
+	}
+	return Quiet(fail.No)
+}

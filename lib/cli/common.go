@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
+)
+
+// An option that every binary has: a flag, its variable, its default.
+type option struct{ flag, variable, fallback string }
+
+var (
+	scanDir  = option{"scandir", "S6_PROFILE_GATEWAY_SCANDIR", "/run/service"}
+	homeDir  = option{"home", "HERMES_HOME", "/opt/data"}
+	account  = option{"user", "HERMES_USER", "hermes"}
+	programs = option{"s6-bindir", "HERMES_S6_BINDIR", ""}
+)
+
+var common = []cli.Flag{
+	&cli.StringFlag{Name: scanDir.flag, Usage: "the scan directory `DIR` that s6-svscan watches (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"},
+	&cli.StringFlag{Name: homeDir.flag, Usage: "the data root `DIR` (HERMES_HOME, /opt/data)"},
+	&cli.StringFlag{Name: account.flag, Usage: "the account `NAME` that gateways run as (HERMES_USER, hermes)"},
+	&cli.StringFlag{Name: programs.flag, Usage: "`DIR` of s6's programs (HERMES_S6_BINDIR, /command where it exists, else PATH)"},
+	&cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"},
+	&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print info messages"},
+}
+
+// TimeoutFlag is --timeout for the commands that wait.
+var TimeoutFlag cli.Flag = &cli.StringFlag{Name: "timeout", Value: "10000", Usage: "wait at most `MS` milliseconds, 0 for no limit"}
+
+// check refuses what is wrong whatever the command.
+func (c *Context) check() error {
+	for _, o := range []option{scanDir, homeDir, account, programs} {
+		if c.IsSet(o.flag) && c.String(o.flag) == "" {
+			return fail.Errorf(fail.Usage, "--%s: it is empty", o.flag)
+		}
+	}
+	if c.named(account) {
+		_, err := c.Account()
+		return err
+	}
+	return nil
+}
+
+// named tells whether o was given, by flag or variable.
+func (c *Context) named(o option) bool { return c.IsSet(o.flag) || os.Getenv(o.variable) != "" }
+
+func (c *Context) value(o option) string {
+	if c.IsSet(o.flag) {
+		return c.String(o.flag)
+	}
+	if v := os.Getenv(o.variable); v != "" {
+		return v
+	}
+	return o.fallback
+}
+
+// Programs finds s6's programs.
+func (c *Context) Programs() s6.Programs { return s6.Programs(c.value(programs)) }
+
+// Tree returns the supervision tree.
+func (c *Context) Tree() s6.Tree {
+	return s6.Tree{ScanDir: c.value(scanDir), Programs: c.Programs()}
+}
+
+// OpenHome opens the home. What we write there is to be the account's, which
+// must exist only where it is asked for.
+func (c *Context) OpenHome() (*profile.Home, error) {
+	root, err := c.HomePath()
+	if err != nil {
+		return nil, err
+	}
+	uid, gid := -1, -1
+	if os.Geteuid() == 0 {
+		a, err := c.Account()
+		if err == nil {
+			uid, gid = a.UID, a.GID
+		}
+	}
+	return profile.OpenHome(root, uid, gid)
+}
+
+// HomePath returns the home's absolute path.
+func (c *Context) HomePath() (string, error) { return profile.Root(c.value(homeDir)) }
+
+// Account returns the account that gateways run as; exit code 100 where there
+// is none of that name.
+func (c *Context) Account() (slot.Account, error) {
+	name := c.value(account)
+	u, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return slot.Account{}, fail.Errorf(fail.Usage, "account %q: it does not exist; name one with --user or HERMES_USER", name)
+	}
+	if err != nil {
+		return slot.Account{}, fail.Errorf(fail.System, "account %q: %w", name, err)
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	return slot.Account{Name: name, UID: uid, GID: gid, Home: u.HomeDir}, errors.Join(err1, err2)
+}
+
+// Timeout returns the value of TimeoutFlag, 0 for no limit.
+func (c *Context) Timeout() (time.Duration, error) {
+	const most = 1 << 31 // about 24 days; what is longer is a mistake
+	ms, err := strconv.ParseUint(c.String("timeout"), 10, 64)
+	if err != nil || ms > most {
+		return 0, fail.Errorf(fail.Usage, "invalid timeout %q: it must be milliseconds", c.String("timeout"))
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+// Manager tells which service manager is in charge: the one that
+// HERMES_SERVICE_MANAGER names, else the one detected, else s6 where a scan
+// directory was named.
+func (c *Context) Manager() (manager.Kind, error) {
+	if v := manager.Kind(os.Getenv("HERMES_SERVICE_MANAGER")); v != "" {
+		if !slices.Contains(manager.Kinds, v) {
+			return "", fail.Errorf(fail.Usage, "invalid HERMES_SERVICE_MANAGER %q: it must be one of %v", v, manager.Kinds)
+		}
+		return v, nil
+	}
+	kind := manager.Detect("/")
+	if kind == manager.None && c.named(scanDir) {
+		kind = manager.S6
+	}
+	return kind, nil
+}
+
+// NeedS6 is nil where s6 is in charge, else an error with exit code 103.
+func (c *Context) NeedS6() error {
+	kind, err := c.Manager()
+	switch {
+	case err != nil || kind == manager.S6:
+		return err
+	case kind == manager.None:
+		return fail.Errorf(fail.Unsupported, "service manager: none was found; for an s6 scan directory of your own, name it with --scandir")
+	}
+	return fail.Errorf(fail.Unsupported, "service manager %s: it has no slots; for an s6 scan directory of your own, set HERMES_SERVICE_MANAGER=s6", kind)
+}
+
+// Operand returns the only operand, a what.
+func (c *Context) Operand(what string) (string, error) {
+	if c.NArg() != 1 {
+		return "", fail.Errorf(fail.Usage, "one %s is needed, got %d operands; options come before operands, try --help", what, c.NArg())
+	}
+	return c.Args().First(), nil
+}

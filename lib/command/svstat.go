@@ -1,0 +1,374 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	clilib "github.com/urfave/cli/v2"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+)
+
+// Svstat is hermes-svstat.
+func Svstat(args []string) int {
+	return cli.Main(&cli.Command{
+		Name:     "hermes-svstat",
+		Summary:  "show what gateways are doing",
+		Operands: "[PROFILE | SERVICEDIR]...",
+		Text: `Without operands: every gateway in the scan directory. A SERVICEDIR has a slash in
+it, or is . or .. Exits 0 when all that was asked for are up, 1 when some are
+not, 102 when a named one does not exist.
+
+FIELDS are names of s6-svstat -o, or name, with commas between them:
+up wantedup normallyup ready paused pid pgid exitcode signal signum updownsince
+readysince updownfor readyfor. As with s6-svstat, a service that is not
+supervised has no line then.`,
+		Flags: []clilib.Flag{
+			&clilib.StringFlag{Name: "o", Usage: "print these `FIELDS`, as s6-svstat does"},
+			&clilib.BoolFlag{Name: "list", Usage: "print the names alone"},
+		},
+		Run: svstat,
+	}, args)
+}
+
+// deathSpan is the "last minute" of the table and of deaths in JSON.
+const deathSpan = time.Minute
+
+func svstat(c *cli.Context) error {
+	fields, err := fieldsOf(c)
+	if err != nil {
+		return err
+	}
+	operands := c.Args().Slice()
+	if c.Bool("list") && len(operands) > 0 {
+		return fail.Errorf(fail.Usage, "--list: it takes no operands")
+	}
+	q := &query{Context: c}
+	defer q.close()
+	if err := q.resolve(operands); err != nil {
+		return err
+	}
+	if c.Bool("list") {
+		return q.list()
+	}
+	rows := q.read()
+	switch {
+	case fields != nil:
+		err = q.fields(rows, fields)
+	case c.Bool("json"):
+		err = q.objects(rows)
+	default:
+		err = q.table(rows)
+	}
+	if err != nil {
+		return err
+	}
+	return q.verdict(rows)
+}
+
+// fieldsOf returns the fields of -o, nil where it is not given.
+func fieldsOf(c *cli.Context) ([]string, error) {
+	if !c.IsSet("o") {
+		return nil, nil
+	}
+	if c.Bool("json") || c.Bool("list") {
+		return nil, fail.Errorf(fail.Usage, "-o, --json and --list: only one can be")
+	}
+	fields := strings.Split(c.String("o"), ",")
+	for _, f := range fields {
+		if f != "name" && !slices.Contains(s6.Fields, f) {
+			return nil, fail.Errorf(fail.Usage, "invalid field %q: it must be name or one of %s", f, strings.Join(s6.Fields, ","))
+		}
+	}
+	return fields, nil
+}
+
+// A query is one run of hermes-svstat.
+type query struct {
+	*cli.Context
+	scan   *dir.Dir // nil where there is no scan directory, or none was needed
+	home   *profile.Home
+	asked  []asked
+	absent []error
+}
+
+// An asked service is one that the operands name.
+type asked struct {
+	name    string // the profile's, or the service directory's
+	profile bool
+	s6.Service
+}
+
+func (q *query) close() {
+	q.home.Close()
+	q.scan.Close()
+}
+
+// resolve finds the services that operands name. A service directory is read
+// wherever it is; everything else needs an s6 that is in charge.
+func (q *query) resolve(operands []string) error {
+	for _, o := range operands {
+		if isServiceDir(o) {
+			base := filepath.Base(o)
+			name, ok := profile.FromSlot(base)
+			if !ok {
+				name = base
+			}
+			q.asked = append(q.asked, asked{name, ok, s6.Service{In: dir.Working, Name: filepath.Clean(o)}})
+			continue
+		}
+		if err := profile.CheckName(o); err != nil {
+			return err
+		}
+		q.asked = append(q.asked, asked{o, true, s6.Service{Name: profile.Slot(o)}})
+	}
+	if len(operands) > 0 && !slices.ContainsFunc(operands, func(o string) bool { return !isServiceDir(o) }) {
+		return nil
+	}
+	open, err := q.open()
+	if err != nil {
+		return err
+	}
+	if len(operands) == 0 && open {
+		err = q.all()
+	}
+	for i := range q.asked {
+		if q.asked[i].In == nil {
+			q.asked[i].In = q.scan
+		}
+	}
+	return err
+}
+
+func isServiceDir(operand string) bool {
+	return strings.Contains(operand, "/") || operand == "." || operand == ".."
+}
+
+// open opens the scan directory; false where there is none, also because
+// another service manager is in charge.
+func (q *query) open() (bool, error) {
+	kind, err := q.Manager()
+	if err != nil {
+		return false, err
+	}
+	if kind == manager.None {
+		return false, q.NeedS6()
+	}
+	if kind != manager.S6 {
+		return false, nil
+	}
+	q.scan, err = dir.Open(q.Tree().ScanDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (q *query) all() error {
+	names, err := q.scan.Names()
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if name, ok := profile.FromSlot(n); ok {
+			q.asked = append(q.asked, asked{name, true, s6.Service{In: q.scan, Name: n}})
+		}
+	}
+	slices.SortFunc(q.asked, func(a, b asked) int { return strings.Compare(a.name, b.name) })
+	return nil
+}
+
+func (q *query) list() error {
+	for _, a := range q.asked {
+		fmt.Fprintln(q.Out, a.name)
+	}
+	return nil
+}
+
+// A row is what is known of one service.
+type row struct {
+	asked
+	s6.Status
+	deaths  int
+	desired string
+}
+
+// read reads the status of all services. Those that do not exist are kept for
+// verdict, with the ones that cannot be read.
+func (q *query) read() []row {
+	if home, err := q.OpenHome(); err == nil {
+		q.home = home
+	}
+	var rows []row
+	for _, a := range q.asked {
+		r, err := q.readOne(a)
+		if err != nil {
+			q.absent = append(q.absent, err)
+			continue
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func (q *query) readOne(a asked) (row, error) {
+	r := row{asked: a}
+	if a.In == nil {
+		return r, noSuchGateway(a.name)
+	}
+	there, err := a.Exists()
+	if err != nil {
+		return r, err
+	}
+	if !there {
+		return r, noSuchGateway(a.name)
+	}
+	if r.Status, err = a.Service.Status(q.Programs()); err != nil {
+		return r, err
+	}
+	deaths, err := a.Deaths()
+	r.deaths = s6.DeathsWithin(deaths, r.Now, deathSpan)
+	if a.profile && q.home != nil {
+		r.desired = q.home.DesiredState(a.name)
+	}
+	return r, err
+}
+
+func noSuchGateway(name string) error {
+	return fail.Errorf(fail.Absent, "no such gateway '%s': register it with hermes-svc-register", name)
+}
+
+// verdict returns the exit code: the last error for what does not exist or
+// cannot be read, 1 for what is not up.
+func (q *query) verdict(rows []row) error {
+	if n := len(q.absent); n > 0 {
+		for _, err := range q.absent[:n-1] {
+			q.Error(err)
+		}
+		return q.absent[n-1]
+	}
+	for i := range rows {
+		if !rows[i].isUp() {
+			return cli.Quiet(fail.No)
+		}
+	}
+	return nil
+}
+
+// fields is -o.
+func (q *query) fields(rows []row, fields []string) error {
+	for i := range rows {
+		r := &rows[i]
+		if !r.Supervised {
+			q.Warn("%s: not supervised", r.Path())
+			continue
+		}
+		for i, f := range fields {
+			if i > 0 {
+				q.Out.WriteByte(' ')
+			}
+			if f == "name" {
+				q.Out.WriteString(r.name)
+			} else {
+				q.Out.WriteString(r.Field(f))
+			}
+		}
+		q.Out.WriteByte('\n')
+	}
+	return nil
+}
+
+// objects is --json. What does not apply is null.
+func (q *query) objects(rows []row) error {
+	for i := range rows {
+		r := &rows[i]
+		err := q.JSON(struct {
+			Name       string  `json:"name"`
+			Supervised bool    `json:"supervised"`
+			Up         bool    `json:"up"`
+			WantedUp   bool    `json:"wantedup"`
+			NormallyUp bool    `json:"normallyup"`
+			Ready      bool    `json:"ready"`
+			Paused     bool    `json:"paused"`
+			PID        *int    `json:"pid"`
+			ExitCode   *int    `json:"exitcode"`
+			Signal     *string `json:"signal"`
+			Since      *string `json:"since"`
+			Seconds    *uint64 `json:"seconds"`
+			Deaths     int     `json:"deaths"`
+			Desired    *string `json:"desired_state"`
+		}{
+			r.name, r.Supervised, r.isUp(), r.Supervised && r.WantedUp, r.NormallyUp,
+			r.isUp() && r.Ready(), r.isUp() && r.IsPaused(),
+			given(r.PID, r.isUp()), given(r.ExitCode(), r.ExitCode() >= 0),
+			given(r.SignalName(), r.Signal() >= 0),
+			given(r.Since.Time().Format(time.RFC3339), r.Known),
+			given(r.Seconds(), r.Known), r.deaths, given(r.desired, r.desired != ""),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func given[T any](v T, ok bool) *T {
+	if !ok {
+		return nil
+	}
+	return &v
+}
+
+// isUp is Up where somebody is there to know.
+func (r *row) isUp() bool { return r.Supervised && r.Up() }
+
+// state sums r up in a word.
+func (r *row) state() string {
+	switch {
+	case !r.Supervised:
+		return "unsupervised"
+	case r.IsPaused():
+		return "paused"
+	case r.Up() && r.Ready():
+		return "ready"
+	case r.Up():
+		return "up"
+	case r.Finishing:
+		return "finishing"
+	case !r.Started:
+		return "not started"
+	}
+	return "down"
+}
+
+// lastExit says how r's gateway ended the last time.
+func (r *row) lastExit() string {
+	if code := r.ExitCode(); code >= 0 {
+		return "exit " + strconv.Itoa(code)
+	}
+	if name := r.SignalName(); name != "" {
+		return name
+	}
+	return "-"
+}
+
+func (r *row) wanted() string {
+	switch {
+	case !r.Supervised:
+		return "-"
+	case r.WantedUp:
+		return "up"
+	}
+	return "down"
+}

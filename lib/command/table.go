@@ -1,0 +1,65 @@
+package command
+
+import (
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+	"time"
+)
+
+// Colours of the state column. They are of one length, so that tabwriter,
+// which counts them as text, still aligns what follows.
+const (
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	red    = "\x1b[31m"
+	plain  = "\x1b[39m"
+)
+
+// table is the default output, for people. There is a line of titles also
+// where nothing is below it.
+func (q *query) table(rows []row) error {
+	paint := func(_, text string) string { return text }
+	if q.Fancy() {
+		paint = func(colour, text string) string { return colour + text + plain }
+	}
+	w := tabwriter.NewWriter(q.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "NAME\t%s\tPID\tFOR\tWANTED\tDEATHS/MIN\tLAST EXIT\n", paint(plain, "STATE"))
+	for i := range rows {
+		r := &rows[i]
+		colour := yellow
+		switch {
+		case r.isUp() && !r.IsPaused():
+			colour = green
+		case r.Supervised && r.WantedUp, !r.Supervised:
+			colour = red
+		}
+		pid, since := "-", "-"
+		if r.isUp() {
+			pid = strconv.Itoa(r.PID)
+		}
+		if r.Supervised && r.Known {
+			since = span(r.Seconds())
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.name, paint(colour, r.state()), pid, since, r.wanted(), r.deaths, r.lastExit())
+	}
+	return w.Flush()
+}
+
+// span writes seconds in the two largest units that say something.
+func span(seconds uint64) string {
+	const day = 24 * time.Hour
+	if seconds > uint64(10000*day/time.Second) {
+		return "?" // the clock was set back since
+	}
+	d := time.Duration(seconds) * time.Second
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", seconds)
+}

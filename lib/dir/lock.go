@@ -1,0 +1,48 @@
+package dir
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock takes the exclusive flock(2) of d, waiting for it until deadline (the
+// zero time: for ever), after which the error is os.ErrDeadlineExceeded. The
+// lock is gone with the last descriptor of d, so with our death at the latest.
+func (d *Dir) Lock(deadline time.Time) error {
+	err := Await(deadline, func() error { return unix.Flock(d.fd, unix.LOCK_EX) })
+	return d.fail("lock", "", err)
+}
+
+// TryLock is Lock without waiting: unix.EWOULDBLOCK when somebody has it.
+func (d *Dir) TryLock() error {
+	return d.fail("lock", "", unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB))
+}
+
+// Await runs a system call that blocks, again after EINTR, and gives up on it
+// at deadline (the zero time: never) with os.ErrDeadlineExceeded. The thread
+// that is stuck in it then stays there until the process ends.
+func Await(deadline time.Time, call func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		for {
+			if err := call(); err != unix.EINTR {
+				done <- err
+				return
+			}
+		}
+	}()
+	var timeout <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-timeout:
+		return os.ErrDeadlineExceeded
+	}
+}

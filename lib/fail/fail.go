@@ -1,0 +1,52 @@
+// Package fail knows the exit codes of the suite and carries one on an error.
+// It says nothing about how an error is printed (package cli) and has no
+// opinion on who should return which code: whoever finds the cause does.
+package fail
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Code is the exit code of a process. The numbers are s6's own where s6 has
+// one: 99 (s6-svwait), 100, 111 and 127 (skalibs' strerr).
+type Code int
+
+const (
+	OK          Code = 0
+	No          Code = 1   // the answer is no, or some of several items failed
+	Timeout     Code = 99  // timed out
+	Usage       Code = 100 // wrong usage, invalid names and keys included
+	Exists      Code = 101 // already registered
+	Absent      Code = 102 // no such gateway, or not supervised
+	Unsupported Code = 103 // this service manager cannot do that, or none was found
+	Program     Code = 110 // an s6 program failed
+	System      Code = 111 // a system call failed
+	NotFound    Code = 127 // a program that is needed is not there
+)
+
+type coded struct {
+	error
+	code Code
+}
+
+func (e coded) Unwrap() error { return e.error }
+
+// Errorf returns an error of the form "WHAT: WHY" that makes the process exit
+// with code. It wraps as fmt.Errorf does.
+func Errorf(code Code, format string, args ...any) error {
+	return coded{fmt.Errorf(format, args...), code}
+}
+
+// CodeOf returns the outermost code on err: OK for nil, System for an error
+// that carries none, since what is left then comes from the kernel.
+func CodeOf(err error) Code {
+	if err == nil {
+		return OK
+	}
+	var c coded
+	if errors.As(err, &c) {
+		return c.code
+	}
+	return System
+}

@@ -1,0 +1,292 @@
+package profile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+)
+
+// Names inside a home.
+const (
+	profilesDir  = "profiles"
+	settingsFile = "gateway_service.json"
+	stateFile    = "gateway_state.json"
+)
+
+// No file that a gateway or we write is near these; what is larger is not
+// read at all.
+const (
+	maxSettings = 4 << 20
+	maxState    = 1 << 20
+)
+
+// Root returns the home that path means, absolute: ROOT for
+// ROOT/profiles/NAME, which is what HERMES_HOME is inside a profile.
+func Root(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	parent, name := filepath.Split(path)
+	parent = filepath.Clean(parent)
+	if filepath.Base(parent) == profilesDir && CheckName(name) == nil {
+		return filepath.Dir(parent), nil
+	}
+	return path, nil
+}
+
+// A Home is an open data root, the directory that holds the root profile and
+// profiles/.
+type Home struct {
+	dir *dir.Dir
+	// UID and GID own what is written to the home: the account, where we
+	// are root, else -1: whoever we are.
+	UID, GID int
+}
+
+// OpenHome opens the home at path for uid:gid.
+func OpenHome(path string, uid, gid int) (*Home, error) {
+	d, err := dir.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Home{d, uid, gid}, nil
+}
+
+// Close closes h. A nil h is no error.
+func (h *Home) Close() {
+	if h != nil {
+		h.dir.Close()
+	}
+}
+
+// Lock keeps others of us from handing out ports in h until Close, or until
+// deadline, when it fails with exit code 99. A file system that knows no locks
+// is no error: two profiles registered in the same instant are then the risk.
+func (h *Home) Lock(deadline time.Time) error {
+	err := h.dir.Lock(deadline)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fail.Errorf(fail.Timeout, "lock %s: another process holds it", h.dir.Path(""))
+	case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP):
+		return nil
+	}
+	return err
+}
+
+// open opens the directory of profile name; fs.ErrNotExist when there is none.
+func (h *Home) open(name string) (*dir.Dir, error) {
+	if name == Default {
+		return h.dir.Dir(".")
+	}
+	// Two steps, not one path: in the home every component could have been
+	// made a link by the account, and O_NOFOLLOW guards only the last.
+	profiles, err := h.dir.Dir(profilesDir)
+	if err != nil {
+		return nil, err
+	}
+	defer profiles.Close()
+	return profiles.Dir(name)
+}
+
+// Settings returns what is recorded of profile name; the zero Settings where
+// there is no record or no profile. An error means a record that is no use.
+func (h *Home) Settings(name string) (Settings, error) {
+	var s Settings
+	d, err := h.open(name)
+	if err == nil {
+		defer d.Close()
+		s, err = readSettings(d)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return s, err
+}
+
+func readSettings(d *dir.Dir) (s Settings, err error) {
+	data, err := d.Read(settingsFile, maxSettings)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = fail.Errorf(fail.System, "%s: %w", d.Path(settingsFile), err)
+	}
+	if err != nil {
+		s = Settings{}
+	}
+	return s, err
+}
+
+// Record writes s down for profile name, mode 0600, the account's, in one step
+// (see dir.Replace). A profile that has no directory gets no record. undo
+// brings back what was there.
+func (h *Home) Record(name string, s Settings) (undo func() error, err error) {
+	nothing := func() error { return nil }
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nothing, nil
+	}
+	if err != nil {
+		return nothing, err
+	}
+	defer d.Close()
+	old, oldErr := d.Read(settingsFile, maxSettings)
+	data, err := encode(s)
+	if err != nil {
+		return nothing, err
+	}
+	if bytes.Equal(old, data) {
+		return nothing, nil
+	}
+	if err := d.Replace(settingsFile, 0o600, h.UID, h.GID, data); err != nil {
+		return nothing, err
+	}
+	return func() error {
+		if oldErr != nil {
+			return h.Forget(name)
+		}
+		d, err := h.open(name)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return d.Replace(settingsFile, 0o600, h.UID, h.GID, old)
+	}, nil
+}
+
+// Preview returns what Record would write and where; path is "" where the
+// profile has no directory.
+func (h *Home) Preview(name string, s Settings) (path string, data []byte, err error) {
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	defer d.Close()
+	data, err = encode(s)
+	return d.Path(settingsFile), data, err
+}
+
+func encode(s Settings) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err := enc.Encode(s)
+	return buf.Bytes(), err
+}
+
+// Forget removes the record of profile name, if there is one.
+func (h *Home) Forget(name string) error {
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Unlink(settingsFile)
+}
+
+// Ports returns the ports that profiles other than name hold: what they have
+// on record, and the derived port of each of registered that has no record.
+func (h *Home) Ports(name string, registered []string) (Ports, error) {
+	all := map[string]Settings{}
+	for _, n := range registered {
+		all[n] = Settings{}
+	}
+	names, err := h.names()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range append(names, Default) {
+		// A record that cannot be read claims nothing: it must not keep
+		// other profiles from being registered.
+		if s, err := h.Settings(n); err == nil && s.InForce() != 0 {
+			all[n] = s
+		}
+	}
+	delete(all, name)
+	taken := Ports{}
+	for n, s := range all {
+		port := s.InForce()
+		if port == 0 {
+			port = DerivePort(n)
+		}
+		taken[port] = n
+	}
+	return taken, nil
+}
+
+// names lists the names below profiles/ that a profile can have.
+func (h *Home) names() ([]string, error) {
+	d, err := h.dir.Dir(profilesDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	all, err := d.Names()
+	if err != nil {
+		return nil, err
+	}
+	names := all[:0]
+	for _, n := range all {
+		if CheckName(n) == nil {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// MakeLogDir makes logs/gateways, in which each gateway's logger makes its own
+// directory, where it is missing.
+func (h *Home) MakeLogDir() error {
+	logs, err := h.makeDir(h.dir, "logs")
+	if err != nil {
+		return err
+	}
+	defer logs.Close()
+	gateways, err := h.makeDir(logs, "gateways")
+	gateways.Close()
+	return err
+}
+
+func (h *Home) makeDir(in *dir.Dir, name string) (*dir.Dir, error) {
+	d, err := in.Mkdir(name, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return in.Dir(name)
+	}
+	if err != nil || h.UID < 0 {
+		return d, err
+	}
+	// Between mkdir and open the account may have renamed another directory
+	// to this name, a root-owned one included, to have it given away. An
+	// empty one is no loss.
+	names, err := d.Names()
+	if err == nil && len(names) > 0 {
+		err = fail.Errorf(fail.System, "mkdir %s: somebody replaced it meanwhile", d.Path(""))
+	}
+	if err == nil {
+		err = d.Own(h.UID, h.GID, 0o755)
+	}
+	return d, err
+}

@@ -1,0 +1,92 @@
+// Package profile knows profiles: their names, where they live in a home, the
+// port each gets, and what is recorded of them there. It reads and writes the
+// home only through descriptors and follows no link inside it. What is made
+// of a record, and in which directory, is package slot's business.
+package profile
+
+import (
+	"strconv"
+	"strings"
+
+	"hermes-s6/lib/fail"
+)
+
+// Default is the name of the root profile, which lives in the home itself.
+const Default = "default"
+
+// maxName is the contract's limit on a profile's name, in bytes. maxSlot is
+// s6-svscan's on a service's (namemax in s6-svscan.c; Linux would allow 255),
+// from which a slot's prefix is still to be taken.
+const (
+	maxName = 251
+	maxSlot = 251
+)
+
+// SlotPrefix and a profile's name make the name of its service directory.
+const SlotPrefix = "gateway-"
+
+// Slot returns the name of the service directory of profile name.
+func Slot(name string) string { return SlotPrefix + name }
+
+// FromSlot returns the profile whose service directory is called slot.
+func FromSlot(slot string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(slot, SlotPrefix)
+	return name, ok && CheckName(name) == nil
+}
+
+// CheckName tells why name cannot be a profile's, or nil. It is a wall: what
+// passes is a single, harmless path component and a harmless word in sh and
+// execline.
+func CheckName(name string) error {
+	why := ""
+	switch {
+	case name == "":
+		why = "it is empty"
+	case len(name) > maxName:
+		why = "it is longer than 251 bytes"
+	case name[0] == '-' || name[0] == '_':
+		why = "it must begin with a-z or 0-9"
+	case !only(name, nameByte):
+		why = "only a-z, 0-9, '_' and '-' are allowed"
+	case len(Slot(name)) > maxSlot:
+		why = "s6-svscan takes names of 251 bytes, so a profile's may have 243"
+	default:
+		return nil
+	}
+	return fail.Errorf(fail.Usage, "invalid profile name %s: %s", clip(name), why)
+}
+
+// CheckKey tells why key cannot name an environment variable, or nil. What
+// passes can be written in sh as it is.
+func CheckKey(key string) error {
+	if key == "" || key[0] >= '0' && key[0] <= '9' || !only(key, keyByte) {
+		return fail.Errorf(fail.Usage, "invalid environment key %s: it must match [A-Za-z_][A-Za-z0-9_]*", clip(key))
+	}
+	return nil
+}
+
+func only(s string, ok func(byte) bool) bool {
+	for i := range len(s) {
+		if !ok(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func nameByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+func keyByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// clip quotes s for a message of one line that stays readable.
+func clip(s string) string {
+	const most = 60
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "…"
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,45 @@
+package profile
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
+
+// The range that derived ports come from: [firstPort, firstPort+ports).
+const (
+	firstPort = 9200
+	ports     = 600
+)
+
+// DerivePort returns the port that profile name gets if it is free: firstPort
+// plus the first 8 hexadecimal digits of SHA-256(name), modulo ports.
+func DerivePort(name string) int {
+	sum := sha256.Sum256([]byte(name))
+	return firstPort + int(binary.BigEndian.Uint32(sum[:4])%ports)
+}
+
+// Ports says which profile has which port.
+type Ports map[int]string
+
+// Claim gives settings of profile name a port where they ask for none: the one
+// recorded, else the derived one, else the next that is free, in a circle. It
+// returns the port in force, which is taken for name from then on. When all of
+// the range is taken, profiles share: a gateway on a taken port is better than
+// none.
+func (p Ports) Claim(name string, s *Settings) int {
+	if s.Port == 0 && s.DerivedPort == 0 {
+		port := DerivePort(name)
+		for range ports {
+			if owner, taken := p[port]; !taken || owner == name {
+				break
+			}
+			port = firstPort + (port-firstPort+1)%ports
+		}
+		s.DerivedPort = port
+	}
+	port := s.InForce()
+	if _, taken := p[port]; !taken {
+		p[port] = name
+	}
+	return port
+}

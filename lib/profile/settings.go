@@ -1,0 +1,164 @@
+package profile
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/shlex"
+
+	"hermes-s6/lib/fail"
+)
+
+// A Dialect is the language a slot's scripts are written in.
+type Dialect string
+
+const (
+	Sh       Dialect = "sh"
+	Execline Dialect = "execline"
+)
+
+// Settings are what was asked for when a gateway was registered, as recorded
+// in gateway_service.json. The zero value asks for nothing special.
+type Settings struct {
+	// Port is the port that was asked for, 0 for none.
+	Port int `json:"port,omitempty"`
+	// DerivedPort is the port that was found for a profile that asked for
+	// none. It is recorded because it depends on who came first.
+	DerivedPort int `json:"derived_port,omitempty"`
+	// Env holds what the gateway's environment is to have besides.
+	Env map[string]Bytes `json:"env,omitempty"`
+	// Command is the gateway's command line before it is split as a shell
+	// splits words, "" for the usual one.
+	Command Bytes `json:"command,omitempty"`
+	// Dialect is sh where it is empty.
+	Dialect Dialect `json:"dialect,omitempty"`
+}
+
+// maxString is the longest string that execve(2) takes (MAX_ARG_STRLEN,
+// counting the NUL), maxTotal a bound on all of them that leaves room for the
+// rest of the environment (a quarter of the usual 8 MiB stack in all).
+const (
+	maxString = 32 * 4096
+	maxTotal  = 1 << 20
+)
+
+// Check tells why no slot can be made of s, or nil. It must pass before s is
+// written, and again when it was read: the file belongs to the account.
+func (s *Settings) Check() error {
+	if s.Port != 0 || s.DerivedPort != 0 {
+		if p := s.InForce(); p < 1 || p > 65535 {
+			return fail.Errorf(fail.Usage, "invalid port %d: it must be 1 to 65535", p)
+		}
+	}
+	if s.Dialect != "" && s.Dialect != Sh && s.Dialect != Execline {
+		return fail.Errorf(fail.Usage, "invalid dialect %s: it must be sh or execline", clip(string(s.Dialect)))
+	}
+	total := 0
+	for _, key := range s.Keys() {
+		if err := CheckKey(key); err != nil {
+			return err
+		}
+		n, err := checkString("value of "+key, key+"="+string(s.Env[key]))
+		if err != nil {
+			return err
+		}
+		total += n
+	}
+	words, err := s.Words("x")
+	if err != nil {
+		return err
+	}
+	for _, w := range words {
+		n, err := checkString("word of the command", w)
+		if err != nil {
+			return err
+		}
+		total += n
+	}
+	if total > maxTotal {
+		return fail.Errorf(fail.Usage, "environment and command are too large: %d bytes, at most %d can be handed to a program", total, maxTotal)
+	}
+	return nil
+}
+
+func checkString(what, s string) (int, error) {
+	if strings.IndexByte(s, 0) >= 0 {
+		return 0, fail.Errorf(fail.Usage, "invalid %s: it holds a NUL byte", what)
+	}
+	if len(s)+1 > maxString {
+		return 0, fail.Errorf(fail.Usage, "invalid %s: at most %d bytes can be handed to a program", what, maxString-1)
+	}
+	return len(s) + 1, nil
+}
+
+// InForce returns the port that s comes to, 0 while it has none.
+func (s *Settings) InForce() int {
+	if s.Port != 0 {
+		return s.Port
+	}
+	return s.DerivedPort
+}
+
+// Keys returns the keys of s.Env in the order in which they are exported.
+func (s *Settings) Keys() []string {
+	return slices.Sorted(maps.Keys(s.Env))
+}
+
+// Words returns the command line of profile name's gateway. "{profile}" is
+// replaced after the command was split, so that it stays inside its word.
+func (s *Settings) Words(name string) ([]string, error) {
+	if s.Command == "" {
+		if name == Default {
+			return []string{"hermes", "gateway", "run", "--replace"}, nil
+		}
+		return []string{"hermes", "-p", name, "gateway", "run", "--replace"}, nil
+	}
+	words, err := shlex.Split(string(s.Command))
+	if err != nil {
+		return nil, fail.Errorf(fail.Usage, "invalid command: %w", err)
+	}
+	if len(words) == 0 || words[0] == "" {
+		return nil, fail.Errorf(fail.Usage, "invalid command: it is empty")
+	}
+	if words[0][0] == '-' {
+		return nil, fail.Errorf(fail.Usage, "invalid command: a program's name cannot begin with '-'")
+	}
+	for i, w := range words {
+		words[i] = strings.ReplaceAll(w, "{profile}", name)
+	}
+	return words, nil
+}
+
+// Bytes is a string that survives JSON whatever it holds: as a string where it
+// is UTF-8, else as {"base64": "…"}.
+type Bytes string
+
+type encoded struct {
+	Base64 string `json:"base64"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (b Bytes) MarshalJSON() ([]byte, error) {
+	if utf8.ValidString(string(b)) {
+		return json.Marshal(string(b))
+	}
+	return json.Marshal(encoded{base64.StdEncoding.EncodeToString([]byte(b))})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (b *Bytes) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '{' {
+		var e encoded
+		if err := json.Unmarshal(data, &e); err != nil {
+			return err
+		}
+		raw, err := base64.StdEncoding.DecodeString(e.Base64)
+		*b = Bytes(raw)
+		return err
+	}
+	return json.Unmarshal(data, (*string)(b))
+}

@@ -1,0 +1,198 @@
+package s6
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+)
+
+// A Service is the service directory Name in In; its logger, where it has one,
+// is the service directory Name/log.
+type Service struct {
+	In   *dir.Dir
+	Name string
+}
+
+// Log returns s's logger.
+func (s Service) Log() Service { return Service{s.In, s.Name + "/log"} }
+
+// Path returns where s was when In was opened.
+func (s Service) Path() string { return s.In.Path(s.Name) }
+
+// Names below a service directory (s6/supervise.h).
+const (
+	superviseDir = "/supervise"
+	lockFile     = superviseDir + "/lock"
+	controlFifo  = superviseDir + "/control"
+	statusFile   = superviseDir + "/status"
+	deathFile    = superviseDir + "/death_tally"
+	downFile     = "/down"
+)
+
+// open opens the file name below s for reading. O_NONBLOCK: in a directory
+// that is not ours it may be a FIFO.
+func (s Service) open(name string) (int, error) {
+	for {
+		fd, err := unix.Openat(s.In.Fd(), s.Name+name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			return fd, nil
+		}
+		if err != unix.EINTR {
+			return -1, s.fail("open", name, err)
+		}
+	}
+}
+
+func (s Service) fail(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: s.Path() + name, Err: err}
+}
+
+// read reads at most len(buf) bytes of the file name below s.
+func (s Service) read(name string, buf []byte) ([]byte, error) {
+	fd, err := s.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	n := 0
+	for n < len(buf) {
+		k, err := unix.Read(fd, buf[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, s.fail("read", name, err)
+		}
+		if k == 0 {
+			break
+		}
+		n += k
+	}
+	return buf[:n], nil
+}
+
+// Supervised tells whether an s6-supervise runs on s: it holds a write lock on
+// supervise/lock for as long as it lives (control_init in s6-supervise.c).
+func (s Service) Supervised() (bool, error) {
+	fd, err := s.open(lockFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	// What would stand against a read lock is a write lock, and only whoever
+	// may write the file can have one: an account that may read it cannot
+	// make a dead supervisor look alive.
+	flock := unix.Flock_t{Type: unix.F_RDLCK}
+	err = unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &flock)
+	return flock.Type == unix.F_WRLCK, s.fail("read lock", lockFile, err)
+}
+
+// Gone waits until no s6-supervise runs on s, until deadline at the most; the
+// error is then os.ErrDeadlineExceeded. The kernel wakes us when the lock
+// falls, and ours is a read lock for the reason given in Supervised.
+func (s Service) Gone(deadline time.Time) error {
+	fd, err := s.open(lockFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = dir.Await(deadline, func() error {
+		return unix.FcntlFlock(uintptr(fd), unix.F_SETLKW, &unix.Flock_t{Type: unix.F_RDLCK})
+	})
+	if err == os.ErrDeadlineExceeded {
+		return err // fd stays with the thread that waits on it
+	}
+	unix.Close(fd)
+	return s.fail("wait for lock", lockFile, err)
+}
+
+// Status reads what is known of s. Where s is not supervised, only NormallyUp
+// and what its last supervisor left are set.
+func (s Service) Status(p Programs) (Status, error) {
+	st := Status{Now: taiOf(time.Now()), NormallyUp: true}
+	var err error
+	if st.Supervised, err = s.Supervised(); err != nil {
+		return st, err
+	}
+	err = unix.Faccessat(s.In.Fd(), s.Name+downFile, unix.F_OK, 0)
+	if err == nil {
+		st.NormallyUp = false
+	} else if err != unix.ENOENT {
+		return st, s.fail("access", downFile, err)
+	}
+	var buf [64]byte
+	b, err := s.read(statusFile, buf[:])
+	if errors.Is(err, fs.ErrNotExist) {
+		return st, nil
+	}
+	if err != nil || st.decode(b) || !st.Supervised {
+		return st, err
+	}
+	out, err := p.run(time.Time{}, "s6-svstat", "-o", asked, s.Path())
+	if err != nil {
+		return st, err
+	}
+	return st, st.parse(strings.TrimSuffix(string(out), "\n"))
+}
+
+// Notifies tells whether s says when it is ready (notification-fd in
+// servicedir's manual page).
+func (s Service) Notifies() (bool, error) {
+	err := unix.Faccessat(s.In.Fd(), s.Name+"/notification-fd", unix.F_OK, 0)
+	if err == unix.ENOENT {
+		return false, nil
+	}
+	return err == nil, s.fail("access", "/notification-fd", err)
+}
+
+// Deaths reads s's death tally, oldest first; none where there is none.
+func (s Service) Deaths() ([]Death, error) {
+	b, err := s.read(deathFile, make([]byte, deathSize*maxDeaths))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return decodeDeaths(b), err
+}
+
+// Control sends commands to s's supervisor, one letter each as s6-svc's
+// options are called (handle_control in s6-supervise.c). Exit code 102 where
+// there is no supervisor.
+func (s Service) Control(commands string) error {
+	fd, err := unix.Openat(s.In.Fd(), s.Name+controlFifo, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.ENXIO || err == unix.ENOENT {
+		return fail.Errorf(fail.Absent, "%s: not supervised", s.Path())
+	}
+	if err != nil {
+		return s.fail("open", controlFifo, err)
+	}
+	defer unix.Close(fd)
+	// Less than PIPE_BUF: all of it or EAGAIN.
+	_, err = unix.Write(fd, []byte(commands))
+	return s.fail("write", controlFifo, err)
+}
+
+// Exists tells whether there is a directory by s's name, a link to one
+// included: service directories are often linked into a scan directory.
+func (s Service) Exists() (bool, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(s.In.Fd(), s.Name, &st, 0)
+	if err == unix.ENOENT || err == unix.ENOTDIR {
+		return false, nil
+	}
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR, s.fail("stat", "", err)
+}

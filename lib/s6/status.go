@@ -1,0 +1,247 @@
+package s6
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/fail"
+)
+
+// A Status is what s6-supervise last said of its service in supervise/status,
+// with what the service directory adds to it.
+type Status struct {
+	Supervised bool // an s6-supervise is running; else all below is of its past, or nothing
+	Known      bool // there is a status at all
+	Started    bool // the service was started once
+	NormallyUp bool // there is no ./down
+
+	Since      TAI64N // of the last start, death or, where it was never started, of the supervisor
+	ReadySince TAI64N
+	PID, PGID  int // of run, or of finish while Finishing; 0 for none
+	Wait       syscall.WaitStatus
+	Paused     bool
+	Finishing  bool
+	WantedUp   bool
+	readyFlag  bool
+
+	Now TAI64N // when this was read
+}
+
+// The sizes of supervise/status: up to 2.12 and again from 2.14, and in 2.13,
+// which has the process group's ID behind the pid (S6_SVSTATUS_SIZE in
+// s6/supervise.h).
+const (
+	statusSize    = 35
+	statusSize213 = 43
+)
+
+// decode fills s from the content of supervise/status; false where its size is
+// none that we know, since the format is private to s6.
+func (s *Status) decode(b []byte) bool {
+	if len(b) != statusSize && len(b) != statusSize213 {
+		return false
+	}
+	// s6_svstatus_unpack.c
+	copy(s.Since[:], b)
+	copy(s.ReadySince[:], b[12:])
+	s.PID = int(binary.BigEndian.Uint64(b[24:]))
+	s.PGID = s.PID
+	rest := b[32:]
+	if len(b) == statusSize213 {
+		s.PGID = int(binary.BigEndian.Uint64(rest))
+		rest = rest[8:]
+	}
+	s.Wait = syscall.WaitStatus(binary.BigEndian.Uint16(rest))
+	flags := rest[2]
+	s.Paused = flags&1 != 0
+	s.Finishing = flags&2 != 0
+	s.WantedUp = flags&4 != 0
+	s.readyFlag = flags&8 != 0
+	// notstartedyet in s6-svstat.c, since 2.13.2.
+	s.Known = true
+	s.Started = s.PID != 0 || s.Finishing || !s.Paused
+	// s6-svstat's main does this with one of its two stamps.
+	if bytes.Compare(s.Since[:], s.Now[:]) > 0 {
+		s.Since = s.Now
+	}
+	return true
+}
+
+// Up tells whether the service's run is running.
+func (s *Status) Up() bool { return s.PID != 0 && !s.Finishing }
+
+// Down tells whether neither its run nor its finish is running.
+func (s *Status) Down() bool { return s.PID == 0 }
+
+// Ready tells whether it is up and has said that it is ready.
+func (s *Status) Ready() bool { return s.PID != 0 && s.readyFlag }
+
+// IsPaused tells whether it was stopped by s6-svc -p. In a service that was
+// never started the flag means just that.
+func (s *Status) IsPaused() bool { return s.Paused && s.PID != 0 }
+
+// Seconds tells for how long it has been up or down.
+func (s *Status) Seconds() uint64 { return s.Since.until(s.Now) }
+
+// ExitCode returns the exit code of a service that is down because it exited,
+// else -1.
+func (s *Status) ExitCode() int {
+	if s.Up() || !s.Started || !s.Wait.Exited() {
+		return -1
+	}
+	return s.Wait.ExitStatus()
+}
+
+// Signal returns the signal that a service which is down was killed by, else
+// -1.
+func (s *Status) Signal() int {
+	if s.Up() || !s.Started || !s.Wait.Signaled() {
+		return -1
+	}
+	return int(s.Wait.Signal())
+}
+
+// SignalName returns the name of Signal as s6-svstat writes it, "" for none.
+func (s *Status) SignalName() string {
+	n := s.Signal()
+	if n < 0 {
+		return ""
+	}
+	name := unix.SignalName(syscall.Signal(n))
+	switch {
+	case name == "":
+		return "SIG???" // sig_name.c knows no real-time signals either
+	case n == int(unix.SIGABRT):
+		return "SIGABRT"
+	}
+	return name
+}
+
+// Fields are the names that s6-svstat -o takes, in its usage's order. pgid is
+// s6's since 2.13.
+var Fields = []string{"up", "wantedup", "normallyup", "ready", "paused", "pid", "pgid",
+	"exitcode", "signal", "signum", "updownsince", "readysince", "updownfor", "readyfor"}
+
+// Field returns what s6-svstat -o name prints for s.
+func (s *Status) Field(name string) string {
+	switch name {
+	case "up":
+		return strconv.FormatBool(s.Up())
+	case "wantedup":
+		return strconv.FormatBool(s.WantedUp)
+	case "normallyup":
+		return strconv.FormatBool(s.NormallyUp)
+	case "ready":
+		return strconv.FormatBool(s.Ready())
+	case "paused":
+		return strconv.FormatBool(s.IsPaused())
+	case "pid":
+		return s.upOr(s.PID)
+	case "pgid":
+		return s.upOr(s.PGID)
+	case "exitcode":
+		return strconv.Itoa(s.ExitCode())
+	case "signum":
+		return strconv.Itoa(s.Signal())
+	case "signal":
+		if name := s.SignalName(); name != "" {
+			return name
+		}
+		return "NA"
+	case "updownsince":
+		return s.Since.String()
+	case "readysince":
+		return s.ReadySince.String()
+	case "updownfor":
+		return strconv.FormatUint(s.Seconds(), 10)
+	case "readyfor":
+		return strconv.FormatUint(s.ReadySince.until(s.Now), 10)
+	}
+	panic("s6: no such field: " + name)
+}
+
+func (s *Status) upOr(pid int) string {
+	if !s.Up() {
+		pid = -1
+	}
+	return strconv.Itoa(pid)
+}
+
+// asked are the fields from which parse makes a Status.
+const asked = "up,wantedup,normallyup,ready,paused,pid,exitcode,signum,updownsince,readysince"
+
+// parse fills s from what s6-svstat -o asked printed. That output does not
+// tell a finish script that runs from none: such a service is down here.
+func (s *Status) parse(out string) error {
+	f := strings.Fields(out)
+	if len(f) != strings.Count(asked, ",")+1 {
+		return fail.Errorf(fail.Program, "s6-svstat: cannot parse %q", out)
+	}
+	s.WantedUp = f[1] == "true"
+	s.NormallyUp = f[2] == "true"
+	s.readyFlag = f[3] == "true"
+	s.Paused = f[4] == "true"
+	s.Known, s.Started = true, true
+	pid, err1 := strconv.Atoi(f[5])
+	code, err2 := strconv.Atoi(f[6])
+	signal, err3 := strconv.Atoi(f[7])
+	if f[0] == "true" {
+		s.PID, s.PGID = pid, pid
+	}
+	switch {
+	case signal >= 0:
+		s.Wait = syscall.WaitStatus(signal)
+	case code >= 0:
+		s.Wait = syscall.WaitStatus(code << 8)
+	case f[0] != "true":
+		s.Started = false
+	}
+	if err1 != nil || err2 != nil || err3 != nil || !s.Since.scan(f[8]) || !s.ReadySince.scan(f[9]) {
+		return fail.Errorf(fail.Program, "s6-svstat: cannot parse %q", out)
+	}
+	return nil
+}
+
+// A Death is one entry of supervise/death_tally.
+type Death struct {
+	At     TAI64N
+	Code   int // the exit code, or 128 plus Signal
+	Signal int // 0 where it exited
+}
+
+// deathSize is S6_DTALLY_PACK, maxDeaths S6_MAX_DEATH_TALLY (s6/supervise.h).
+const (
+	deathSize = 14
+	maxDeaths = 4096
+)
+
+// decodeDeaths reads a death tally, oldest first; a half-written entry at the
+// end is left out.
+func decodeDeaths(b []byte) []Death {
+	deaths := make([]Death, 0, len(b)/deathSize)
+	for ; len(b) >= deathSize; b = b[deathSize:] {
+		// s6_dtally_unpack.c
+		d := Death{Code: int(b[12]), Signal: int(b[13])}
+		copy(d.At[:], b)
+		deaths = append(deaths, d)
+	}
+	return deaths
+}
+
+// DeathsWithin counts the deaths in the last span before now.
+func DeathsWithin(deaths []Death, now TAI64N, span time.Duration) int {
+	from := taiOf(now.Time().Add(-span))
+	n := 0
+	for _, d := range deaths {
+		if bytes.Compare(d.At[:], from[:]) >= 0 {
+			n++
+		}
+	}
+	return n
+}

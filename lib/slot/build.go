@@ -1,0 +1,166 @@
+package slot
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
+)
+
+// What the directories and the FIFO that s6-supervise would otherwise make for
+// root alone are to be, so that a member of the account's group can query and
+// command the service and do nothing else: s6-supervise keeps them as it finds
+// them (control_init in s6-supervise.c).
+const (
+	eventMode     = 0o3730
+	superviseMode = 0o755
+	controlMode   = 0o660
+)
+
+// Publish makes d's slot and moves it into the scan directory in one step. Exit
+// code 101 where the name is taken, by whatever.
+func (h *Hold) Publish(d *Definition) error {
+	err := h.build(d)
+	if err == nil {
+		err = h.publish()
+	}
+	if err != nil {
+		_ = h.dir.RemoveAll(work) // the error that counts is the first
+	}
+	return err
+}
+
+// build makes d's slot in h.
+func (h *Hold) build(d *Definition) error {
+	slot, err := h.dir.Mkdir(work, 0o755)
+	if err != nil {
+		return err
+	}
+	defer slot.Close()
+	log, err := slot.Mkdir(logDir, 0o755)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	group := groupOf(d.Account)
+	for _, service := range []*dir.Dir{slot, log} {
+		if err := seed(service, group); err != nil {
+			return err
+		}
+	}
+	for _, f := range Render(d) {
+		if err := slot.Create(f.Name, f.Mode, -1, -1, []byte(f.Data)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groupOf returns the group that slots are shared with, -1 where we are not
+// root and they are the caller's alone.
+func groupOf(a Account) int {
+	if os.Geteuid() != 0 {
+		return -1
+	}
+	return a.GID
+}
+
+// seed makes in service what s6-supervise makes where it is missing.
+func seed(service *dir.Dir, group int) error {
+	supervise, err := service.Mkdir("supervise", superviseMode)
+	if err != nil {
+		return err
+	}
+	defer supervise.Close()
+	for _, in := range []*dir.Dir{service, supervise} {
+		event, err := in.Mkdir("event", 0o700)
+		if err != nil {
+			return err
+		}
+		err = event.Own(-1, group, eventMode)
+		event.Close()
+		if err != nil {
+			return err
+		}
+	}
+	if err := supervise.Mkfifo("control", controlMode); err != nil || group < 0 {
+		return err
+	}
+	return supervise.Chgrp("control", group)
+}
+
+// publish moves the slot that is in h into the scan directory.
+func (h *Hold) publish() error {
+	err := h.dir.Publish(work, h.scan.dir, profile.Slot(h.profile))
+	if errors.Is(err, unix.EEXIST) {
+		return ErrExists(h.profile)
+	}
+	return err
+}
+
+// ErrExists is the answer to registering profile name a second time.
+func ErrExists(name string) error {
+	return fail.Errorf(fail.Exists, "profile %s: already registered; --keep leaves it, --replace changes it", name)
+}
+
+// Update makes the files of h's slot in the scan directory those of d, each
+// replaced by a rename: a supervisor or a starting gateway finds the old file
+// or the new one, and supervise/ and event/ stay as they are. It returns the
+// names of the files that it changed.
+func (h *Hold) Update(d *Definition) (changed []string, err error) {
+	slot, err := h.scan.dir.Dir(profile.Slot(h.profile))
+	if err != nil {
+		return nil, err
+	}
+	defer slot.Close()
+	log, err := slot.Dir(logDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		log, err = slot.Mkdir(logDir, 0o755)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	for _, f := range Render(d) {
+		in := slot
+		if path.Dir(f.Name) == logDir {
+			in = log
+		}
+		name := path.Base(f.Name)
+		if same(in, name, f) {
+			continue
+		}
+		if err := h.dir.Create(work, f.Mode, -1, -1, []byte(f.Data)); err != nil {
+			return changed, err
+		}
+		if err := h.dir.Rename(work, in, name); err != nil {
+			return changed, err
+		}
+		changed = append(changed, f.Name)
+	}
+	if d.Down {
+		return changed, nil
+	}
+	there, err := slot.Exists(downFile)
+	if err != nil || !there {
+		return changed, err
+	}
+	return append(changed, downFile), slot.Unlink(downFile)
+}
+
+// same tells whether name in is f already, mode and owner included. What
+// cannot be read is not the same.
+func same(in *dir.Dir, name string, f File) bool {
+	st, err := in.Stat(name)
+	if err != nil || st.Mode != unix.S_IFREG|f.Mode || int(st.Uid) != os.Geteuid() || st.Nlink != 1 {
+		return false
+	}
+	data, err := in.Read(name, len(f.Data))
+	return err == nil && string(data) == f.Data
+}

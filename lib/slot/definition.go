@@ -1,0 +1,126 @@
+// Package slot knows slots, the service directories of gateways: what their
+// scripts say (a pure function of a Definition), how one is published, changed
+// in place and removed while s6-svscan watches, and what a killed run may leave
+// behind. Where profiles and their settings come from is package profile's
+// business, what a supervisor says package s6's.
+package slot
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+)
+
+// An Account is the Unix account that gateways run as.
+type Account struct {
+	Name     string
+	UID, GID int
+	Home     string // its home directory
+}
+
+// A Host is what all slots of one run have in common: everything in a
+// definition that is not the profile's own.
+type Host struct {
+	Account Account
+	// Home is the data root for gateways whose environment has no
+	// HERMES_HOME when they start.
+	Home string
+	// Contenv is the program that loads the container's environment, ""
+	// for none.
+	Contenv string
+	// PortEnv is a second variable that the port is exported under, "" for
+	// none.
+	PortEnv string
+	// Deaths within Seconds are too many; no limit where Deaths is 0. It
+	// holds where the finish script's environment has no HERMES_CRASH_LIMIT.
+	Deaths, Seconds int
+	Paths           Paths
+}
+
+// Paths says where the programs are that the scripts run: absolute paths,
+// because until the drop to the account nothing may be looked up on a PATH
+// that the container's environment gave, which can lead into the home.
+type Paths struct {
+	Setuidgid, Log, Permafailon string
+	// Execlineb and the directory of execline's other programs; both are ""
+	// for slots in sh.
+	Execlineb, Execline string
+}
+
+// FindPaths finds the programs that slots in dialect run.
+func FindPaths(p s6.Programs, dialect profile.Dialect) (Paths, error) {
+	var found Paths
+	var err error
+	find := func(name string) (path string) {
+		if err == nil {
+			path, err = p.Path(name)
+		}
+		return path
+	}
+	found.Setuidgid = find("s6-setuidgid")
+	found.Log = find("s6-log")
+	found.Permafailon = find("s6-permafailon")
+	if dialect == profile.Execline {
+		found.Execlineb = find("execlineb")
+		found.Execline = filepath.Dir(find("importas"))
+	}
+	return found, err
+}
+
+// DefaultContenv is s6-overlay's with-contenv.
+const DefaultContenv = s6.Command + "/with-contenv"
+
+// FindContenv returns the program for Host.Contenv: what value, the content of
+// HERMES_CONTENV, names ("none" for none), else s6-overlay's where it exists.
+func FindContenv(value string) (string, error) {
+	switch {
+	case value == "none":
+		return "", nil
+	case value == "":
+		if _, err := os.Stat(DefaultContenv); err != nil {
+			return "", nil
+		}
+		return DefaultContenv, nil
+	case !filepath.IsAbs(value) || !safe(value) || len(value) > 100:
+		// It becomes an interpreter, which ends at a blank and is short
+		// (execve(2)).
+		return "", fail.Errorf(fail.Usage, "invalid HERMES_CONTENV %q: it must be an absolute path of at most 100 harmless characters, or none", value)
+	}
+	return value, nil
+}
+
+// maxDeaths is how many deaths s6-supervise remembers (max-death-tally in
+// servicedir's manual page).
+const maxDeaths = 100
+
+// ParseCrashLimit reads the form of HERMES_CRASH_LIMIT, DEATHS/SECONDS or 0.
+func ParseCrashLimit(s string) (deaths, seconds int, err error) {
+	if s == "0" {
+		return 0, 0, nil
+	}
+	a, b, ok := strings.Cut(s, "/")
+	deaths, err1 := strconv.Atoi(a)
+	seconds, err2 := strconv.Atoi(b)
+	if !ok || err1 != nil || err2 != nil || deaths < 1 || deaths > maxDeaths || seconds < 1 {
+		return 0, 0, fail.Errorf(fail.Usage, "invalid crash limit %q: it must be DEATHS/SECONDS, with at most %d deaths, or 0", s, maxDeaths)
+	}
+	return deaths, seconds, nil
+}
+
+// A Definition is all that a slot's files are made of.
+type Definition struct {
+	*Host
+	Profile  string
+	Port     int
+	Settings *profile.Settings
+	// Down keeps the gateway from starting by itself.
+	Down bool
+}
+
+// Execline tells which of the two dialects d is written in.
+func (d *Definition) Execline() bool { return d.Settings.Dialect == profile.Execline }

@@ -1,0 +1,214 @@
+package slot
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+)
+
+// A Scan is an open scan directory and the tree that watches it.
+type Scan struct {
+	s6.Tree
+	dir *dir.Dir
+}
+
+// Open opens the scan directory of tree.
+func Open(tree s6.Tree) (*Scan, error) {
+	d, err := dir.Open(tree.ScanDir)
+	if err != nil {
+		return nil, err
+	}
+	return &Scan{tree, d}, nil
+}
+
+// Close closes s. A nil s is no error.
+func (s *Scan) Close() {
+	if s != nil {
+		s.dir.Close()
+	}
+}
+
+// Service returns profile's slot as a service, whether it exists or not.
+func (s *Scan) Service(name string) s6.Service {
+	return s6.Service{In: s.dir, Name: profile.Slot(name)}
+}
+
+// Exists tells whether there is anything by the name of profile name's slot.
+func (s *Scan) Exists(name string) (bool, error) { return s.dir.Exists(profile.Slot(name)) }
+
+// AnyExist is Exists for one of several.
+func (s *Scan) AnyExist(names []string) (bool, error) {
+	for _, name := range names {
+		if there, err := s.Exists(name); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
+// Profiles lists the profiles that have something by their slot's name in the
+// scan directory, in no order.
+func (s *Scan) Profiles() ([]string, error) {
+	all, err := s.dir.Names()
+	if err != nil {
+		return nil, err
+	}
+	names := all[:0]
+	for _, n := range all {
+		if name, ok := profile.FromSlot(n); ok {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// A Hold is the right to make, change or remove the slot of one profile, and
+// the place to work in: a directory in the scan directory that s6-svscan skips
+// because its name begins with a dot, that nobody else can open (mode 0700),
+// and that its owner has locked. The lock falls with its owner, so what is in
+// a hold that can be locked belongs to nobody and is for the next to clean up.
+type Hold struct {
+	scan    *Scan
+	profile string
+	dir     *dir.Dir
+}
+
+// work is the name of the one thing in a hold: a slot being built, or one that
+// has left the scan directory.
+const work = "slot"
+
+func holdName(name string) string { return "." + profile.Slot(name) }
+
+// Hold waits for the hold on profile name, until deadline at the most (exit
+// code 99), and finishes what a killed run left in it.
+func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
+	h, err := s.take(name, func(d *dir.Dir) error { return d.Lock(deadline) })
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fail.Errorf(fail.Timeout, "lock %s: another process is at work on it", s.dir.Path(holdName(name)))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := h.clean(deadline); err != nil {
+		h.Release()
+		return nil, err
+	}
+	return h, nil
+}
+
+// take makes or opens the hold on profile name and locks it with lock.
+func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
+	for {
+		d, err := s.dir.Mkdir(holdName(name), 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			d, err = s.dir.Dir(holdName(name))
+		}
+		if errors.Is(err, fs.ErrNotExist) && s.dir.Linked() {
+			continue // its owner removed it between our two calls
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := checkOwn(d); err != nil {
+			d.Close()
+			return nil, err
+		}
+		if err := lock(d); err != nil {
+			d.Close()
+			return nil, err
+		}
+		// Whoever had the lock before us has removed the directory with
+		// it: then ours is the lock on something that has no name.
+		if d.Linked() {
+			return &Hold{s, name, d}, nil
+		}
+		d.Close()
+	}
+}
+
+// checkOwn refuses a hold that somebody else made, who could open and lock it.
+func checkOwn(d *dir.Dir) error {
+	st, err := d.Stat(".")
+	if err != nil {
+		return err
+	}
+	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return fail.Errorf(fail.System, "%s: not ours: remove it", d.Path(""))
+	}
+	return nil
+}
+
+// Release ends h. An error here costs nothing but a leftover. A nil h is no
+// error.
+func (h *Hold) Release() {
+	if h == nil {
+		return
+	}
+	_ = h.scan.dir.Rmdir(holdName(h.profile)) // while we hold the lock
+	h.dir.Close()
+}
+
+// clean empties h of what a killed run left: half a slot, or one that was
+// being retired, whose supervisors may still run.
+func (h *Hold) clean(deadline time.Time) error {
+	there, err := h.dir.Exists(work)
+	if err != nil || !there {
+		return err
+	}
+	r := &retiree{hold: h, name: h.profile, at: s6.Service{In: h.dir, Name: work}}
+	runs, err := r.at.Supervised()
+	if err != nil {
+		return err
+	}
+	logs, err := r.at.Log().Supervised()
+	if err != nil {
+		return err
+	}
+	if !runs && !logs {
+		return h.dir.RemoveAll(work)
+	}
+	for _, step := range []func(*retiree, time.Time){
+		(*retiree).askDown, (*retiree).awaitDown, (*retiree).leave, (*retiree).awaitGone, (*retiree).remove,
+	} {
+		if step(r, deadline); r.err != nil {
+			return r.err
+		}
+	}
+	return nil
+}
+
+// Sweep cleans up after killed runs, whatever their profile; it leaves alone
+// what somebody is at work on. It returns what it could not clean.
+func (s *Scan) Sweep(deadline time.Time) (failed []error) {
+	all, err := s.dir.Names()
+	if err != nil {
+		return []error{err}
+	}
+	for _, n := range all {
+		name, ok := profile.FromSlot(strings.TrimPrefix(n, "."))
+		if !ok || n != holdName(name) {
+			continue
+		}
+		h, err := s.take(name, (*dir.Dir).TryLock)
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			continue
+		}
+		if err == nil {
+			err = h.clean(deadline)
+			h.Release()
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return failed
+}

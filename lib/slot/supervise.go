@@ -1,0 +1,56 @@
+package slot
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/s6"
+)
+
+// Exists tells whether there is anything by the name of h's slot.
+func (h *Hold) Exists() (bool, error) { return h.scan.Exists(h.profile) }
+
+// Supervise has s6-svscan take up h's slot and returns when supervisors of the
+// gateway and of its logger are there, at deadline at the latest. Exit code
+// 110 where they do not come: s6-svscanctl succeeds also when s6-svscan has no
+// room for another service.
+func (h *Hold) Supervise(deadline time.Time) error {
+	scan := h.scan
+	if err := scan.Rescan(deadline); err != nil || !scan.Watched() {
+		return err
+	}
+	service := scan.Service(h.profile)
+	for _, s := range []s6.Service{service, service.Log()} {
+		err := s.Wait(scan.Programs, deadline, func(st *s6.Status) bool { return st.Supervised && st.Known })
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; is the scan directory full (s6-svscan -c)?", s.Path())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Undo removes h's slot again, which Supervise failed on. It asks s6-svscan to
+// drop it, but does not rely on the answer.
+func (h *Hold) Undo() error {
+	r := &retiree{hold: h, name: h.profile, at: h.scan.Service(h.profile)}
+	deadline := time.Now().Add(undoGrace)
+	if r.withdraw(deadline); r.err != nil {
+		return r.err
+	}
+	if h.scan.Reap(deadline) != nil {
+		r.dismiss()
+	}
+	if r.awaitGone(deadline); r.err != nil {
+		return r.err
+	}
+	r.remove(deadline)
+	return r.err
+}
+
+// undoGrace is what s6-svscanctl and a supervisor just started get in Undo.
+const undoGrace = 2 * time.Second
