@@ -58,6 +58,7 @@ func Main(cmd *Command, args []string) int {
 }
 
 func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
+	cli.FlagStringer = describe
 	// The library's defaults give -v to the version.
 	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"}
 	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version and exit"}
@@ -100,6 +101,31 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 // Quiet returns an error that makes the process exit with code and print
 // nothing: the answer is no, or the messages are out already.
 func Quiet(code fail.Code) error { return fail.Errorf(code, "") }
+
+// describe writes a flag's line of --help: its names, what its value is called
+// and the text, without the library's remarks on defaults.
+func describe(f cli.Flag) string {
+	names := ""
+	for _, n := range f.Names() {
+		dashes := "--"
+		if len(n) == 1 {
+			dashes = "-"
+		}
+		names += ", " + dashes + n
+	}
+	usage := ""
+	if doc, ok := f.(cli.DocGenerationFlag); ok {
+		usage = doc.GetUsage()
+	}
+	value := ""
+	if before, rest, ok := strings.Cut(usage, "`"); ok {
+		var after string
+		value, after, _ = strings.Cut(rest, "`")
+		usage = before + value + after
+		value = " " + value
+	}
+	return names[2:] + value + "\t" + usage
+}
 
 const help = `{{.Name}}: {{.Usage}}
 

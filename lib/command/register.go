@@ -149,7 +149,7 @@ func settingsOf(c *cli.Context, env, files list) (s profile.Settings, err error)
 	if c.IsSet("command") && c.String("command") == "" {
 		return s, fail.Errorf(fail.Usage, "--command: it is empty")
 	}
-	s.Command = profile.Bytes(c.String("command"))
+	s.Command = c.String("command")
 	s.Dialect = profile.Dialect(c.String("dialect"))
 	if s.Dialect == "" {
 		return s, fail.Errorf(fail.Usage, "--dialect: it is empty")
@@ -271,26 +271,26 @@ func (r *registration) run() error {
 // may find it. A slot without its record would forget its settings at the next
 // restart, so the record comes first.
 func (r *registration) write(publish func(*slot.Definition) error) (undo func() error, err error) {
-	home, err := r.OpenHome()
+	lock, err := r.OpenHome()
 	if err != nil {
 		return nil, err
 	}
-	defer home.Close() // and with it the lock
-	if err := home.Lock(r.deadline); err != nil {
+	defer lock.Close()
+	if err := lock.Lock(r.deadline); err != nil {
 		return nil, err
 	}
 	d, err := r.define()
 	if err != nil {
 		return nil, err
 	}
-	undo, err = home.Record(r.name, r.settings)
+	undo, err = r.home.Record(r.name, r.settings)
 	if err != nil {
 		return nil, err
 	}
 	if err = publish(d); err != nil {
 		return nil, r.after(err, undo)
 	}
-	if err := home.MakeLogDir(); err != nil {
+	if err := r.home.MakeLogDir(); err != nil {
 		r.Warn("log directory: %v", err)
 	}
 	return undo, nil

@@ -201,6 +201,7 @@ type row struct {
 	asked
 	s6.Status
 	deaths  int
+	lived   bool // it was started since its supervisor was
 	desired string
 }
 
@@ -239,6 +240,9 @@ func (q *query) readOne(a asked) (row, error) {
 	}
 	deaths, err := a.Deaths()
 	r.deaths = s6.DeathsWithin(deaths, r.Now, deathSpan)
+	// Up to 2.13.1 the status of a service that was never started looks like
+	// that of one that exited 0; its death tally is empty.
+	r.lived = r.Started && (r.Up() || r.Finishing || len(deaths) > 0)
 	if a.profile && q.home != nil {
 		r.desired = q.home.DesiredState(a.name)
 	}
@@ -311,7 +315,7 @@ func (q *query) objects(rows []row) error {
 		}{
 			r.name, r.Supervised, r.isUp(), r.Supervised && r.WantedUp, r.NormallyUp,
 			r.isUp() && r.Ready(), r.isUp() && r.IsPaused(),
-			given(r.PID, r.isUp()), given(r.ExitCode(), r.ExitCode() >= 0),
+			given(r.PID, r.isUp()), given(r.ExitCode(), r.lived && r.ExitCode() >= 0),
 			given(r.SignalName(), r.Signal() >= 0),
 			given(r.Since.Time().Format(time.RFC3339), r.Known),
 			given(r.Seconds(), r.Known), r.deaths, given(r.desired, r.desired != ""),
@@ -346,7 +350,7 @@ func (r *row) state() string {
 		return "up"
 	case r.Finishing:
 		return "finishing"
-	case !r.Started:
+	case !r.lived:
 		return "not started"
 	}
 	return "down"
@@ -354,7 +358,7 @@ func (r *row) state() string {
 
 // lastExit says how r's gateway ended the last time.
 func (r *row) lastExit() string {
-	if code := r.ExitCode(); code >= 0 {
+	if code := r.ExitCode(); r.lived && code >= 0 {
 		return "exit " + strconv.Itoa(code)
 	}
 	if name := r.SignalName(); name != "" {

@@ -33,7 +33,7 @@ type Settings struct {
 	Env map[string]Bytes `json:"env,omitempty"`
 	// Command is the gateway's command line before it is split as a shell
 	// splits words, "" for the usual one.
-	Command Bytes `json:"command,omitempty"`
+	Command string `json:"command,omitempty"`
 	// Dialect is sh where it is empty.
 	Dialect Dialect `json:"dialect,omitempty"`
 }
@@ -117,7 +117,10 @@ func (s *Settings) Words(name string) ([]string, error) {
 		}
 		return []string{"hermes", "-p", name, "gateway", "run", "--replace"}, nil
 	}
-	words, err := shlex.Split(string(s.Command))
+	if !utf8.ValidString(s.Command) {
+		return nil, fail.Errorf(fail.Usage, "invalid command: it is not UTF-8") // shlex would not keep it
+	}
+	words, err := shlex.Split(s.Command)
 	if err != nil {
 		return nil, fail.Errorf(fail.Usage, "invalid command: %w", err)
 	}

@@ -166,7 +166,7 @@ func (r *retiree) awaitDown(deadline time.Time) {
 		// has its pid. What it leaves behind would run on, and would keep
 		// the logger's pipe open. While such a process lives the kernel
 		// gives the number to nobody else.
-		if unix.Kill(-r.pid, unix.SIGKILL) == nil {
+		if unix.Kill(-r.pid, unix.SIGKILL) == nil && r.killed == "" {
 			r.killed = "what the gateway left running"
 		}
 	}

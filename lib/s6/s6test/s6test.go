@@ -1,0 +1,179 @@
+// Package s6test runs a real s6-svscan for tests and finds the processes that
+// belong to it. It stands in for nothing: without s6 a test fails and says what
+// to install.
+package s6test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience bounds every wait in a test. It is long, since a loaded machine is
+// no failure, and is reached only by one.
+const Patience = 20 * time.Second
+
+// Svscan is a running s6-svscan.
+type Svscan struct {
+	ScanDir string
+	// Mark is in the environment of every process of the tree, and of no
+	// other.
+	Mark string
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// TB is what Start and Await need of a test.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+var _ TB = (testing.TB)(nil)
+
+// Start runs s6-svscan with args on scanDir, which it makes, and returns when
+// it is ready to take commands. env is its environment, nil for ours. When the
+// test ends, so does the tree, and a process that it leaves is a failure.
+func Start(t TB, scanDir string, env []string, args ...string) *Svscan {
+	t.Helper()
+	s, err := Run(scanDir, env, args...)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Fatalf("%v", err)
+		}
+	})
+	return s
+}
+
+// Run is Start without a test.
+func Run(scanDir string, env []string, args ...string) (*Svscan, error) {
+	if _, err := exec.LookPath("s6-svscan"); err != nil {
+		return nil, fmt.Errorf("%w: run `make deps`, or install s6 and execline", err)
+	}
+	if err := os.MkdirAll(scanDir, 0o755); err != nil {
+		return nil, err
+	}
+	if env == nil {
+		env = os.Environ()
+	}
+	ready, notify, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer ready.Close()
+	s := &Svscan{ScanDir: scanDir, Mark: "S6TEST_TREE=" + scanDir, done: make(chan struct{})}
+	s.cmd = exec.Command("s6-svscan", append(append([]string{"-d", "3"}, args...), scanDir)...)
+	s.cmd.Env = append(env, s.Mark)
+	s.cmd.ExtraFiles = []*os.File{notify}
+	log, err := os.Create(s.LogFile())
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	err = s.cmd.Start()
+	notify.Close()
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = s.cmd.Wait(); close(s.done) }()
+	if _, err := io.ReadAll(ready); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// LogFile is where the tree's stdout and stderr go, the loggers' copies
+// included.
+func (s *Svscan) LogFile() string { return filepath.Clean(s.ScanDir) + ".log" }
+
+// Kill kills s6-svscan alone.
+func (s *Svscan) Kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// Stop ends the tree. The error names the processes that it left, which are
+// dead by then.
+func (s *Svscan) Stop() error {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.done:
+	case <-time.After(Patience):
+		s.Kill()
+	}
+	left := s.Processes
+	deadline := time.Now().Add(Patience)
+	for len(left()) > 0 && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if ps := left(); len(ps) > 0 {
+		for _, p := range ps {
+			_ = syscall.Kill(p.PID, syscall.SIGKILL)
+		}
+		return fmt.Errorf("s6test: the tree of %s left processes: %v", s.ScanDir, ps)
+	}
+	return nil
+}
+
+// A Process of the tree.
+type Process struct {
+	PID     int
+	Command string
+}
+
+func (p Process) String() string { return fmt.Sprintf("%d (%s)", p.PID, p.Command) }
+
+// Processes lists the processes of the tree, but for s6-svscan.
+func (s *Svscan) Processes() []Process {
+	var found []Process
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range all {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		environ, err := os.ReadFile(dir + "/environ")
+		if err != nil || pid == s.cmd.Process.Pid || !bytes.Contains(environ, []byte(s.Mark+"\x00")) {
+			continue
+		}
+		command, err := os.ReadFile(dir + "/cmdline")
+		if err == nil {
+			found = append(found, Process{pid, strings.TrimSpace(strings.ReplaceAll(string(command), "\x00", " "))})
+		}
+	}
+	return found
+}
+
+// ErrNot is what a condition of Await answers while it does not hold.
+var ErrNot = errors.New("not so")
+
+// Await waits until condition gives no error, and fails with its last one.
+func Await(t TB, condition func() error) {
+	t.Helper()
+	if err := AwaitErr(condition); err != nil {
+		t.Fatalf("after %v: %v", Patience, err)
+	}
+}
+
+// AwaitErr is Await without a test.
+func AwaitErr(condition func() error) error {
+	deadline := time.Now().Add(Patience)
+	for {
+		err := condition()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
