@@ -117,8 +117,8 @@ func (s *Status) SignalName() string {
 	switch {
 	case name == "":
 		return "SIG???" // sig_name.c knows no real-time signals either
-	case n == int(unix.SIGABRT):
-		return "SIGABRT"
+	case n == int(unix.SIGIO):
+		return "SIGPOLL"
 	}
 	return name
 }

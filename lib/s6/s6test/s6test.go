@@ -106,6 +106,16 @@ func (s *Svscan) Kill() {
 	<-s.done
 }
 
+// Abort kills all of the tree, for services that do not stop by themselves.
+func (s *Svscan) Abort() {
+	s.Kill()
+	for ps := s.Processes(); len(ps) > 0; ps = s.Processes() {
+		for _, p := range ps {
+			_ = syscall.Kill(p.PID, syscall.SIGKILL)
+		}
+	}
+}
+
 // Stop ends the tree. The error names the processes that it left, which are
 // dead by then.
 func (s *Svscan) Stop() error {

@@ -1,0 +1,35 @@
+# make demo: the main job, shown. make test: everything that CI runs.
+# Both install what they need as root on Debian and Ubuntu, else they say what
+# to install.
+
+# The library's documentation generators are not for us.
+TAGS = urfave_cli_no_docs
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+GO = go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
+SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/test
+
+.PHONY: build demo test lint deps clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags "-s -w -X hermes-s6/lib/cli.Version=$(VERSION)" -o bin/ ./cmd/...
+
+demo:
+	@scripts/deps s6-svscan execlineb pgrep
+	@$(MAKE) --no-print-directory build
+	@scripts/demo bin
+
+deps:
+	@scripts/deps s6-svscan execlineb cc shellcheck
+
+lint: deps
+	shellcheck $(SHELL_SCRIPTS)
+	$(GO) vet -tags $(TAGS) ./...
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
+
+test: lint
+	scripts/test $(TAGS)
+
+clean:
+	rm -rf bin

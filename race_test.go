@@ -1,0 +1,187 @@
+package hermes_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"hermes-s6/lib/s6/s6test"
+)
+
+// all runs the commands at the same time and returns their exit codes.
+func all(cmds []*exec.Cmd) []int {
+	codes := make([]int, len(cmds))
+	var wg sync.WaitGroup
+	for i, cmd := range cmds {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			_ = cmd.Run()
+			codes[i] = cmd.ProcessState.ExitCode()
+		}()
+	}
+	wg.Wait()
+	return codes
+}
+
+func (p place) listing(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir(p.scan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestRaceForOneName has eight register the same profile at once: one wins, the
+// others get 101, nothing of theirs is left, and the slot and the record are
+// the winner's.
+func TestRaceForOneName(t *testing.T) {
+	p := newPlace(t)
+	s6test.Start(t, p.scan, p.env())
+	var cmds []*exec.Cmd
+	for i := range 8 {
+		cmds = append(cmds, p.command("hermes-svc-register", "--env", fmt.Sprintf("WINNER=%d", i), "coder"))
+	}
+	codes := all(cmds)
+	winner := slices.Index(codes, 0)
+	for i, code := range codes {
+		if i != winner && code != 101 {
+			t.Errorf("exit codes %v, want one 0 and 101 else", codes)
+			break
+		}
+	}
+	want := fmt.Sprintf("WINNER=%d", winner)
+	run, _ := os.ReadFile(filepath.Join(p.scan, "gateway-coder/run"))
+	if !strings.Contains(string(run), want) {
+		t.Errorf("the slot is not the winner's (%s):\n%s", want, run)
+	}
+	record, _ := os.ReadFile(filepath.Join(p.home, "profiles/coder/gateway_service.json"))
+	if !strings.Contains(string(record), fmt.Sprintf(`"WINNER": "%d"`, winner)) {
+		t.Errorf("the record is not the winner's (%s):\n%s", want, record)
+	}
+	if got := p.listing(t); !slices.Equal(got, []string{".s6-svscan", "gateway-coder"}) {
+		t.Errorf("scan directory: %v", got)
+	}
+}
+
+// TestRaceForPorts registers profiles that derive the same port at once.
+func TestRaceForPorts(t *testing.T) {
+	p := newPlace(t)
+	s6test.Start(t, p.scan, p.env())
+	var cmds []*exec.Cmd
+	names := []string{"c19", "c25", "c85", "c31", "c33", "a41", "b83", "a4"}
+	for _, name := range names {
+		if err := os.Mkdir(filepath.Join(p.home, "profiles", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmds = append(cmds, p.command("hermes-svc-register", name))
+	}
+	if codes := all(cmds); slices.Max(codes) != 0 {
+		t.Fatalf("exit codes %v", codes)
+	}
+	ports := map[string]string{}
+	for _, name := range names {
+		run, err := os.ReadFile(filepath.Join(p.scan, "gateway-"+name, "run"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(run), "HERMES_GATEWAY_PORT=")
+		port, _, _ := strings.Cut(rest, "\n")
+		if other := ports[port]; other != "" {
+			t.Errorf("port %s: %s and %s have it", port, other, name)
+		}
+		ports[port] = name
+	}
+}
+
+// TestRaceOfRegisterAndUnregister has both at work on one name, again and
+// again. Each answer is one that the table allows, and at the end there is a
+// whole slot or none, and no leftover.
+func TestRaceOfRegisterAndUnregister(t *testing.T) {
+	p := newPlace(t)
+	tree := s6test.Start(t, p.scan, p.env())
+	for round := range 5 {
+		var cmds []*exec.Cmd
+		for range 3 {
+			cmds = append(cmds, p.command("hermes-svc-register", "coder"), p.command("hermes-svc-unregister", "coder"),
+				p.command("hermes-svc-register", "--replace", "--env", fmt.Sprint("ROUND=", round), "coder"))
+		}
+		for i, code := range all(cmds) {
+			if code != 0 && (code != 101 || i%3 != 0) {
+				t.Errorf("%v: exit code %d", cmds[i].Args, code)
+			}
+		}
+		left := p.listing(t)
+		if !slices.Equal(left, []string{".s6-svscan"}) && !slices.Equal(left, []string{".s6-svscan", "gateway-coder"}) {
+			t.Fatalf("scan directory: %v", left)
+		}
+	}
+	p.run(t, 0, "hermes-svc-unregister", "coder")
+	if ps := tree.Processes(); len(ps) > 0 {
+		t.Errorf("processes are left: %v", ps)
+	}
+}
+
+// TestOwnerAlive shows that nobody cleans up what somebody is at work on: a
+// locked hold, whose owner is this test, stays as it is, and others wait for it.
+func TestOwnerAlive(t *testing.T) {
+	p := newPlace(t)
+	s6test.Start(t, p.scan, p.env())
+	hold := filepath.Join(p.scan, ".gateway-coder")
+	if err := os.MkdirAll(filepath.Join(hold, "slot"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.Open(hold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	p.run(t, 0, "hermes-svc-register", "writer")
+	p.run(t, 99, "hermes-svc-register", "--timeout", "100", "coder")
+	p.run(t, 99, "hermes-svc-unregister", "--timeout", "100", "coder")
+	if _, err := os.Stat(filepath.Join(hold, "slot")); err != nil {
+		t.Errorf("the hold of a living owner was cleaned: %v", err)
+	}
+	dir.Close()
+	p.run(t, 0, "hermes-svc-register", "coder")
+	if got := p.listing(t); !slices.Equal(got, []string{".s6-svscan", "gateway-coder", "gateway-writer"}) {
+		t.Errorf("scan directory: %v", got)
+	}
+}
+
+// TestWrongOrderLeavesOrphans removes a slot in the order that seems natural:
+// down, rescan and reap, remove. Its two supervisors and its logger run on,
+// which is what every other test here would notice by Processes.
+func TestWrongOrderLeavesOrphans(t *testing.T) {
+	p := newPlace(t)
+	tree := s6test.Start(t, p.scan, p.env())
+	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
+	slot := filepath.Join(p.scan, "gateway-coder")
+	for _, step := range [][]string{{"s6-svc", "-wD", "-d", slot}, {"s6-svscanctl", "-an", p.scan}, {"rm", "-rf", slot}} {
+		p.run(t, 0, step[0], step[1:]...)
+	}
+	// That another one is supervised shows that s6-svscan has been through.
+	p.run(t, 0, "hermes-svc-register", "--wait", "writer")
+	orphans := slices.DeleteFunc(tree.Processes(), func(p s6test.Process) bool {
+		return !strings.Contains(p.Command, "coder")
+	})
+	if len(orphans) != 3 {
+		t.Errorf("processes %v: want two supervisors and a logger", orphans)
+	}
+	// The next time that anybody has s6-svscan reap, they go.
+	p.run(t, 0, "hermes-svc-unregister", "writer")
+}
