@@ -107,7 +107,7 @@ func renderSh(d *Definition, words []string) (run, finish, log string) {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	setuidgid := shWord(d.Paths.Setuidgid) + " " + shWord(d.Account.Name)
-	home := `: "${HERMES_HOME:=` + shDefault(d.Home) + `}"`
+	home := `[ -n "${HERMES_HOME:-}" ] || HERMES_HOME=` + shWord(d.Home)
 
 	b.WriteString(d.header(sh, "The gateway"))
 	p("exec 2>&1")
@@ -161,11 +161,6 @@ func renderSh(d *Definition, words []string) (run, finish, log string) {
 	return run, finish, log
 }
 
-// shDefault writes s for use in "${VAR:=…}".
-func shDefault(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`", "}", `\}`).Replace(s)
-}
-
 // DefaultCrashLimit counts where HERMES_CRASH_LIMIT is not set or cannot be read.
 const DefaultCrashLimit = "10/60"
 
@@ -198,7 +193,7 @@ func renderExecline(d *Definition, words []string) (run, finish, log string) {
 				elWord(d.Paths.Setuidgid), elWord(d.Account.Name))
 		}
 	}
-	values := words
+	values := append(words[:len(words):len(words)], d.Home)
 	for _, v := range slices.Concat(d.variables(), d.user()) {
 		values = append(values, v[1])
 	}

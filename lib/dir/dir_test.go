@@ -1,0 +1,126 @@
+package dir
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func open(t *testing.T) (*Dir, string) {
+	t.Helper()
+	path := t.TempDir()
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d, path
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReadOnlyRegularFiles(t *testing.T) {
+	d, path := open(t)
+	must(t, os.WriteFile(filepath.Join(path, "file"), []byte("0123456789"), 0o600))
+	must(t, os.Symlink("file", filepath.Join(path, "link")))
+	must(t, os.Mkdir(filepath.Join(path, "dir"), 0o700))
+	must(t, unix.Mkfifo(filepath.Join(path, "fifo"), 0o600))
+	for name, want := range map[string]error{
+		"link": unix.ELOOP, "dir": ErrIrregular, "fifo": ErrIrregular, "none": fs.ErrNotExist,
+	} {
+		if _, err := d.Read(name, 100); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+	if data, err := d.Read("file", 10); string(data) != "0123456789" || err != nil {
+		t.Errorf("file: %q, %v", data, err)
+	}
+	if _, err := d.Read("file", 9); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("over the limit: %v", err)
+	}
+}
+
+// TestReplaceLeavesWhatWasThere replaces names that lead elsewhere.
+func TestReplaceLeavesWhatWasThere(t *testing.T) {
+	d, path := open(t)
+	victim := filepath.Join(t.TempDir(), "victim")
+	must(t, os.WriteFile(victim, []byte("victim"), 0o644))
+	must(t, os.Symlink(victim, filepath.Join(path, "symbolic")))
+	must(t, os.Symlink(victim, filepath.Join(path, ".symbolic.new")))
+	must(t, os.Link(victim, filepath.Join(path, "hard")))
+	for _, name := range []string{"symbolic", "hard", "new"} {
+		must(t, d.Replace(name, 0o600, -1, -1, []byte("data")))
+		if data, err := d.Read(name, 100); string(data) != "data" || err != nil {
+			t.Errorf("%s: %q, %v", name, data, err)
+		}
+	}
+	if data, _ := os.ReadFile(victim); string(data) != "victim" {
+		t.Errorf("the victim is %q", data)
+	}
+	if names, _ := d.Names(); len(names) != 3 {
+		t.Errorf("left: %v", names)
+	}
+}
+
+func TestPublishRefusesToReplace(t *testing.T) {
+	d, path := open(t)
+	for _, name := range []string{"new", "empty"} {
+		must(t, os.Mkdir(filepath.Join(path, name), 0o700))
+	}
+	must(t, os.WriteFile(filepath.Join(path, "file"), nil, 0o600))
+	must(t, os.Symlink("nowhere", filepath.Join(path, "link")))
+	for _, taken := range []string{"empty", "file", "link"} {
+		if err := d.Publish("new", d, taken); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: %v", taken, err)
+		}
+	}
+	must(t, d.Publish("new", d, "free"))
+}
+
+func TestRemoveAllFollowsNoLink(t *testing.T) {
+	d, path := open(t)
+	outside := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(outside, "file"), nil, 0o600))
+	must(t, os.MkdirAll(filepath.Join(path, "tree/a/b"), 0o700))
+	must(t, os.Symlink(outside, filepath.Join(path, "tree/a/link")))
+	must(t, os.Symlink(outside, filepath.Join(path, "link")))
+	must(t, unix.Mkfifo(filepath.Join(path, "tree/fifo"), 0o600))
+	for _, name := range []string{"tree", "link", "none"} {
+		must(t, d.RemoveAll(name))
+	}
+	if names, _ := d.Names(); len(names) != 0 {
+		t.Errorf("left: %v", names)
+	}
+	if _, err := os.Stat(filepath.Join(outside, "file")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLocks(t *testing.T) {
+	d, path := open(t)
+	other, err := Open(path)
+	must(t, err)
+	must(t, other.TryLock())
+	if err := d.TryLock(); !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Errorf("TryLock: %v", err)
+	}
+	if err := d.Lock(time.Now().Add(10 * time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Lock: %v", err)
+	}
+	other.Close()
+	must(t, d.Lock(time.Now().Add(time.Minute)))
+	must(t, os.Remove(path))
+	if d.Linked() {
+		t.Error("a removed directory counts as linked")
+	}
+}

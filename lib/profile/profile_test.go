@@ -1,0 +1,255 @@
+package profile
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hermes-s6/lib/fail"
+)
+
+func TestCheckName(t *testing.T) {
+	for _, name := range []string{"a", "0", "a-b_c", "default", "gateway-a", strings.Repeat("x", 243)} {
+		if err := CheckName(name); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", "A", "aB", "-a", "_a", "a/b", "a.b", ".", "..", "a b", "a\n", "\na", "a\x00", "é", "٣", "a\xff", strings.Repeat("x", 244), strings.Repeat("x", 252)} {
+		if code := fail.CodeOf(CheckName(name)); code != fail.Usage {
+			t.Errorf("%q: code %d", name, code)
+		}
+	}
+}
+
+func TestCheckKey(t *testing.T) {
+	for _, key := range []string{"A", "_", "a1", "A_B"} {
+		if err := CheckKey(key); err != nil {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+	for _, key := range []string{"", "1", "A-B", "A B", "A\n", "É", "A=", "A\x00"} {
+		if code := fail.CodeOf(CheckKey(key)); code != fail.Usage {
+			t.Errorf("%q: code %d", key, code)
+		}
+	}
+}
+
+func TestRoot(t *testing.T) {
+	for path, want := range map[string]string{
+		"/opt/data": "/opt/data", "/opt/data/profiles/coder": "/opt/data", "/opt/data/profiles/coder/": "/opt/data",
+		"/opt/data/profiles": "/opt/data/profiles", "/opt/data/profiles/Coder": "/opt/data/profiles/Coder", "/profiles/x": "/",
+	} {
+		if got, err := Root(path); got != want || err != nil {
+			t.Errorf("Root(%q) = %q, %v, want %q", path, got, err, want)
+		}
+	}
+}
+
+func TestDerivePort(t *testing.T) {
+	// python3 -c 'import hashlib; print(9200 + int(hashlib.sha256(b"coder").hexdigest()[:8], 16) % 600)'
+	for name, want := range map[string]int{"coder": 9570, "writer": 9543, "default": 9449, "a": 9610} {
+		if got := DerivePort(name); got != want {
+			t.Errorf("DerivePort(%q) = %d, want %d", name, got, want)
+		}
+	}
+}
+
+func TestClaim(t *testing.T) {
+	taken := Ports{}
+	// All of the range can be had, each port once; then they are shared.
+	for i := range ports {
+		name := "p" + strings.Repeat("x", i%200) + strings.Repeat("y", i/200)
+		s := Settings{}
+		if port := taken.Claim(name, &s); taken[port] != name || s.DerivedPort != port || port < 9200 || port >= 9800 {
+			t.Fatalf("%d: port %d is %q's", i, port, taken[port])
+		}
+	}
+	s := Settings{}
+	if port := taken.Claim("one-more", &s); port != DerivePort("one-more") {
+		t.Errorf("port %d on a full range, want the derived one", port)
+	}
+}
+
+func TestSettingsCheck(t *testing.T) {
+	for name, s := range map[string]Settings{
+		"port":           {Port: 70000},
+		"negative port":  {Port: -1},
+		"derived port":   {DerivedPort: 70000},
+		"dialect":        {Dialect: "perl"},
+		"key":            {Env: map[string]Bytes{"A-B": ""}},
+		"NUL":            {Env: map[string]Bytes{"A": "a\x00b"}},
+		"long value":     {Env: map[string]Bytes{"A": Bytes(strings.Repeat("x", 1<<17-2))}},
+		"quote":          {Command: `sh -c "`},
+		"comment alone":  {Command: "# nothing"},
+		"empty program":  {Command: "'' x"},
+		"option":         {Command: "-c x"},
+		"not UTF-8":      {Command: "a\xff"},
+		"NUL in command": {Command: "a 'b\x00'"},
+	} {
+		if code := fail.CodeOf(s.Check()); code != fail.Usage {
+			t.Errorf("%s: code %d", name, code)
+		}
+	}
+	s := Settings{Env: map[string]Bytes{"A": Bytes(strings.Repeat("x", 1<<17-3))}}
+	if err := s.Check(); err != nil {
+		t.Errorf("the longest string that execve takes: %v", err)
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for _, b := range []Bytes{"", "a", "é", "\xff", "a\xffb", "<&>", "\x00\n"} {
+		data, err := json.Marshal(b)
+		var back Bytes
+		if err == nil {
+			err = json.Unmarshal(data, &back)
+		}
+		if err != nil || back != b {
+			t.Errorf("%q: %s, %q, %v", b, data, back, err)
+		}
+	}
+}
+
+func newHome(t *testing.T) (*Home, string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "profiles/coder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h, err := OpenHome(dir, -1, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h, dir
+}
+
+// TestRecord shows that a record comes back as it was written, and that undo
+// brings back what was there before, byte for byte.
+func TestRecord(t *testing.T) {
+	h, dir := newHome(t)
+	file := filepath.Join(dir, "profiles/coder/gateway_service.json")
+	first := Settings{Port: 4000, Env: map[string]Bytes{"A": "\xff<&>"}, Command: "x", Dialect: Execline}
+	undo, err := h.Record("coder", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := undo(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("undo left the first record: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("{ }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if undo, err = h.Record("coder", first); err != nil {
+		t.Fatal(err)
+	}
+	got, err := h.Settings("coder")
+	if err != nil || got.Port != 4000 || got.Env["A"] != "\xff<&>" || got.Dialect != Execline {
+		t.Errorf("Settings = %+v, %v", got, err)
+	}
+	if err := undo(); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := os.ReadFile(file); string(data) != "{ }\n" {
+		t.Errorf("undo made it %q", data)
+	}
+}
+
+// TestRecordSpoilt shows that a record which is no use is an error, not a
+// definition: the file belongs to the account.
+func TestRecordSpoilt(t *testing.T) {
+	h, dir := newHome(t)
+	file := filepath.Join(dir, "profiles/coder/gateway_service.json")
+	for _, text := range []string{"", "[]", "{", `{"port":"x"}`, `{"port":70000}`, `{"env":{"A-B":""}}`, `{"dialect":"perl"}`, `{"env":{"A":{"base64":"!"}}}`} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := h.Settings("coder"); err == nil || s.Port != 0 || s.Env != nil {
+			t.Errorf("%s: %+v, %v", text, s, err)
+		}
+	}
+}
+
+// TestNoLinkFollowed plants a link at each step of the way to a record.
+func TestNoLinkFollowed(t *testing.T) {
+	outside := t.TempDir()
+	victim := filepath.Join(outside, "gateway_service.json")
+	if err := os.WriteFile(victim, []byte(`{"port":4000}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, plant := range []string{"profiles", "profiles/coder", "profiles/coder/gateway_service.json"} {
+		h, dir := newHome(t)
+		path := filepath.Join(dir, plant)
+		target := outside
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(plant) == "profiles" {
+			if err := os.Symlink(outside, filepath.Join(outside, "coder")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if filepath.Base(plant) == settingsFile {
+			target = victim
+		}
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := h.Settings("coder"); err == nil || s.Port != 0 {
+			t.Errorf("%s: read through a link: %+v, %v", plant, s, err)
+		}
+		_, _ = h.Record("coder", Settings{Port: 5000})
+		_ = h.Forget("coder")
+		if data, _ := os.ReadFile(victim); string(data) != `{"port":4000}` {
+			t.Fatalf("%s: wrote through a link: %s", plant, data)
+		}
+	}
+}
+
+func TestDesiredState(t *testing.T) {
+	h, dir := newHome(t)
+	file := filepath.Join(dir, "profiles/coder/gateway_state.json")
+	for text, want := range map[string]string{
+		`{"desired_state":"running"}`: "running", "\ufeff" + `{"desired_state":"stopped"}`: "stopped",
+		`{"desired_state":1}`: "", `{}`: "", "": "", `[]`: "", `{"desired_state":"running"`: "",
+		`{"a":` + strings.Repeat("[", 20000): "", strings.Repeat(" ", maxState+1): "",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.DesiredState("coder"); got != want {
+			t.Errorf("%.40q: %q, want %q", text, got, want)
+		}
+	}
+	os.Remove(file)
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.DesiredState("coder"); got != "" {
+		t.Errorf("a FIFO: %q", got)
+	}
+}
+
+func TestLock(t *testing.T) {
+	h, dir := newHome(t)
+	other, err := OpenHome(dir, -1, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Lock(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if code := fail.CodeOf(h.Lock(time.Now().Add(20 * time.Millisecond))); code != fail.Timeout {
+		t.Errorf("a lock that another holds: code %d", code)
+	}
+	other.Close()
+	if err := h.Lock(time.Time{}); err != nil {
+		t.Error(err)
+	}
+}

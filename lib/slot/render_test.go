@@ -1,0 +1,179 @@
+package slot
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hermes-s6/lib/profile"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// image is the host that our scripts are written for: s6-overlay's.
+func image() *Host {
+	return &Host{
+		Account: Account{Name: "hermes", UID: 10000, GID: 10000, Home: "/opt/data/home"},
+		Home:    "/opt/data", Contenv: DefaultContenv, Deaths: 10, Seconds: 60,
+		Paths: Paths{
+			Setuidgid: "/command/s6-setuidgid", Log: "/command/s6-log", Permafailon: "/command/s6-permafailon",
+			Execlineb: "/command/execlineb", Execline: "/command",
+		},
+	}
+}
+
+// developer is a machine with Debian's s6 and nobody to drop to.
+func developer() *Host {
+	h := image()
+	h.Account = Account{Name: "root", Home: "/root"}
+	h.Contenv, h.Deaths, h.PortEnv, h.Home = "", 0, "API_SERVER_PORT", "/home/me/it's $HOME"
+	h.Paths = Paths{
+		Setuidgid: "/usr/bin/s6-setuidgid", Log: "/usr/bin/s6-log", Permafailon: "/usr/bin/s6-permafailon",
+		Execlineb: "/usr/bin/execlineb", Execline: "/usr/lib/execline/bin",
+	}
+	return h
+}
+
+// TestRender compares all that is rendered with golden files, one a
+// definition. After a change, look at what `go test ./lib/slot -update` makes
+// of them.
+func TestRender(t *testing.T) {
+	rich := profile.Settings{
+		Env:     map[string]profile.Bytes{"FOO": "bar baz", "QUOTED": "a'b", "DOLLAR": "${home} $path", "BACK": `\"`},
+		Command: `hermes --as {profile} "$HOME" '${home}'`,
+	}
+	for name, d := range map[string]Definition{
+		"image":     {Host: image(), Profile: "coder", Port: 9570},
+		"default":   {Host: image(), Profile: profile.Default, Port: 9449, Down: true},
+		"developer": {Host: developer(), Profile: "coder", Port: 4000, Settings: &rich},
+	} {
+		for _, dialect := range []profile.Dialect{profile.Sh, profile.Execline} {
+			t.Run(fmt.Sprintf("%s-%s", name, dialect), func(t *testing.T) {
+				settings := profile.Settings{}
+				if d.Settings != nil {
+					settings = *d.Settings
+				}
+				settings.Dialect = dialect
+				d := d
+				d.Settings = &settings
+				compare(t, filepath.Join("testdata", fmt.Sprintf("%s.%s.golden", name, dialect)), describe(Render(&d)))
+			})
+		}
+	}
+}
+
+func describe(files []File) string {
+	var b strings.Builder
+	for _, f := range files {
+		fmt.Fprintf(&b, "==> %s %04o <==\n%s\n", f.Name, f.Mode, f.Data)
+	}
+	return b.String()
+}
+
+func compare(t *testing.T, golden, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s:\n%s", golden, got)
+	}
+}
+
+// TestShellcheck has every script in sh read by shellcheck.
+func TestShellcheck(t *testing.T) {
+	shellcheck, err := exec.LookPath("shellcheck")
+	if err != nil {
+		t.Fatalf("%v: run `make deps`", err)
+	}
+	for _, host := range []*Host{image(), developer()} {
+		d := &Definition{Host: host, Profile: "coder", Port: 9570, Settings: &profile.Settings{Env: map[string]profile.Bytes{"A": "b c"}}}
+		for _, f := range Render(d) {
+			if !strings.HasPrefix(f.Data, "#!") {
+				continue
+			}
+			// SC2016: that the script in single quotes is not expanded
+			// here is its point. SC2089, SC2090: quotes in a value are
+			// literal, as they are to be.
+			cmd := exec.Command(shellcheck, "--shell=sh", "--exclude=SC2016,SC2089,SC2090", "-")
+			cmd.Stdin = strings.NewReader(f.Data)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", f.Name, err, out)
+			}
+		}
+	}
+}
+
+// TestNothingOfTheAccountBeforeTheDrop reads the scripts as root would run
+// them: up to the drop every program is an absolute path outside the home, and
+// no --env is exported.
+func TestNothingOfTheAccountBeforeTheDrop(t *testing.T) {
+	settings := profile.Settings{Env: map[string]profile.Bytes{"LD_PRELOAD": "/opt/data/evil.so", "PATH": "/opt/data/bin"}}
+	for _, dialect := range []profile.Dialect{profile.Sh, profile.Execline} {
+		settings.Dialect = dialect
+		for _, f := range Render(&Definition{Host: image(), Profile: "coder", Port: 9570, Settings: &settings}) {
+			if filepath.Base(f.Name) != runFile {
+				continue
+			}
+			before, after, ok := strings.Cut(f.Data, "/command/s6-setuidgid hermes")
+			if !ok {
+				t.Fatalf("%s (%s): no drop:\n%s", f.Name, dialect, f.Data)
+			}
+			if strings.Contains(before, "/opt/data") || strings.Contains(before, "export") {
+				t.Errorf("%s (%s): before the drop:\n%s", f.Name, dialect, before)
+			}
+			if f.Name == runFile && !strings.Contains(after, "/opt/data/evil.so") {
+				t.Errorf("%s (%s): --env is lost", f.Name, dialect)
+			}
+		}
+	}
+}
+
+func TestShWord(t *testing.T) {
+	// Python's shlex.quote, of 3.11.
+	for s, want := range map[string]string{
+		"": "''", "bar": "bar", "bar baz": "'bar baz'", "a'b": `'a'"'"'b'`, "a@%+=:,./-_Z9": "a@%+=:,./-_Z9",
+		"~": "'~'", "é": "'é'", "a\nb": "'a\nb'", "'": `''"'"''`,
+	} {
+		if got := shWord(s); got != want {
+			t.Errorf("shWord(%q) = %s, want %s", s, got, want)
+		}
+	}
+}
+
+func TestFreshKey(t *testing.T) {
+	for _, words := range [][]string{{}, {"home"}, {"xhomex", "home_", "home__y"}, {"home_", "home"}} {
+		key := freshKey("home", words)
+		for _, w := range words {
+			if strings.Contains(w, key) {
+				t.Errorf("freshKey(%q) = %q", words, key)
+			}
+		}
+	}
+}
+
+func TestParseCrashLimit(t *testing.T) {
+	for s, want := range map[string]string{
+		"10/60": "10 60", "0": "0 0", "100/1": "100 1",
+		"": "bad", "10": "bad", "0/60": "bad", "101/60": "bad", "1/0": "bad", "-1/60": "bad", "1/2/3": "bad", "a/b": "bad",
+	} {
+		deaths, seconds, err := ParseCrashLimit(s)
+		got := fmt.Sprint(deaths, seconds)
+		if err != nil {
+			got = "bad"
+		}
+		if got != want {
+			t.Errorf("ParseCrashLimit(%q) = %s, want %s", s, got, want)
+		}
+	}
+}
