@@ -81,6 +81,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("S6_PROFILE_GATEWAY_SCANDIR", work("scan"))
 	env.Setenv("ACCOUNT_HOME", account.HomeDir)
 	env.Setenv("ACCOUNT_NAME", account.Username)
+	env.Setenv("GORACE", os.Getenv("GORACE"))
 	env.Values["T"] = env.T()
 	env.Values["trees"] = map[string]*s6test.Svscan{}
 	return nil
