@@ -147,7 +147,8 @@ func (r *retiree) askDown(time.Time) {
 // deadline.
 func (r *retiree) awaitDown(deadline time.Time) {
 	down := func(st *s6.Status) bool {
-		if st.Up() {
+		// The pid of a status that nobody keeps may be another's by now.
+		if st.Up() && st.Supervised || st.Orphaned() {
 			r.pid = st.PID
 		}
 		return !st.Supervised || st.Down()
@@ -161,15 +162,25 @@ func (r *retiree) awaitDown(deadline time.Time) {
 	if errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.err = fail.Errorf(fail.Timeout, "profile %s: its gateway (pid %d) is still there after SIGKILL", r.name, r.pid)
 	}
-	if r.err == nil && r.pid > 1 {
-		// s6-supervise makes each gateway a session leader, so its group
-		// has its pid. What it leaves behind would run on, and would keep
-		// the logger's pipe open. While such a process lives the kernel
-		// gives the number to nobody else.
-		if unix.Kill(-r.pid, unix.SIGKILL) == nil && r.killed == "" {
-			r.killed = "what the gateway left running"
-		}
+	if r.err == nil && r.pid > 1 && !groupEnds(r.pid) && unix.Kill(-r.pid, unix.SIGKILL) == nil && r.killed == "" {
+		r.killed = "what the gateway left running"
 	}
+}
+
+// groupEnds tells whether the process group of a gateway that has ended ends as
+// well, by itself and soon. s6-supervise makes each gateway a session leader, so
+// the group has its pid, which the kernel gives to nobody else while a process
+// is in the group. What stays there would run on for ever, with the logger's
+// pipe open. The kernel has nothing to wait on for a group, so we look.
+func groupEnds(pid int) bool {
+	const soon, interval = 500 * time.Millisecond, 5 * time.Millisecond
+	for range soon / interval {
+		if unix.Kill(-pid, 0) == unix.ESRCH {
+			return true
+		}
+		time.Sleep(interval)
+	}
+	return false
 }
 
 // withdraw takes the slot out of the scan directory. Where it went, nobody
