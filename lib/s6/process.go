@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,23 +14,59 @@ import (
 // that Go runs on.
 const ticks = 100
 
-// StartTime returns when the process pid was started, in ticks since boot:
-// field 22 of /proc/PID/stat (proc(5)). With the pid it names a process for
-// good, where the pid alone may come to be another's.
-func StartTime(pid int) (uint64, bool) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+// stat returns the fields of /proc/PID/stat from the third on (proc(5)); nil
+// where there is no such process.
+func stat(pid string) []string {
+	line, err := os.ReadFile("/proc/" + pid + "/stat")
 	// Field 2 is the name in parentheses, which may hold anything.
-	i := bytes.LastIndexByte(stat, ')')
+	i := bytes.LastIndexByte(line, ')')
 	if err != nil || i < 0 {
+		return nil
+	}
+	return strings.Fields(string(line[i+1:]))
+}
+
+// Indices into stat's result.
+const (
+	statState = 3 - 3
+	statPgrp  = 5 - 3
+	statStart = 22 - 3
+)
+
+// StartTime returns when the process pid was started, in ticks since boot. With
+// the pid it names a process for good, where the pid alone may come to be
+// another's.
+func StartTime(pid int) (uint64, bool) {
+	fields := stat(strconv.Itoa(pid))
+	if len(fields) <= statStart {
 		return 0, false
 	}
-	const first = 3 // the field after the name
-	fields := bytes.Fields(stat[i+1:])
-	if len(fields) <= 22-first {
-		return 0, false
-	}
-	start, err := strconv.ParseUint(string(fields[22-first]), 10, 64)
+	start, err := strconv.ParseUint(fields[statStart], 10, 64)
 	return start, err == nil
+}
+
+// GroupAlive tells whether a process of group pgid lives. A zombie is none: it
+// stays in its group until somebody reaps it, which not every PID 1 does.
+func GroupAlive(pgid int) bool {
+	if unix.Kill(-pgid, 0) == unix.ESRCH {
+		return false
+	}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return true
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1)
+	group := strconv.Itoa(pgid)
+	for _, pid := range names {
+		if pid[0] < '0' || pid[0] > '9' {
+			continue
+		}
+		if f := stat(pid); len(f) > statPgrp && f[statPgrp] == group && f[statState] != "Z" && f[statState] != "X" {
+			return true
+		}
+	}
+	return false
 }
 
 // Orphaned tells whether a service that nobody supervises still runs: whether

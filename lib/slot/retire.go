@@ -173,9 +173,9 @@ func (r *retiree) awaitDown(deadline time.Time) {
 // is in the group. What stays there would run on for ever, with the logger's
 // pipe open. The kernel has nothing to wait on for a group, so we look.
 func groupEnds(pid int) bool {
-	const soon, interval = 500 * time.Millisecond, 5 * time.Millisecond
+	const soon, interval = 500 * time.Millisecond, 10 * time.Millisecond
 	for range soon / interval {
-		if unix.Kill(-pid, 0) == unix.ESRCH {
+		if !s6.GroupAlive(pid) {
 			return true
 		}
 		time.Sleep(interval)
