@@ -141,14 +141,19 @@ func tree(ts *testscript.TestScript) *s6test.Svscan {
 	return s
 }
 
-// svscan [ARG...]: runs s6-svscan on the scan directory until the script ends;
-// a process of the tree that outlives it fails the script.
+// svscan [max=N]: runs s6-svscan on the scan directory until the script ends, for
+// N services at most; a process of the tree that outlives it fails the script.
 func cmdSvscan(ts *testscript.TestScript, neg bool, args []string) {
 	env := []string{}
 	for _, key := range []string{"PATH", "HERMES_HOME", "HERMES_CRASH_LIMIT"} {
 		if v := ts.Getenv(key); v != "" {
 			env = append(env, key+"="+v)
 		}
+	}
+	if len(args) == 1 {
+		max, err := strconv.Atoi(strings.TrimPrefix(args[0], "max="))
+		ts.Check(err)
+		args = s6test.MaxServices(max)
 	}
 	s, err := s6test.Run(ts.Getenv("S6_PROFILE_GATEWAY_SCANDIR"), env, args...)
 	ts.Check(err)

@@ -53,7 +53,7 @@ func TestStatusAgreesWithS6(t *testing.T) {
 		writeService(t, filepath.Join(p.scan, name), map[string]string{"run": fmt.Sprintf("ulimit -c 0; kill -%d $$; exec sleep 100000", n), "finish": "exit 125"})
 		signals = append(signals, name)
 	}
-	tree := s6test.Start(t, p.scan, p.env(), "-c", "100")
+	tree := s6test.Start(t, p.scan, p.env(), s6test.MaxServices(200)...)
 	defer tree.Abort() // some of the states are those of services that do not stop
 	fields := fieldsOfS6(t, p)
 

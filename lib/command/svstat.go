@@ -285,7 +285,7 @@ func (q *query) fields(rows []row, fields []string) error {
 			if f == "name" {
 				q.Out.WriteString(r.name)
 			} else {
-				q.Out.WriteString(r.Field(f))
+				q.Out.WriteString(r.Service.Field(q.Programs(), &r.Status, f))
 			}
 		}
 		q.Out.WriteByte('\n')

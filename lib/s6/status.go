@@ -23,7 +23,8 @@ type Status struct {
 
 	Since      TAI64N // of the last start, death or, where it was never started, of the supervisor
 	ReadySince TAI64N
-	PID, PGID  int // of run, or of finish while Finishing; 0 for none
+	PID        int // of run, or of finish while Finishing; 0 for none
+	PGID       int // of run; in 2.13 of finish while Finishing; 0 for none
 	Wait       syscall.WaitStatus
 	Paused     bool
 	Finishing  bool
@@ -51,7 +52,6 @@ func (s *Status) decode(b []byte) bool {
 	copy(s.Since[:], b)
 	copy(s.ReadySince[:], b[12:])
 	s.PID = int(binary.BigEndian.Uint64(b[24:]))
-	s.PGID = s.PID
 	rest := b[32:]
 	if len(b) == statusSize213 {
 		s.PGID = int(binary.BigEndian.Uint64(rest))
@@ -63,6 +63,9 @@ func (s *Status) decode(b []byte) bool {
 	s.Finishing = flags&2 != 0
 	s.WantedUp = flags&4 != 0
 	s.readyFlag = flags&8 != 0
+	if len(b) == statusSize && s.Up() {
+		s.PGID = s.PID // a session leader's
+	}
 	// notstartedyet in s6-svstat.c, since 2.13.2.
 	s.Known = true
 	s.Started = s.PID != 0 || s.Finishing || !s.Paused
@@ -118,7 +121,7 @@ func (s *Status) SignalName() string {
 	case name == "":
 		return "SIG???" // sig_name.c knows no real-time signals either
 	case n == int(unix.SIGIO):
-		return "SIGPOLL"
+		return "SIGPOLL" // as POSIX and up to 2.13 s6 call it
 	}
 	return name
 }
@@ -128,7 +131,7 @@ func (s *Status) SignalName() string {
 var Fields = []string{"up", "wantedup", "normallyup", "ready", "paused", "pid", "pgid",
 	"exitcode", "signal", "signum", "updownsince", "readysince", "updownfor", "readyfor"}
 
-// Field returns what s6-svstat -o name prints for s.
+// Field returns what s6-svstat -o name prints for s; but see Service.Field.
 func (s *Status) Field(name string) string {
 	switch name {
 	case "up":
@@ -142,9 +145,15 @@ func (s *Status) Field(name string) string {
 	case "paused":
 		return strconv.FormatBool(s.IsPaused())
 	case "pid":
-		return s.upOr(s.PID)
+		if !s.Up() {
+			return "-1"
+		}
+		return strconv.Itoa(s.PID)
 	case "pgid":
-		return s.upOr(s.PGID)
+		if s.PGID <= 0 {
+			return "-1"
+		}
+		return strconv.Itoa(s.PGID)
 	case "exitcode":
 		return strconv.Itoa(s.ExitCode())
 	case "signum":
@@ -164,13 +173,6 @@ func (s *Status) Field(name string) string {
 		return strconv.FormatUint(s.ReadySince.until(s.Now), 10)
 	}
 	panic("s6: no such field: " + name)
-}
-
-func (s *Status) upOr(pid int) string {
-	if !s.Up() {
-		pid = -1
-	}
-	return strconv.Itoa(pid)
 }
 
 // asked are the fields from which parse makes a Status.

@@ -96,6 +96,18 @@ func Run(scanDir string, env []string, args ...string) (*Svscan, error) {
 	return s, nil
 }
 
+// MaxServices are the arguments that make s6-svscan take at most n services,
+// at least 4: -c up to 2.13, then -C.
+func MaxServices(n int) []string {
+	// With an option that it does not know it is gone before it looks at the
+	// directory.
+	out, _ := exec.Command("s6-svscan", "-c", "4", "/nonexistent").CombinedOutput()
+	if bytes.Contains(out, []byte("option")) {
+		return []string{"-C", strconv.Itoa(n)}
+	}
+	return []string{"-c", strconv.Itoa(n)}
+}
+
 // LogFile is where the tree's stdout and stderr go, the loggers' copies
 // included.
 func (s *Svscan) LogFile() string { return filepath.Clean(s.ScanDir) + ".log" }
