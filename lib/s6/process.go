@@ -26,11 +26,11 @@ func stat(pid string) []string {
 	return strings.Fields(string(line[i+1:]))
 }
 
-// Indices into stat's result.
+// Indices into stat's result: fields 3, 5 and 22.
 const (
-	statState = 3 - 3
-	statPgrp  = 5 - 3
-	statStart = 22 - 3
+	statState = 0
+	statPgrp  = 2
+	statStart = 19
 )
 
 // StartTime returns when the process pid was started, in ticks since boot. With

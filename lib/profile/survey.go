@@ -1,0 +1,116 @@
+package profile
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+)
+
+// soulFile makes a directory below profiles/ a profile.
+const soulFile = "SOUL.md"
+
+// staleFiles name processes, of a container that is gone once another boots.
+var staleFiles = []string{"gateway.pid", "processes.json"}
+
+// A Found is a profile of a home, or what is called like one and is none.
+type Found struct {
+	Name     string
+	State    State
+	Settings Settings
+	// Stray is set for profiles/default/, which is not the root profile.
+	Stray bool
+	// Warning is about a state or a record that is no use, Err about a
+	// profile that cannot be done at all.
+	Warning, Err error
+}
+
+// Survey finds the profiles of h: the root profile, where the home holds a
+// SOUL.md or a state, then the others by name. live tells of which profile a
+// gateway may be running: its stale files are none, and are left.
+func (h *Home) Survey(live func(name string) bool, remove bool) ([]Found, error) {
+	var found []Found
+	isRoot := false
+	for _, name := range []string{soulFile, stateFile} {
+		there, err := h.dir.Exists(name)
+		if err != nil {
+			return nil, err
+		}
+		isRoot = isRoot || there
+	}
+	if isRoot {
+		found = append(found, examine(h.dir, Default, remove && !live(Default)))
+	}
+	profiles, err := h.dir.Dir(profilesDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer profiles.Close()
+	names, err := profiles.Names()
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if f, ok := surveyOne(profiles, name, live, remove); ok {
+			found = append(found, f)
+		}
+	}
+	return found, nil
+}
+
+// surveyOne looks at one entry of profiles/; false where it is no profile.
+func surveyOne(profiles *dir.Dir, name string, live func(string) bool, remove bool) (Found, bool) {
+	d, err := profiles.Dir(name)
+	switch {
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		// A file is nothing to speak of. A link could lead anywhere.
+		st, e := profiles.Stat(name)
+		isLink := e == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
+		return Found{Name: name, Err: fail.Errorf(fail.System, "%s: a symbolic link, which is not followed", profiles.Path(name))}, isLink
+	case errors.Is(err, fs.ErrNotExist):
+		return Found{}, false // removed since
+	case err != nil:
+		return Found{Name: name, Err: err}, true
+	}
+	defer d.Close()
+	there, err := d.Exists(soulFile)
+	if err == nil && !there {
+		return Found{}, false
+	}
+	if err == nil && name != Default {
+		err = CheckName(name)
+	}
+	if err != nil || name == Default {
+		return Found{Name: name, Err: err, Stray: err == nil}, true
+	}
+	return examine(d, name, remove && !live(name)), true
+}
+
+// examine reads what is recorded in d, the directory of profile name.
+func examine(d *dir.Dir, name string, remove bool) Found {
+	f := Found{Name: name}
+	var stateErr, settingsErr error
+	if f.State, stateErr = readState(d); errors.Is(stateErr, fs.ErrNotExist) {
+		stateErr = nil
+	}
+	if f.Settings, settingsErr = readSettings(d); errors.Is(settingsErr, fs.ErrNotExist) {
+		settingsErr = nil
+	}
+	f.Warning = errors.Join(stateErr, settingsErr)
+	if remove {
+		for _, name := range staleFiles {
+			if err := d.Unlink(name); err != nil && f.Err == nil {
+				f.Err = err
+			}
+		}
+	}
+	return f
+}
