@@ -170,6 +170,10 @@ func TestWrongOrderLeavesOrphans(t *testing.T) {
 	p := newPlace(t)
 	tree := s6test.Start(t, p.scan, p.env())
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
+	s6test.Await(t, func() error {
+		_, err := os.Stat(filepath.Join(p.home, "logs/gateways/coder/current"))
+		return err
+	})
 	slot := filepath.Join(p.scan, "gateway-coder")
 	for _, step := range [][]string{{"s6-svc", "-wD", "-d", slot}, {"s6-svscanctl", "-an", p.scan}, {"rm", "-rf", slot}} {
 		p.run(t, 0, step[0], step[1:]...)

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"hermes-svc-register":   func() { os.Exit(command.Register(os.Args)) },
 		"hermes-svc-unregister": func() { os.Exit(command.Unregister(os.Args)) },
+		"hermes-reconcile":      func() { os.Exit(command.Reconcile(os.Args)) },
 		"hermes-svstat":         func() { os.Exit(command.Svstat(os.Args)) },
 	})
 }

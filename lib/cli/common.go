@@ -57,13 +57,18 @@ func (c *Context) check() error {
 func (c *Context) named(o option) bool { return c.IsSet(o.flag) || os.Getenv(o.variable) != "" }
 
 func (c *Context) value(o option) string {
-	if c.IsSet(o.flag) {
-		return c.String(o.flag)
-	}
-	if v := os.Getenv(o.variable); v != "" {
+	if v := c.Value(o.flag, o.variable); v != "" {
 		return v
 	}
 	return o.fallback
+}
+
+// Value returns the value of flag, else of the environment variable.
+func (c *Context) Value(flag, variable string) string {
+	if c.IsSet(flag) {
+		return c.String(flag)
+	}
+	return os.Getenv(variable)
 }
 
 // Programs finds s6's programs.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -321,9 +322,9 @@ func (r *registration) create(hold *slot.Hold) error {
 // replace changes the slot in place. affected tells whether the gateway that
 // runs now is another than the slot describes.
 func (r *registration) replace(hold *slot.Hold) (action string, affected bool, err error) {
-	var changed []string
+	var change slot.Change
 	if _, err = r.write(func(d *slot.Definition) (err error) {
-		changed, err = hold.Update(d)
+		change, err = hold.Put(d)
 		return err
 	}); err != nil {
 		return "", false, err
@@ -337,16 +338,14 @@ func (r *registration) replace(hold *slot.Hold) (action string, affected bool, e
 			return "", false, err
 		}
 	}
-	if len(changed) == 0 {
+	if len(change.Files) == 0 {
 		return unchanged, false, nil
 	}
-	for _, file := range changed {
-		affected = affected || file == "run" && st.Up()
-	}
+	affected = st.Supervised && st.Up() && slices.Contains(change.Files, "run")
 	if affected {
 		r.Warn("profile %s: its gateway (pid %d) runs by the old definition until its next start", r.name, st.PID)
 	} else {
-		r.Info("profile %s: changed %v; no running gateway is affected before its next start", r.name, changed)
+		r.Info("profile %s: changed %v; no running gateway is affected before its next start", r.name, change.Files)
 	}
 	return updated, affected, nil
 }

@@ -166,6 +166,32 @@ func (d *Dir) Replace(name string, mode uint32, uid, gid int, data []byte) error
 	return d.fail("fsync", "", unix.Fsync(d.fd))
 }
 
+// Append appends data to the file name in one write, and makes it, with exactly
+// mode and uid:gid's, where it is missing. What is not a regular file with this
+// one name is refused before anything is written to it.
+func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error {
+	err := d.Create(name, mode, uid, gid, data)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	fd, err := openat(d.fd, name, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return d.fail("open", name, err)
+	}
+	defer unix.Close(fd)
+	// On the descriptor: the name may lead elsewhere by now, to a hard link
+	// of a file that the directory's owner could not write, say.
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return d.fail("stat", name, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
+		return d.fail("append", name, ErrIrregular)
+	}
+	_, err = unix.Write(fd, data)
+	return d.fail("write", name, err)
+}
+
 // ErrIrregular is what Read answers for anything but a regular file.
 var ErrIrregular = errors.New("not a regular file")
 

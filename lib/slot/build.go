@@ -109,11 +109,11 @@ func ErrExists(name string) error {
 	return fail.Errorf(fail.Exists, "profile %s: already registered; --keep leaves it, --replace changes it", name)
 }
 
-// Update makes the files of h's slot in the scan directory those of d, each
+// update makes the files of h's slot in the scan directory those of d, each
 // replaced by a rename: a supervisor or a starting gateway finds the old file
 // or the new one, and supervise/ and event/ stay as they are. It returns the
 // names of the files that it changed.
-func (h *Hold) Update(d *Definition) (changed []string, err error) {
+func (h *Hold) update(d *Definition) (changed []string, err error) {
 	slot, err := h.scan.dir.Dir(profile.Slot(h.profile))
 	if err != nil {
 		return nil, err

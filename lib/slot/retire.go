@@ -16,9 +16,16 @@ import (
 // script has 5 s (timeout-finish in servicedir's manual page).
 const killGrace = 7 * time.Second
 
-// batch is how many slots Retire has in hand at a time; each takes two
-// descriptors.
-const batch = 128
+// batch returns how many slots Retire can have in hand at a time: each takes a
+// descriptor, and some are for the rest.
+func batch() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 1
+	}
+	const rest = 24
+	return int(max(min(limit.Cur, 1<<20), rest+1) - rest)
+}
 
 // A Retired says what became of one slot.
 type Retired struct {
@@ -42,7 +49,7 @@ func (s *Scan) Retire(profiles []string, timeout time.Duration) []Retired {
 	// each other.
 	profiles = slices.Compact(slices.Sorted(slices.Values(profiles)))
 	var results []Retired
-	for some := range slices.Chunk(profiles, batch) {
+	for some := range slices.Chunk(profiles, batch()) {
 		results = append(results, s.retire(some, Deadline(timeout))...)
 	}
 	return results

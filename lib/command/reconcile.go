@@ -1,0 +1,207 @@
+package command
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	clilib "github.com/urfave/cli/v2"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/reconcile"
+	"hermes-s6/lib/slot"
+)
+
+// Reconcile is hermes-reconcile.
+func Reconcile(args []string) int {
+	return cli.Main(&cli.Command{
+		Name:    "hermes-reconcile",
+		Summary: "make the slots of the scan directory match the profiles of the home",
+		Text: `For the root profile (where the home holds SOUL.md or gateway_state.json), then
+every profile by name: registers it where it has no slot, starts its gateway if
+it ran before, and brings a slot that differs to what it should be. Says what it
+did on stdout and in HOME/logs/container-boot.log. Exits 1 if some profile could
+not be done; that costs the others nothing.
+
+A container started as the dashboard supervises no gateways. One started as
+"gateway run" has the root profile's gateway start, unless a state says otherwise
+or HERMES_GATEWAY_NO_SUPERVISE is set; so does
+HERMES_GATEWAY_BOOTSTRAP_STATE=running. Where one gateway serves all profiles
+(multiplex_profiles in HOME/config.yaml, GATEWAY_MULTIPLEX_PROFILES), the others
+are registered and stay down.`,
+		Flags: []clilib.Flag{
+			&clilib.BoolFlag{Name: "dry-run", Usage: "say what would be done, touch nothing"},
+			&clilib.BoolFlag{Name: "prune", Usage: "unregister slots whose profile is gone"},
+			&clilib.StringFlag{Name: "profiles", Usage: "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"},
+			&clilib.StringFlag{Name: "shard", Usage: "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"},
+			cli.TimeoutFlag,
+		},
+		Run: reconcileRun,
+	}, args)
+}
+
+func reconcileRun(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args().First())
+	}
+	plan, err := newPlan(c)
+	if err != nil {
+		return err
+	}
+	if err := c.NeedS6(); err != nil {
+		return err
+	}
+	if plan.Home, err = c.OpenHome(); err != nil {
+		return err
+	}
+	defer plan.Home.Close()
+	if plan.Scan, err = slot.Open(c.Tree()); err != nil {
+		return err
+	}
+	defer plan.Scan.Close()
+	if _, err := plan.Scan.Programs.Path("s6-svscanctl"); err != nil {
+		return err
+	}
+	if err := prepare(c, plan); err != nil {
+		return err
+	}
+	results, err := plan.Run()
+	if e := reportReconciled(c, plan, results); err == nil {
+		err = e
+	}
+	return err
+}
+
+// newPlan reads the options and their variables.
+func newPlan(c *cli.Context) (*reconcile.Plan, error) {
+	timeout, err := c.Timeout()
+	if err != nil {
+		return nil, err
+	}
+	selection, err := reconcile.ParseSelection(
+		c.Value("profiles", "HERMES_RECONCILE_PROFILES"), c.Value("shard", "HERMES_SHARD"))
+	if err != nil {
+		return nil, err
+	}
+	// Two hosts at most: with the paths of execline's programs and without.
+	hosts := map[profile.Dialect]*slot.Host{}
+	host := func(dialect profile.Dialect) (*slot.Host, error) {
+		if hosts[dialect] == nil {
+			h, err := c.Host(dialect)
+			if err != nil {
+				return nil, err
+			}
+			hosts[dialect] = h
+		}
+		return hosts[dialect], nil
+	}
+	if _, err := host(profile.Sh); err != nil {
+		return nil, err
+	}
+	return &reconcile.Plan{Host: host, Select: selection, Prune: c.Bool("prune"), DryRun: c.Bool("dry-run"), Timeout: timeout}, nil
+}
+
+// prepare finds out what this container is for, and makes ready for it.
+func prepare(c *cli.Context, plan *reconcile.Plan) error {
+	container := reconcile.FindContainer("/proc")
+	if container == reconcile.Dashboard {
+		c.Info("this container is the dashboard: it supervises no gateways")
+		plan.Select, _ = reconcile.ParseSelection("none", "")
+	}
+	var err error
+	if plan.Multiplex, err = multiplex(c, plan.Home); err != nil {
+		return err
+	}
+	if plan.DryRun {
+		return nil
+	}
+	for _, err := range plan.Scan.Sweep(slot.Deadline(plan.Timeout)) {
+		c.Warn("leftover of a killed run: %v", err)
+	}
+	legacy := container == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == ""
+	if legacy || os.Getenv("HERMES_GATEWAY_BOOTSTRAP_STATE") == profile.Running {
+		did, err := plan.Home.Bootstrap(time.Now())
+		if err != nil {
+			c.Warn("root profile: its state could not be recorded as running: %v", err)
+		} else if did {
+			c.Info("root profile: recorded as running")
+		}
+	}
+	return nil
+}
+
+// multiplex tells whether one gateway serves all profiles. A configuration that
+// is no use is said, and the variable decides.
+func multiplex(c *cli.Context, home *profile.Home) (bool, error) {
+	const variable = "GATEWAY_MULTIPLEX_PROFILES"
+	configured, err := home.Multiplex()
+	if err != nil {
+		c.Warn("%v", err)
+	}
+	v := strings.ToLower(os.Getenv(variable))
+	if v == "" {
+		return configured, nil
+	}
+	switch v {
+	case "yes", "on":
+		return true, nil
+	case "no", "off":
+		return false, nil
+	}
+	on, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, fail.Errorf(fail.Usage, "invalid %s %q: it must be true or false", variable, v)
+	}
+	return on, nil
+}
+
+// reportReconciled prints the results and appends them to the boot log.
+func reportReconciled(c *cli.Context, plan *reconcile.Plan, results []reconcile.Result) error {
+	var log bytes.Buffer
+	stamp := time.Now().Format("2006-01-02T15:04:05-0700")
+	var failed int
+	for _, r := range results {
+		if r.Warning != nil {
+			c.Warn("profile %q: %v", r.Profile, r.Warning)
+		}
+		if r.Err != nil {
+			failed++
+			c.Error(fail.Errorf(fail.No, "profile %q: %w", r.Profile, r.Err))
+		}
+		fmt.Fprintf(&log, "%s %s\n", stamp, r.Line())
+		if err := printReconciled(c, r); err != nil {
+			return err
+		}
+	}
+	if !plan.DryRun && len(results) > 0 {
+		if err := plan.Home.AppendBootLog(log.Bytes()); err != nil {
+			c.Warn("boot log: %v", err)
+		}
+	}
+	if failed > 0 {
+		return cli.Quiet(fail.No)
+	}
+	return nil
+}
+
+func printReconciled(c *cli.Context, r reconcile.Result) error {
+	if !c.Bool("json") {
+		_, err := fmt.Fprintf(c.Out, "reconcile: %s\n", r.Line())
+		return err
+	}
+	reason := ""
+	if r.Err != nil {
+		reason = r.Err.Error()
+	}
+	return c.JSON(struct {
+		Profile string  `json:"profile"`
+		Prior   *string `json:"prior_state"`
+		Action  string  `json:"action"`
+		Error   *string `json:"error"`
+	}{r.Profile, given(r.Prior, r.Prior != ""), r.Action, given(reason, reason != "")})
+}

@@ -1,0 +1,262 @@
+// Package reconcile makes the slots of a scan directory match the profiles of a
+// home. It decides what each profile needs; how a slot is made or removed is
+// package slot's business, what is recorded of a profile package profile's.
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
+)
+
+// What can be done about a profile.
+const (
+	Started    = "started"    // registered, and its gateway starts
+	Registered = "registered" // registered; its gateway stays down
+	Unchanged  = "unchanged"
+	Updated    = "updated"
+	Skipped    = "skipped"
+	Removed    = "removed"
+	Failed     = "failed"
+)
+
+// A Result is what was done about one profile.
+type Result struct {
+	Profile string
+	Prior   string // the state that counted, "" for none
+	Action  string
+	Warning error // something that was no use and was done without
+	Err     error // why Action is Failed
+}
+
+// Line returns r as the boot log has it. A state comes from a file that the
+// account writes: it must not be able to write lines of its own.
+func (r Result) Line() string {
+	return fmt.Sprintf("profile=%s prior_state=%s action=%s", word(r.Profile), word(r.Prior), r.Action)
+}
+
+// word makes s one harmless word of a line.
+func word(s string) string {
+	if s == "" {
+		return "None"
+	}
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || c >= 0x7f {
+			return '?'
+		}
+		return c
+	}, s[:min(len(s), 255)])
+}
+
+// A Plan is what a run is to do.
+type Plan struct {
+	Home *profile.Home
+	Scan *slot.Scan
+	// Host gives what slots in a dialect have in common.
+	Host      func(profile.Dialect) (*slot.Host, error)
+	Select    Selection
+	Prune     bool // unregister slots whose profile is gone
+	Multiplex bool // one gateway serves all profiles: the others stay down
+	DryRun    bool
+	Timeout   time.Duration
+}
+
+// run is one execution of a Plan.
+type run struct {
+	*Plan
+	deadline time.Time
+	slots    map[string]bool // what has a slot's name in the scan directory
+	ports    profile.Ports
+	results  []Result
+	awaited  []awaited // the slots that s6-svscan is yet to take up
+}
+
+// An awaited slot is not supervised yet.
+type awaited struct {
+	result  int // index into results
+	service s6.Service
+}
+
+// Run executes p. Results are in the order of the profiles; an error is about
+// the run as a whole, and results are then what was done before it.
+func (p *Plan) Run() ([]Result, error) {
+	r := &run{Plan: p, deadline: slot.Deadline(p.Timeout), ports: profile.Ports{}, slots: map[string]bool{}}
+	names, err := p.Scan.Profiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		r.slots[n] = true
+	}
+	found, err := p.Home.Survey(r.live, !p.DryRun)
+	if err != nil {
+		return nil, err
+	}
+	r.claimRecorded(found)
+	for i := range found {
+		r.one(&found[i])
+	}
+	return r.results, r.settle(found)
+}
+
+// live tells whether a gateway of profile name may be running.
+func (r *run) live(name string) bool {
+	if !r.slots[name] {
+		return false
+	}
+	supervised, err := r.Scan.Service(name).Supervised()
+	return supervised || err != nil
+}
+
+// claimRecorded takes the ports that are on record before any is derived: who
+// has one keeps it, whatever his name.
+func (r *run) claimRecorded(found []profile.Found) {
+	for i := range found {
+		if s := found[i].Settings; s.InForce() != 0 {
+			r.ports.Claim(found[i].Name, &s)
+		}
+	}
+}
+
+// one does what profile f needs.
+func (r *run) one(f *profile.Found) {
+	result := Result{Profile: f.Name, Prior: f.State.Counts(), Warning: f.Warning}
+	switch {
+	case f.Err != nil:
+		result.Action, result.Err = Failed, f.Err
+	case f.Stray:
+		result.Action = Skipped
+		result.Warning = errors.New("profiles/default: the root profile is the home itself; this one is left alone")
+	case !r.Select.Has(f.Name):
+		result.Action = Skipped
+	default:
+		start := f.State.Starts() && (f.Name == profile.Default || !r.Multiplex)
+		var err error
+		if result.Action, err = r.put(f, start); err != nil {
+			result.Action, result.Err = Failed, err
+		}
+	}
+	r.results = append(r.results, result)
+}
+
+// put brings the slot of profile f to what it is to be.
+func (r *run) put(f *profile.Found, start bool) (action string, err error) {
+	host, err := r.Host(f.Settings.Dialect)
+	if err != nil {
+		return "", err
+	}
+	natural := f.Settings.InForce()
+	port := r.ports.Claim(f.Name, &f.Settings)
+	d := &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !start}
+	if r.DryRun {
+		return r.foresee(d)
+	}
+	if natural == 0 && port != profile.DerivePort(f.Name) {
+		// What a profile got because others came first it keeps.
+		if _, err := r.Home.Record(f.Name, f.Settings); err != nil {
+			return "", err
+		}
+	}
+	hold, err := r.Scan.Hold(f.Name, r.deadline)
+	if err != nil {
+		return "", err
+	}
+	defer hold.Release()
+	change, err := hold.Put(d)
+	if err != nil {
+		return "", err
+	}
+	service := r.Scan.Service(f.Name)
+	if supervised, err := service.Supervised(); !supervised || err != nil {
+		r.awaited = append(r.awaited, awaited{len(r.results), service})
+	}
+	return describe(change, start), nil
+}
+
+func describe(change slot.Change, start bool) string {
+	switch {
+	case change.Made && start:
+		return Started
+	case change.Made:
+		return Registered
+	case len(change.Files) > 0:
+		return Updated
+	}
+	return Unchanged
+}
+
+// foresee tells what put would do.
+func (r *run) foresee(d *slot.Definition) (string, error) {
+	change, err := r.Scan.Foresee(d)
+	return describe(change, !d.Down), err
+}
+
+// settle has s6-svscan take up and drop what changed, with one rescan for all,
+// and waits until it has.
+func (r *run) settle(found []profile.Found) error {
+	gone := r.gone(found)
+	if r.DryRun {
+		for _, name := range gone {
+			r.results = append(r.results, Result{Profile: name, Action: Removed})
+		}
+		return nil
+	}
+	rescanned := false
+	for _, x := range r.Scan.Retire(gone, r.Timeout) {
+		result := Result{Profile: x.Profile, Action: Removed, Err: x.Err}
+		if x.Err != nil {
+			result.Action = Failed
+		} else {
+			rescanned = true // to be reaped is a part of it
+		}
+		r.results = append(r.results, result)
+	}
+	if !rescanned && len(r.awaited) > 0 && r.Scan.Watched() {
+		if err := r.Scan.Rescan(r.deadline); err != nil {
+			return err
+		}
+	}
+	r.await()
+	return nil
+}
+
+// gone lists the slots to prune.
+func (r *run) gone(found []profile.Found) []string {
+	if !r.Prune {
+		return nil
+	}
+	for i := range found {
+		delete(r.slots, found[i].Name)
+	}
+	var gone []string
+	for name := range r.slots {
+		gone = append(gone, name)
+	}
+	slices.Sort(gone)
+	return gone
+}
+
+// await waits until what is new is supervised. s6-svscan has room for so many
+// services, and s6-svscanctl does not say when it has none.
+func (r *run) await() {
+	if !r.Scan.Alive() {
+		return // it takes up what it finds when it starts
+	}
+	for _, a := range r.awaited {
+		err := a.service.Wait(r.Scan.Programs, r.deadline, func(st *s6.Status) bool { return st.Supervised })
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; is the scan directory full (s6-svscan -c)?", a.service.Path())
+		}
+		if err != nil {
+			r.results[a.result].Action, r.results[a.result].Err = Failed, err
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package reconcile
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"path"
+	"strconv"
+	"strings"
+
+	"hermes-s6/lib/fail"
+)
+
+// A Selection says which profiles are this container's. The zero value: all.
+type Selection struct {
+	patterns []string // globs; nil: every name
+	none     bool
+	i, n     uint32 // this is the i-th of n, counted from 0; n 0: the only one
+}
+
+// ParseSelection reads the forms of --profiles and --shard; "" for all.
+func ParseSelection(profiles, shard string) (Selection, error) {
+	var s Selection
+	switch profiles {
+	case "":
+	case "none":
+		s.none = true
+	default:
+		for _, p := range strings.Split(profiles, ",") {
+			p = strings.TrimSpace(p)
+			if _, err := path.Match(p, ""); err != nil || p == "" {
+				return s, fail.Errorf(fail.Usage, "invalid profile pattern %q in %q", p, profiles)
+			}
+			s.patterns = append(s.patterns, p)
+		}
+	}
+	if shard == "" {
+		return s, nil
+	}
+	a, b, ok := strings.Cut(shard, "/")
+	i, err1 := strconv.ParseUint(a, 10, 31)
+	n, err2 := strconv.ParseUint(b, 10, 31)
+	if !ok || err1 != nil || err2 != nil || i < 1 || i > n {
+		return s, fail.Errorf(fail.Usage, "invalid shard %q: it must be I/N with I from 1 to N", shard)
+	}
+	s.i, s.n = uint32(i-1), uint32(n)
+	return s, nil
+}
+
+// Has tells whether profile name is selected. For any n, each name is in
+// exactly one of the n shards, and which one depends on the name alone.
+func (s *Selection) Has(name string) bool {
+	if s.none {
+		return false
+	}
+	if s.n > 0 {
+		// Not the digits that the port is derived from.
+		sum := sha256.Sum256([]byte(name))
+		if binary.BigEndian.Uint32(sum[4:])%s.n != s.i {
+			return false
+		}
+	}
+	if s.patterns == nil {
+		return true
+	}
+	for _, p := range s.patterns {
+		if ok, _ := path.Match(p, name); ok {
+			return true
+		}
+	}
+	return false
+}
