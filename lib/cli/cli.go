@@ -3,8 +3,8 @@
 // binary is a Command; what it does is not known here.
 //
 // The rules are:
-//   - stdout carries results only, and they reach it whole or not at all where
-//     a command fails; a write that fails is an error like any other.
+//   - stdout carries results only; a write that fails is an error like any
+//     other.
 //   - Each message is one line on stderr, NAME: LEVEL: WHAT: WHY.
 //   - A flag beats its variable, an empty variable counts as unset, and an
 //     empty value of a flag is wrong usage.
@@ -59,8 +59,8 @@ func Main(cmd *Command, args []string) int {
 
 func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 	cli.FlagStringer = describe
-	// The library's defaults give -v to the version.
-	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"}
+	// The library's own --help takes operands for topics; its --version has -v.
+	cli.HelpFlag = nil
 	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version and exit"}
 	cli.VersionPrinter = func(ctx *cli.Context) { fmt.Fprintln(ctx.App.Writer, ctx.App.Name, ctx.App.Version) }
 	c := &Context{Out: bufio.NewWriter(stdout), name: cmd.Name, errs: stderr}
@@ -72,16 +72,21 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		Version:                   Version,
 		CustomAppHelpTemplate:     help,
 		Flags:                     append(cmd.Flags, common...),
-		HideHelpCommand:           true,
+		HideHelp:                  true,
 		DisableSliceFlagSeparator: true, // a comma is part of a value
 		Writer:                    c.Out,
 		ErrWriter:                 stderr,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			return fail.Errorf(fail.Usage, "%w; try --help", err)
+			// The flag package calls every option -o.
+			text := strings.Replace(err.Error(), "not defined: -", "not defined: --", 1)
+			return fail.Errorf(fail.Usage, "%s; try --help", strings.Replace(text, "---", "--", 1))
 		},
 		Action: func(ctx *cli.Context) error {
 			c.Context = ctx
+			if c.Bool("help") {
+				return cli.ShowAppHelp(ctx)
+			}
 			if err := c.check(); err != nil {
 				return err
 			}
@@ -143,9 +148,14 @@ program is missing
 `
 
 // say prints one line, whatever text holds: a name or what a program said may
-// hold a newline, and one line is one message to whoever reads them.
+// hold a newline, which would make it two messages, or an escape sequence.
 func (c *Context) say(level, text string) {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
 	fmt.Fprintf(c.errs, "%s: %s: %s\n", c.name, level, text)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -14,7 +15,6 @@ import (
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
-	"hermes-s6/lib/slot"
 )
 
 // An option that every binary has: a flag, its variable, its default.
@@ -33,6 +33,7 @@ var common = []cli.Flag{
 	&cli.StringFlag{Name: account.flag, Usage: "the account `NAME` that gateways run as (HERMES_USER, hermes)"},
 	&cli.StringFlag{Name: programs.flag, Usage: "`DIR` of s6's programs (HERMES_S6_BINDIR, /command where it exists, else PATH)"},
 	&cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"},
+	&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"},
 	&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print info messages"},
 }
 
@@ -72,7 +73,18 @@ func (c *Context) Value(flag, variable string) string {
 }
 
 // Programs finds s6's programs.
-func (c *Context) Programs() s6.Programs { return s6.Programs(c.value(programs)) }
+func (c *Context) Programs() s6.Programs {
+	dir := c.value(programs)
+	if dir == "" {
+		return ""
+	}
+	// A program's path must not depend on where its script is run.
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return s6.Programs(dir)
+	}
+	return s6.Programs(path)
+}
 
 // Tree returns the supervision tree.
 func (c *Context) Tree() s6.Tree {
@@ -99,21 +111,28 @@ func (c *Context) OpenHome() (*profile.Home, error) {
 // HomePath returns the home's absolute path.
 func (c *Context) HomePath() (string, error) { return profile.Root(c.value(homeDir)) }
 
+// An Account is a Unix account.
+type Account struct {
+	Name     string
+	UID, GID int
+	Home     string // its home directory
+}
+
 // Account returns the account that gateways run as; exit code 100 where there
 // is none of that name.
-func (c *Context) Account() (slot.Account, error) {
+func (c *Context) Account() (Account, error) {
 	name := c.value(account)
 	u, err := user.Lookup(name)
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
-		return slot.Account{}, fail.Errorf(fail.Usage, "account %q: it does not exist; name one with --user or HERMES_USER", name)
+		return Account{}, fail.Errorf(fail.Usage, "account %q: it does not exist; name one with --user or HERMES_USER", name)
 	}
 	if err != nil {
-		return slot.Account{}, fail.Errorf(fail.System, "account %q: %w", name, err)
+		return Account{}, fail.Errorf(fail.System, "account %q: %w", name, err)
 	}
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)
-	return slot.Account{Name: name, UID: uid, GID: gid, Home: u.HomeDir}, errors.Join(err1, err2)
+	return Account{Name: name, UID: uid, GID: gid, Home: u.HomeDir}, errors.Join(err1, err2)
 }
 
 // Timeout returns the value of TimeoutFlag, 0 for no limit.

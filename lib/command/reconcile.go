@@ -92,7 +92,7 @@ func newPlan(c *cli.Context) (*reconcile.Plan, error) {
 	hosts := map[profile.Dialect]*slot.Host{}
 	host := func(dialect profile.Dialect) (*slot.Host, error) {
 		if hosts[dialect] == nil {
-			h, err := c.Host(dialect)
+			h, err := hostOf(c, dialect)
 			if err != nil {
 				return nil, err
 			}
@@ -120,7 +120,7 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 	if plan.DryRun {
 		return nil
 	}
-	for _, err := range plan.Scan.Sweep(slot.Deadline(plan.Timeout)) {
+	for _, err := range plan.Scan.Sweep() {
 		c.Warn("leftover of a killed run: %v", err)
 	}
 	legacy := container == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == ""

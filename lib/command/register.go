@@ -76,6 +76,7 @@ type registration struct {
 	host     *slot.Host
 	home     *profile.Home
 	scan     *slot.Scan
+	timeout  time.Duration
 	deadline time.Time
 }
 
@@ -98,12 +99,10 @@ func newRegistration(c *cli.Context, env, files list) (*registration, error) {
 	if c.Bool("wait") && c.Bool("down") {
 		return nil, fail.Errorf(fail.Usage, "--wait and --down: a gateway that is not started does not come up")
 	}
-	timeout, err := c.Timeout()
-	if err != nil {
+	if r.timeout, err = c.Timeout(); err != nil {
 		return nil, err
 	}
-	r.deadline = slot.Deadline(timeout)
-	if r.host, err = c.Host(r.settings.Dialect); err != nil {
+	if r.host, err = hostOf(c, r.settings.Dialect); err != nil {
 		return nil, err
 	}
 	if err = c.NeedS6(); err != nil {
@@ -165,8 +164,11 @@ func (r *registration) define() (*slot.Definition, error) {
 		// that cannot be read is about to be replaced.
 		old, _ := r.home.Settings(r.name)
 		r.settings.DerivedPort = old.DerivedPort
+		if old.InForce() == 0 {
+			r.settings.DerivedPort = r.scan.Port(r.name)
+		}
 	}
-	registered, err := r.scan.Profiles()
+	registered, err := r.scan.Ports()
 	if err != nil {
 		return nil, err
 	}
@@ -235,29 +237,10 @@ const (
 // but a hold, which the next of us cleans up, and a record, which says what was
 // asked for; after it, the slot is whole.
 func (r *registration) run() error {
-	for _, err := range r.scan.Sweep(r.deadline) {
+	for _, err := range r.scan.Sweep() {
 		r.Warn("leftover of a killed run: %v", err)
 	}
-	hold, err := r.scan.Hold(r.name, r.deadline)
-	if err != nil {
-		return err
-	}
-	defer hold.Release()
-	there, err := hold.Exists()
-	if err != nil {
-		return err
-	}
-	action, affected := registered, false
-	switch {
-	case there && r.Bool("keep"):
-		action = kept
-	case there && r.Bool("replace"):
-		action, affected, err = r.replace(hold)
-	case there:
-		err = slot.ErrExists(r.name)
-	default:
-		err = r.create(hold)
-	}
+	action, affected, err := r.hold()
 	if err == nil && r.Bool("wait") {
 		err = r.awaitUp()
 	}
@@ -265,6 +248,37 @@ func (r *registration) run() error {
 		return err
 	}
 	return r.report(action, affected)
+}
+
+// hold does what is to be done while nobody else may touch the slot.
+func (r *registration) hold() (action string, affected bool, err error) {
+	hold, err := r.scan.Hold(r.name, slot.Deadline(r.timeout))
+	if err != nil {
+		return "", false, err
+	}
+	defer hold.Release()
+	// Waiting for others, or cleaning up after one, was not s6's time.
+	r.deadline = slot.Deadline(r.timeout)
+	there, err := hold.Exists()
+	switch {
+	case err != nil:
+		return "", false, err
+	case there && r.Bool("keep"):
+		return kept, false, r.supervise(hold)
+	case there && r.Bool("replace"):
+		return r.replace(hold)
+	case there:
+		return "", false, slot.ErrExists(r.name)
+	}
+	return registered, false, r.create(hold)
+}
+
+// supervise has a slot that was there before supervised, if it is not.
+func (r *registration) supervise(hold *slot.Hold) error {
+	if st, err := r.status(); err != nil || st.Supervised {
+		return err
+	}
+	return hold.Supervise(r.deadline)
 }
 
 // write puts the record in place and then the slot, by publish, with the home
@@ -277,24 +291,25 @@ func (r *registration) write(publish func(*slot.Definition) error) (undo func() 
 		return nil, err
 	}
 	defer lock.Close()
-	if err := lock.Lock(r.deadline); err != nil {
-		return nil, err
+	if err := lock.Lock(); err != nil {
+		r.Warn("%v; another profile may get the same port", err)
 	}
 	d, err := r.define()
 	if err != nil {
 		return nil, err
 	}
-	undo, err = r.home.Record(r.name, r.settings)
+	undoRecord, err := r.home.Record(r.name, r.settings)
 	if err != nil {
 		return nil, err
 	}
-	if err = publish(d); err != nil {
-		return nil, r.after(err, undo)
-	}
-	if err := r.home.MakeLogDir(); err != nil {
+	undoLogs, err := r.home.MakeLogDir()
+	if err != nil {
 		r.Warn("log directory: %v", err)
 	}
-	return undo, nil
+	if err = publish(d); err != nil {
+		return nil, r.after(err, undoLogs, undoRecord)
+	}
+	return func() error { return errors.Join(undoLogs(), undoRecord()) }, nil
 }
 
 // after undoes what was done before err and returns err; that undoing failed
@@ -330,13 +345,11 @@ func (r *registration) replace(hold *slot.Hold) (action string, affected bool, e
 		return "", false, err
 	}
 	st, err := r.status()
+	if err == nil {
+		err = r.supervise(hold)
+	}
 	if err != nil {
 		return "", false, err
-	}
-	if !st.Supervised {
-		if err := hold.Supervise(r.deadline); err != nil {
-			return "", false, err
-		}
 	}
 	if len(change.Files) == 0 {
 		return unchanged, false, nil
@@ -345,7 +358,7 @@ func (r *registration) replace(hold *slot.Hold) (action string, affected bool, e
 	if affected {
 		r.Warn("profile %s: its gateway (pid %d) runs by the old definition until its next start", r.name, st.PID)
 	} else {
-		r.Info("profile %s: changed %v; no running gateway is affected before its next start", r.name, change.Files)
+		r.Info("profile %s: changed %v, which counts from its gateway's next start or death", r.name, change.Files)
 	}
 	return updated, affected, nil
 }
@@ -361,9 +374,14 @@ func (r *registration) awaitUp() error {
 	if err != nil {
 		return err
 	}
+	gone := false
 	err = service.Wait(r.Programs(), r.deadline, func(st *s6.Status) bool {
-		return st.Up() && (st.Ready() || !notifies)
+		gone = !st.Supervised // unregistered meanwhile
+		return gone || st.Up() && (st.Ready() || !notifies)
 	})
+	if err == nil && gone {
+		return fail.Errorf(fail.Absent, "profile %s: registered, but no longer supervised", r.name)
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fail.Errorf(fail.Timeout, "profile %s: registered, but not up in time", r.name)
 	}

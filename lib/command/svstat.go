@@ -22,6 +22,7 @@ import (
 
 // Svstat is hermes-svstat.
 func Svstat(args []string) int {
+	var fields list
 	return cli.Main(&cli.Command{
 		Name:     "hermes-svstat",
 		Summary:  "show what gateways are doing",
@@ -35,18 +36,18 @@ up wantedup normallyup ready paused pid pgid exitcode signal signum updownsince
 readysince updownfor readyfor. As with s6-svstat, a service that is not
 supervised has no line then.`,
 		Flags: []clilib.Flag{
-			&clilib.StringFlag{Name: "o", Usage: "print these `FIELDS`, as s6-svstat does"},
+			&clilib.GenericFlag{Name: "o", Value: &fields, Usage: "print these `FIELDS`, as s6-svstat does; repeatable"},
 			&clilib.BoolFlag{Name: "list", Usage: "print the names alone"},
 		},
-		Run: svstat,
+		Run: func(c *cli.Context) error { return svstat(c, fields) },
 	}, args)
 }
 
 // deathSpan is the "last minute" of the table and of deaths in JSON.
 const deathSpan = time.Minute
 
-func svstat(c *cli.Context) error {
-	fields, err := fieldsOf(c)
+func svstat(c *cli.Context, o list) error {
+	fields, err := fieldsOf(c, o)
 	if err != nil {
 		return err
 	}
@@ -77,18 +78,22 @@ func svstat(c *cli.Context) error {
 	return q.verdict(rows)
 }
 
-// fieldsOf returns the fields of -o, nil where it is not given.
-func fieldsOf(c *cli.Context) ([]string, error) {
-	if !c.IsSet("o") {
+// fieldsOf returns the fields of -o, nil where it is not given. Several -o add
+// up, and a comma at the end is none, as with s6-svstat.
+func fieldsOf(c *cli.Context, o list) ([]string, error) {
+	if o == nil {
 		return nil, nil
 	}
 	if c.Bool("json") || c.Bool("list") {
 		return nil, fail.Errorf(fail.Usage, "-o, --json and --list: only one can be")
 	}
-	fields := strings.Split(c.String("o"), ",")
-	for _, f := range fields {
-		if f != "name" && !slices.Contains(s6.Fields, f) {
-			return nil, fail.Errorf(fail.Usage, "invalid field %q: it must be name or one of %s", f, strings.Join(s6.Fields, ","))
+	var fields []string
+	for _, some := range o {
+		for _, f := range strings.Split(strings.TrimSuffix(some, ","), ",") {
+			if f != "name" && !slices.Contains(s6.Fields, f) {
+				return nil, fail.Errorf(fail.Usage, "invalid field %q: it must be name or one of %s", f, strings.Join(s6.Fields, ","))
+			}
+			fields = append(fields, f)
 		}
 	}
 	return fields, nil
@@ -125,7 +130,7 @@ func (q *query) resolve(operands []string) error {
 			if !ok {
 				name = base
 			}
-			q.asked = append(q.asked, asked{name, ok, s6.Service{In: dir.Working, Name: filepath.Clean(o)}})
+			q.asked = append(q.asked, asked{name, ok, s6.Service{In: dir.Working, Name: o}})
 			continue
 		}
 		if err := profile.CheckName(o); err != nil {
@@ -181,8 +186,14 @@ func (q *query) all() error {
 		return err
 	}
 	for _, n := range names {
-		if name, ok := profile.FromSlot(n); ok {
-			q.asked = append(q.asked, asked{name, true, s6.Service{In: q.scan, Name: n}})
+		a := asked{profile: true, Service: s6.Service{In: q.scan, Name: n}}
+		var ok bool
+		if a.name, ok = profile.FromSlot(n); !ok {
+			continue
+		}
+		// Not a file, and not what has gone since.
+		if there, err := a.Exists(); there || err != nil {
+			q.asked = append(q.asked, a)
 		}
 	}
 	slices.SortFunc(q.asked, func(a, b asked) int { return strings.Compare(a.name, b.name) })
@@ -191,7 +202,13 @@ func (q *query) all() error {
 
 func (q *query) list() error {
 	for _, a := range q.asked {
-		fmt.Fprintln(q.Out, a.name)
+		if !q.Bool("json") {
+			fmt.Fprintln(q.Out, a.name)
+		} else if err := q.JSON(struct {
+			Name string `json:"name"`
+		}{a.name}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -214,6 +231,9 @@ func (q *query) read() []row {
 	var rows []row
 	for _, a := range q.asked {
 		r, err := q.readOne(a)
+		if fail.CodeOf(err) == fail.Absent && q.NArg() == 0 {
+			continue // unregistered since it was listed: nobody asked for it
+		}
 		if err != nil {
 			q.absent = append(q.absent, err)
 			continue
@@ -231,6 +251,9 @@ func (q *query) readOne(a asked) (row, error) {
 	there, err := a.Exists()
 	if err != nil {
 		return r, err
+	}
+	if !there && !a.profile {
+		return r, fail.Errorf(fail.Absent, "no such service directory '%s'", a.Name)
 	}
 	if !there {
 		return r, noSuchGateway(a.name)

@@ -47,29 +47,25 @@ func unregister(c *cli.Context) error {
 	if err := c.NeedS6(); err != nil {
 		return err
 	}
-	retired, err := retire(c, names, timeout)
-	if err != nil {
-		return err
-	}
 	home, err := c.OpenHome()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	defer home.Close()
-	for i := range retired {
-		if r := &retired[i]; r.Err == nil && home != nil {
-			// Last: while there is a slot there are settings to it.
-			r.Err = home.Forget(r.Profile)
-		}
+	retired, err := retire(c, names, timeout, home)
+	if err != nil {
+		return err
 	}
 	return reportRetired(c, retired)
 }
 
-// retire removes the slots of names, of all where there are none.
-func retire(c *cli.Context, names []string, timeout time.Duration) ([]slot.Retired, error) {
+// retire removes the slots of names, of all where there are none, and what is
+// on record of them in home, which may be nil.
+func retire(c *cli.Context, names []string, timeout time.Duration, home *profile.Home) ([]slot.Retired, error) {
 	scan, err := slot.Open(c.Tree())
 	if errors.Is(err, fs.ErrNotExist) {
-		// Nothing is registered in a scan directory that is not there.
+		// Nothing is registered in a scan directory that is not there. Nor
+		// is it known that a record is good for nothing.
 		absent := make([]slot.Retired, len(names))
 		for i, name := range names {
 			absent[i].Profile = name
@@ -80,7 +76,7 @@ func retire(c *cli.Context, names []string, timeout time.Duration) ([]slot.Retir
 		return nil, err
 	}
 	defer scan.Close()
-	for _, err := range scan.Sweep(slot.Deadline(timeout)) {
+	for _, err := range scan.Sweep() {
 		c.Warn("leftover of a killed run: %v", err)
 	}
 	if c.Bool("all") {
@@ -97,7 +93,15 @@ func retire(c *cli.Context, names []string, timeout time.Duration) ([]slot.Retir
 			return nil, err
 		}
 	}
-	return scan.Retire(names, timeout), nil
+	return scan.Retire(names, timeout, func(name string) error {
+		if home == nil {
+			return nil
+		}
+		if err := home.Forget(name); err != nil {
+			return fail.Errorf(fail.System, "profile %s: it has no slot any more, but its record stays: %w", name, err)
+		}
+		return nil
+	}), nil
 }
 
 func reportRetired(c *cli.Context, retired []slot.Retired) error {

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -11,6 +12,10 @@ import (
 // zero time: for ever), after which the error is os.ErrDeadlineExceeded. The
 // lock is gone with the last descriptor of d, so with our death at the latest.
 func (d *Dir) Lock(deadline time.Time) error {
+	// What is free is had at once, however little time is left.
+	if err := d.TryLock(); !errors.Is(err, unix.EWOULDBLOCK) {
+		return err
+	}
 	err := Await(deadline, func() error { return unix.Flock(d.fd, unix.LOCK_EX) })
 	return d.fail("lock", "", err)
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,11 +71,14 @@ func (h *Home) Close() {
 	}
 }
 
-// Lock keeps others of us from handing out ports in h until Close, or until
-// deadline, when it fails with exit code 99. A file system that knows no locks
-// is no error: two profiles registered in the same instant are then the risk.
-func (h *Home) Lock(deadline time.Time) error {
-	err := h.dir.Lock(deadline)
+// lockPatience is how long Lock waits: what it keeps apart takes milliseconds.
+const lockPatience = 2 * time.Second
+
+// Lock keeps others of us from handing out ports in h until Close. Whoever may
+// read the home can hold the lock as well, and for ever: so an error is no
+// reason to give up, only to warn. A file system that knows no locks is none.
+func (h *Home) Lock() error {
+	err := h.dir.Lock(time.Now().Add(lockPatience))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fail.Errorf(fail.Timeout, "lock %s: another process holds it", h.dir.Path(""))
@@ -144,6 +149,9 @@ func (h *Home) Record(name string, s Settings) (undo func() error, err error) {
 	}
 	defer d.Close()
 	old, oldErr := d.Read(settingsFile, maxSettings)
+	if oldErr != nil && !errors.Is(oldErr, fs.ErrNotExist) {
+		return nothing, oldErr // what cannot be brought back is not replaced
+	}
 	data, err := encode(s)
 	if err != nil {
 		return nothing, err
@@ -204,31 +212,24 @@ func (h *Home) Forget(name string) error {
 	return d.Unlink(settingsFile)
 }
 
-// Ports returns the ports that profiles other than name hold: what they have
-// on record, and the derived port of each of registered that has no record.
-func (h *Home) Ports(name string, registered []string) (Ports, error) {
-	all := map[string]Settings{}
-	for _, n := range registered {
-		all[n] = Settings{}
-	}
+// Ports returns the ports that profiles other than name hold: what they have on
+// record, and for those that have no record, what registered says.
+func (h *Home) Ports(name string, registered map[string]int) (Ports, error) {
 	names, err := h.names()
 	if err != nil {
 		return nil, err
 	}
+	all := maps.Clone(registered)
 	for _, n := range append(names, Default) {
 		// A record that cannot be read claims nothing: it must not keep
 		// other profiles from being registered.
 		if s, err := h.Settings(n); err == nil && s.InForce() != 0 {
-			all[n] = s
+			all[n] = s.InForce()
 		}
 	}
 	delete(all, name)
 	taken := Ports{}
-	for n, s := range all {
-		port := s.InForce()
-		if port == 0 {
-			port = DerivePort(n)
-		}
+	for n, port := range all {
 		taken[port] = n
 	}
 	return taken, nil
@@ -258,16 +259,32 @@ func (h *Home) names() ([]string, error) {
 }
 
 // MakeLogDir makes logs/gateways, in which each gateway's logger makes its own
-// directory, where it is missing.
-func (h *Home) MakeLogDir() error {
-	logs, err := h.makeDir(h.dir, "logs")
-	if err != nil {
-		return err
+// directory, where it is missing. undo removes what it made.
+func (h *Home) MakeLogDir() (undo func() error, err error) {
+	var made []func() error
+	undo = func() error {
+		for _, remove := range slices.Backward(made) {
+			_ = remove() // what is in use by now stays
+		}
+		return nil
 	}
-	defer logs.Close()
-	gateways, err := h.makeDir(logs, "gateways")
-	gateways.Close()
-	return err
+	in := h.dir
+	for _, name := range []string{"logs", "gateways"} {
+		there, err := in.Exists(name)
+		if err != nil {
+			return undo, err
+		}
+		d, err := h.makeDir(in, name)
+		if err != nil {
+			return undo, err
+		}
+		if !there {
+			parent := in
+			made = append(made, func() error { return parent.Rmdir(name) })
+		}
+		in = d
+	}
+	return undo, nil
 }
 
 func (h *Home) makeDir(in *dir.Dir, name string) (*dir.Dir, error) {

@@ -62,6 +62,11 @@ func CheckKey(key string) error {
 	if key == "" || key[0] >= '0' && key[0] <= '9' || !only(key, keyByte) {
 		return fail.Errorf(fail.Usage, "invalid environment key %s: it must match [A-Za-z_][A-Za-z0-9_]*", clip(key))
 	}
+	switch key {
+	case "OPTIND", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS":
+		// dash or bash refuses to have them set, and ends.
+		return fail.Errorf(fail.Usage, "invalid environment key %s: it belongs to the shell", key)
+	}
 	return nil
 }
 

@@ -21,21 +21,27 @@ func DerivePort(name string) int {
 // Ports says which profile has which port.
 type Ports map[int]string
 
+// derivable tells whether a profile that asks for no port can have port.
+func derivable(port int) bool { return port >= firstPort && port < firstPort+ports }
+
 // Claim gives settings of profile name a port where they ask for none: the one
-// recorded, else the derived one, else the next that is free, in a circle. It
-// returns the port in force, which is taken for name from then on. When all of
-// the range is taken, profiles share: a gateway on a taken port is better than
-// none.
+// recorded, unless another has that (a copied profile has its original's), else
+// the derived one, else the next that is free, in a circle. It returns the port
+// in force, which is taken for name from then on. When all of the range is
+// taken, profiles share: a gateway on a taken port is better than none.
 func (p Ports) Claim(name string, s *Settings) int {
-	if s.Port == 0 && s.DerivedPort == 0 {
-		port := DerivePort(name)
+	free := func(port int) bool {
+		owner, taken := p[port]
+		return !taken || owner == name
+	}
+	if s.Port == 0 && !(derivable(s.DerivedPort) && free(s.DerivedPort)) {
+		s.DerivedPort = DerivePort(name)
 		for range ports {
-			if owner, taken := p[port]; !taken || owner == name {
+			if free(s.DerivedPort) {
 				break
 			}
-			port = firstPort + (port-firstPort+1)%ports
+			s.DerivedPort = firstPort + (s.DerivedPort-firstPort+1)%ports
 		}
-		s.DerivedPort = port
 	}
 	port := s.InForce()
 	if _, taken := p[port]; !taken {

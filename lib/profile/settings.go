@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -49,10 +50,11 @@ const (
 // Check tells why no slot can be made of s, or nil. It must pass before s is
 // written, and again when it was read: the file belongs to the account.
 func (s *Settings) Check() error {
-	if s.Port != 0 || s.DerivedPort != 0 {
-		if p := s.InForce(); p < 1 || p > 65535 {
-			return fail.Errorf(fail.Usage, "invalid port %d: it must be 1 to 65535", p)
-		}
+	if s.Port < 0 || s.Port > 65535 {
+		return fail.Errorf(fail.Usage, "invalid port %d: it must be 1 to 65535", s.Port)
+	}
+	if s.DerivedPort != 0 && !derivable(s.DerivedPort) {
+		return fail.Errorf(fail.Usage, "invalid derived port %d: it must be %d to %d", s.DerivedPort, firstPort, firstPort+ports-1)
 	}
 	if s.Dialect != "" && s.Dialect != Sh && s.Dialect != Execline {
 		return fail.Errorf(fail.Usage, "invalid dialect %s: it must be sh or execline", clip(string(s.Dialect)))
@@ -147,7 +149,12 @@ type encoded struct {
 // MarshalJSON implements json.Marshaler.
 func (b Bytes) MarshalJSON() ([]byte, error) {
 	if utf8.ValidString(string(b)) {
-		return json.Marshal(string(b))
+		// Not json.Marshal, which writes < as \u003c.
+		var buf bytes.Buffer
+		enc := json.NewEncoder(&buf)
+		enc.SetEscapeHTML(false)
+		err := enc.Encode(string(b))
+		return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
 	}
 	return json.Marshal(encoded{base64.StdEncoding.EncodeToString([]byte(b))})
 }

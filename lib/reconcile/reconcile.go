@@ -210,7 +210,7 @@ func (r *run) settle(found []profile.Found) error {
 		return nil
 	}
 	rescanned := false
-	for _, x := range r.Scan.Retire(gone, r.Timeout) {
+	for _, x := range r.Scan.Retire(gone, r.Timeout, func(string) error { return nil }) {
 		result := Result{Profile: x.Profile, Action: Removed, Err: x.Err}
 		if x.Err != nil {
 			result.Action = Failed

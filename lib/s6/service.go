@@ -111,9 +111,13 @@ func (s Service) Gone(deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	err = dir.Await(deadline, func() error {
-		return unix.FcntlFlock(uintptr(fd), unix.F_SETLKW, &unix.Flock_t{Type: unix.F_RDLCK})
-	})
+	lock := func(how int) error {
+		return unix.FcntlFlock(uintptr(fd), how, &unix.Flock_t{Type: unix.F_RDLCK})
+	}
+	// What is over is over, however little time is left.
+	if err = lock(unix.F_SETLK); err == unix.EAGAIN || err == unix.EACCES {
+		err = dir.Await(deadline, func() error { return lock(unix.F_SETLKW) })
+	}
 	if err == os.ErrDeadlineExceeded {
 		return err // fd stays with the thread that waits on it
 	}

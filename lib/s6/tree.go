@@ -30,36 +30,46 @@ const Command = "/command"
 const debianExecline = "/usr/lib/execline/bin"
 
 // Programs finds the programs of s6 and execline. Its value is the directory
-// to look in first, "" for /command where that exists, else PATH.
+// that they are in, absolute; "" for /command where that exists, else PATH.
 type Programs string
 
-// Path returns the absolute path of program name, or an error with exit code
-// 127. A program that is not in the directory of p is looked for on PATH.
+// Path returns the absolute path of s6's program name, or an error with exit
+// code 127.
 func (p Programs) Path(name string) (string, error) {
-	for _, d := range []string{p.first(), "PATH", debianExecline} {
-		var path string
-		var err error
-		if d == "PATH" {
-			path, err = exec.LookPath(name)
-		} else if d != "" {
-			path, err = exec.LookPath(filepath.Join(d, name))
-		}
-		if err == nil && filepath.IsAbs(path) {
-			return path, nil
-		}
+	dir := string(p)
+	if dir == "" && isDir(Command) {
+		dir = Command
 	}
 	where := "on PATH"
-	if p != "" {
-		where = "in " + string(p) + " and on PATH"
+	if dir != "" {
+		where, name = "in "+dir, filepath.Join(dir, name)
 	}
-	return "", fail.Errorf(fail.NotFound, "%s: not found %s; install s6 and execline, or name their directory with --s6-bindir", name, where)
+	path, err := exec.LookPath(name)
+	if err != nil || !filepath.IsAbs(path) {
+		return "", fail.Errorf(fail.NotFound, "%s: not found %s; install s6 and execline, or name their directory with --s6-bindir", filepath.Base(name), where)
+	}
+	return path, nil
 }
 
-func (p Programs) first() string {
-	if p == "" {
-		return Command
+// Find is Path for the programs that scripts run, which may be elsewhere: on
+// Debian execline's are in a directory of their own, and a directory that was
+// named may hold only those that its owner wanted to be others.
+func (p Programs) Find(name string) (string, error) {
+	path, err := p.Path(name)
+	for _, dir := range []string{"", debianExecline} {
+		if err == nil {
+			break
+		}
+		if found, e := exec.LookPath(filepath.Join(dir, name)); e == nil && filepath.IsAbs(found) {
+			return found, nil
+		}
 	}
-	return string(p)
+	return path, err
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // run runs program name to its end, at most until deadline (zero: no limit).

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -127,6 +128,14 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 		return nil, err
 	}
 	defer log.Close()
+	// All are written before the first is put in place: where there is no
+	// room for them, nothing has changed.
+	defer func() {
+		for i := range changed {
+			_ = h.dir.Unlink(fileName(i))
+		}
+	}()
+	var place []func() error
 	for _, f := range Render(d) {
 		in := slot
 		if path.Dir(f.Name) == logDir {
@@ -136,13 +145,17 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 		if same(in, name, f) {
 			continue
 		}
-		if err := h.dir.Create(work, f.Mode, -1, -1, []byte(f.Data)); err != nil {
-			return changed, err
-		}
-		if err := h.dir.Rename(work, in, name); err != nil {
-			return changed, err
-		}
+		tmp := fileName(len(changed))
 		changed = append(changed, f.Name)
+		if err := h.dir.Create(tmp, f.Mode, -1, -1, []byte(f.Data)); err != nil {
+			return changed, err
+		}
+		place = append(place, func() error { return h.dir.Rename(tmp, in, name) })
+	}
+	for _, rename := range place {
+		if err := rename(); err != nil {
+			return changed, err
+		}
 	}
 	if d.Down {
 		return changed, nil
@@ -153,6 +166,9 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 	}
 	return append(changed, downFile), slot.Unlink(downFile)
 }
+
+// fileName is the name in a hold of the i-th file on its way into a slot.
+func fileName(i int) string { return "file" + strconv.Itoa(i) }
 
 // same tells whether name in is f already, mode and owner included. What
 // cannot be read is not the same.

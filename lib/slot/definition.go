@@ -58,7 +58,7 @@ func FindPaths(p s6.Programs, dialect profile.Dialect) (Paths, error) {
 	var err error
 	find := func(name string) (path string) {
 		if err == nil {
-			path, err = p.Path(name)
+			path, err = p.Find(name)
 		}
 		return path
 	}
@@ -68,8 +68,17 @@ func FindPaths(p s6.Programs, dialect profile.Dialect) (Paths, error) {
 	if dialect == profile.Execline {
 		found.Execlineb = find("execlineb")
 		found.Execline = filepath.Dir(find("importas"))
+		if err == nil && !isInterpreter(found.Execlineb) {
+			err = fail.Errorf(fail.Usage, "%s: its path cannot be that of an interpreter", found.Execlineb)
+		}
 	}
 	return found, err
+}
+
+// isInterpreter tells whether a script's first line can name path: it ends at a
+// blank, and is short (execve(2)).
+func isInterpreter(path string) bool {
+	return filepath.IsAbs(path) && safe(path) && len(path) <= 100
 }
 
 // DefaultContenv is s6-overlay's with-contenv.
@@ -86,9 +95,7 @@ func FindContenv(value string) (string, error) {
 			return "", nil
 		}
 		return DefaultContenv, nil
-	case !filepath.IsAbs(value) || !safe(value) || len(value) > 100:
-		// It becomes an interpreter, which ends at a blank and is short
-		// (execve(2)).
+	case !isInterpreter(value):
 		return "", fail.Errorf(fail.Usage, "invalid HERMES_CONTENV %q: it must be an absolute path of at most 100 harmless characters, or none", value)
 	}
 	return value, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,6 +72,49 @@ func (s *Scan) Profiles() ([]string, error) {
 	return names, nil
 }
 
+// portLine is how run scripts of both dialects export the port.
+const portLine = "export HERMES_GATEWAY_PORT"
+
+// Port returns the port that the slot of profile name was made with, 0 where
+// there is none to be found.
+func (s *Scan) Port(name string) int {
+	slot, err := s.dir.Dir(profile.Slot(name))
+	if err != nil {
+		return 0
+	}
+	defer slot.Close()
+	script, err := slot.Read(runFile, maxScript)
+	if err != nil {
+		return 0
+	}
+	_, rest, ok := strings.Cut(string(script), portLine)
+	if !ok || rest == "" {
+		return 0
+	}
+	digits, _, _ := strings.Cut(rest[1:], "\n") // after = or a blank
+	port, _ := strconv.Atoi(digits)
+	return port
+}
+
+// maxScript is more than a script of ours can be: values of a megabyte in all,
+// with each byte quoted by five.
+const maxScript = 6 << 20
+
+// Ports returns the ports of all slots.
+func (s *Scan) Ports() (map[string]int, error) {
+	names, err := s.Profiles()
+	if err != nil {
+		return nil, err
+	}
+	ports := make(map[string]int, len(names))
+	for _, name := range names {
+		if port := s.Port(name); port != 0 {
+			ports[name] = port
+		}
+	}
+	return ports, nil
+}
+
 // A Hold is the right to make, change or remove the slot of one profile, and
 // the place to work in: a directory in the scan directory that s6-svscan skips
 // because its name begins with a dot, that nobody else can open (mode 0700),
@@ -82,9 +126,12 @@ type Hold struct {
 	dir     *dir.Dir
 }
 
-// work is the name of the one thing in a hold: a slot being built, or one that
-// has left the scan directory.
+// work is the name in a hold of a slot being built, or of one that has left the
+// scan directory. What else is there are files on their way into a slot.
 const work = "slot"
+
+// sweepGrace is what a gateway that a killed run was retiring gets in Sweep.
+const sweepGrace = 200 * time.Millisecond
 
 func holdName(name string) string { return "." + profile.Slot(name) }
 
@@ -98,7 +145,7 @@ func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.clean(deadline); err != nil {
+	if err := h.clean(deadline, true); err != nil {
 		h.Release()
 		return nil, err
 	}
@@ -157,38 +204,80 @@ func (h *Hold) Release() {
 	h.dir.Close()
 }
 
-// clean empties h of what a killed run left: half a slot, or one that was
-// being retired, whose supervisors may still run.
-func (h *Hold) clean(deadline time.Time) error {
-	there, err := h.dir.Exists(work)
-	if err != nil || !there {
-		return err
-	}
-	r := &retiree{hold: h, name: h.profile, at: s6.Service{In: h.dir, Name: work}}
-	runs, err := r.at.Supervised()
+// clean empties h of what a killed run left: files, half a slot, or one that was
+// being retired, whose supervisors may still run. A gateway that is up gets
+// until deadline to stop; hurry says what happens then: it is killed, or left
+// for another time, with os.ErrDeadlineExceeded.
+func (h *Hold) clean(deadline time.Time, hurry bool) error {
+	names, err := h.dir.Names()
 	if err != nil {
 		return err
 	}
-	logs, err := r.at.Log().Supervised()
-	if err != nil {
-		return err
-	}
-	if !runs && !logs {
-		return h.dir.RemoveAll(work)
-	}
-	for _, step := range []func(*retiree, time.Time){
-		(*retiree).askDown, (*retiree).awaitDown, (*retiree).leave, (*retiree).awaitGone, (*retiree).remove,
-	} {
-		if step(r, deadline); r.err != nil {
-			return r.err
+	for _, name := range names {
+		if name != work {
+			if err := h.dir.RemoveAll(name); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := h.cleanWork(deadline, hurry); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// Sweep cleans up after killed runs, whatever their profile; it leaves alone
-// what somebody is at work on. It returns what it could not clean.
-func (s *Scan) Sweep(deadline time.Time) (failed []error) {
+func (h *Hold) cleanWork(deadline time.Time, hurry bool) error {
+	r := &retiree{hold: h, name: h.profile, found: true, at: s6.Service{In: h.dir, Name: work}}
+	runs, err := h.supervised(r.at)
+	if err != nil {
+		return err
+	}
+	if !runs {
+		return h.dir.RemoveAll(work)
+	}
+	if r.askDown(); r.err != nil {
+		return r.err
+	}
+	if !hurry {
+		if err := r.wait(deadline); err != nil {
+			return err
+		}
+	}
+	if r.awaitDown(deadline); r.err != nil {
+		return r.err
+	}
+	h.scan.drop(retirees{r}, deadline, func(r *retiree, err error) { r.err = err })
+	return r.err
+}
+
+// isSlot tells whether at is a directory, and not a file, or a link to what is
+// not ours.
+func (h *Hold) isSlot(at s6.Service) (bool, error) {
+	st, err := at.In.Stat(at.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR, err
+}
+
+// supervised tells whether a supervisor runs on at or its logger.
+func (h *Hold) supervised(at s6.Service) (bool, error) {
+	if isSlot, err := h.isSlot(at); !isSlot {
+		return false, err
+	}
+	for _, s := range []s6.Service{at, at.Log()} {
+		if runs, err := s.Supervised(); runs || err != nil {
+			return runs, err
+		}
+	}
+	return false, nil
+}
+
+// Sweep cleans up after killed runs, whatever their profile. It leaves alone
+// what somebody is at work on, and what needs longer than a moment: it is not
+// what its caller was asked for. It returns what it could not clean.
+func (s *Scan) Sweep() (failed []error) {
 	all, err := s.dir.Names()
 	if err != nil {
 		return []error{err}
@@ -203,10 +292,10 @@ func (s *Scan) Sweep(deadline time.Time) (failed []error) {
 			continue
 		}
 		if err == nil {
-			err = h.clean(deadline)
+			err = h.clean(time.Now().Add(sweepGrace), false)
 			h.Release()
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			failed = append(failed, err)
 		}
 	}

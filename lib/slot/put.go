@@ -1,7 +1,6 @@
 package slot
 
 import (
-	"errors"
 	"os"
 	"path"
 
@@ -55,18 +54,14 @@ func (h *Hold) live() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	live := false
-	for _, s := range []interface{ Supervised() (bool, error) }{service, service.Log()} {
-		running, err := s.Supervised()
-		if err != nil && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ELOOP) {
-			return false, err
-		}
-		live = live || running
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return h.supervised(service)
 	}
-	if live && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+	// A file, or a link that anybody may have put there.
+	if running, err := service.Supervised(); err == nil && running {
 		return false, fail.Errorf(fail.System, "%s: a link to a service that is supervised: remove it, and rescan", service.Path())
 	}
-	return live, nil
+	return false, nil
 }
 
 // evict removes what has the name of h's slot, which nobody supervises. By way
@@ -124,7 +119,6 @@ func seeded(service *dir.Dir, group int) bool {
 		ours(supervise, "event", unix.S_IFDIR|eventMode, group) &&
 		ours(supervise, "control", unix.S_IFIFO|controlMode, group)
 }
-
 
 // Foresee tells what Put would do with d, and touches nothing.
 func (s *Scan) Foresee(d *Definition) (Change, error) {

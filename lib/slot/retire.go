@@ -12,9 +12,14 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// killGrace is what a killed gateway and its logger get to be gone: a finish
-// script has 5 s (timeout-finish in servicedir's manual page).
-const killGrace = 7 * time.Second
+// What the steps of a retirement get at the least, whatever is left of the
+// timeout, which is the gateway's: s6-svscan to drop a slot and supervisors to
+// exit, and after a kill, when a finish script may still have 5 s to run
+// (timeout-finish in servicedir's manual page).
+const (
+	dropGrace = 2 * time.Second
+	killGrace = 7 * time.Second
+)
 
 // batch returns how many slots Retire can have in hand at a time: each takes a
 // descriptor, and some are for the rest.
@@ -27,6 +32,22 @@ func batch() int {
 	return int(max(min(limit.Cur, 1<<20), rest+1) - rest)
 }
 
+// Deadline returns the time that is timeout from now, the zero time for 0.
+func Deadline(timeout time.Duration) time.Time {
+	if timeout == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(timeout)
+}
+
+// atLeast returns deadline, or the time that is grace from now if that is later.
+func atLeast(deadline time.Time, grace time.Duration) time.Time {
+	if t := time.Now().Add(grace); !deadline.IsZero() && deadline.Before(t) {
+		return t
+	}
+	return deadline
+}
+
 // A Retired says what became of one slot.
 type Retired struct {
 	Profile string
@@ -37,91 +58,91 @@ type Retired struct {
 
 // Retire removes the slots of profiles: each gateway is brought down, leaves
 // the scan directory, s6-svscan drops it, and when its two supervisors and its
-// logger have exited the directory goes. Past timeout (0: never) what still
-// runs is killed. While a slot is in hand its name stays taken, so that the
-// same gateway cannot be started anew beside its old self.
+// logger have exited the directory goes. A gateway that runs for longer than
+// timeout (0: no limit) is killed. While a slot is in hand its name stays taken,
+// so that the same gateway cannot be started anew beside its old self; gone is
+// called at the end of that, for each profile that has no slot any more.
 //
 // The order is not free. s6-svscan reaps only supervisors whose directory has
 // left the scan directory: asked before, it leaves them, and the directory's
 // removal leaves them running on nothing.
-func (s *Scan) Retire(profiles []string, timeout time.Duration) []Retired {
+func (s *Scan) Retire(profiles []string, timeout time.Duration, gone func(name string) error) []Retired {
 	// In order, so that two of us with the same profiles cannot wait for
 	// each other.
 	profiles = slices.Compact(slices.Sorted(slices.Values(profiles)))
 	var results []Retired
 	for some := range slices.Chunk(profiles, batch()) {
-		results = append(results, s.retire(some, Deadline(timeout))...)
+		results = append(results, s.retire(some, timeout, gone)...)
 	}
 	return results
 }
 
-// Deadline returns the time that is timeout from now, the zero time for 0.
-func Deadline(timeout time.Duration) time.Time {
-	if timeout == 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(timeout)
-}
-
-func (s *Scan) retire(profiles []string, deadline time.Time) []Retired {
-	var all []*retiree
+func (s *Scan) retire(profiles []string, timeout time.Duration, gone func(string) error) []Retired {
+	var all retirees
+	holds := Deadline(timeout)
 	for _, name := range profiles {
-		h, err := s.Hold(name, deadline)
-		r := &retiree{hold: h, name: name, err: err}
+		h, err := s.Hold(name, holds)
+		r := &retiree{hold: h, name: name, err: err, at: s.Service(name)}
 		if err == nil {
 			defer h.Release()
-			r.at = s.Service(name)
-			r.found, r.err = s.Exists(name)
+			if r.found, r.err = h.Exists(); r.found {
+				_, r.err = h.live() // not through a link
+			}
 		}
 		all = append(all, r)
 	}
-	each := func(step func(*retiree, time.Time)) {
-		for _, r := range all {
-			if r.err == nil && r.found {
-				step(r, deadline)
-			}
-		}
-	}
-	each((*retiree).askDown)
-	each((*retiree).awaitDown)
-	if slices.ContainsFunc(all, func(r *retiree) bool { return r.killed != "" }) {
-		deadline = later(deadline)
-	}
-	each((*retiree).withdraw)
-	s.reap(all, deadline)
-	each((*retiree).awaitGone)
-	each((*retiree).remove)
-
+	// Waiting for holds was not the gateways' time.
+	deadline := Deadline(timeout)
+	all.each(func(r *retiree) { r.askDown() })
+	all.each(func(r *retiree) { r.awaitDown(deadline) })
+	all.each((*retiree).withdraw)
+	s.drop(all, deadline, func(r *retiree, err error) {
+		r.err = err
+		r.restore()
+	})
 	results := make([]Retired, len(all))
 	for i, r := range all {
+		if r.err == nil {
+			r.err = gone(r.name)
+		}
 		results[i] = Retired{r.name, r.found, r.killed, r.err}
 	}
 	return results
 }
 
-// later gives what comes after a kill its time, where deadline has passed.
-func later(deadline time.Time) time.Time {
-	if grace := time.Now().Add(killGrace); !deadline.IsZero() && deadline.Before(grace) {
-		return grace
-	}
-	return deadline
-}
+// retirees are slots on their way out together.
+type retirees []*retiree
 
-// reap has s6-svscan drop what has left the scan directory, once for all. If
-// that fails they come back, up if they were: a gateway that is down and of
-// which nothing is to be seen any more would be the worst outcome.
-func (s *Scan) reap(all []*retiree, deadline time.Time) {
-	left := slices.DeleteFunc(slices.Clone(all), func(r *retiree) bool { return r.err != nil || !r.found })
-	if len(left) == 0 {
-		return
-	}
-	err := s.Reap(deadline)
-	for _, r := range left {
-		r.dropped(err)
-		if r.err != nil {
-			r.restore()
+// each takes a step with those that are still on their way.
+func (all retirees) each(step func(*retiree)) {
+	for _, r := range all {
+		if r.err == nil && r.found {
+			step(r)
 		}
 	}
+}
+
+// drop has s6-svscan drop what has been withdrawn, once for all, waits until
+// nobody runs on it, and removes it. Where s6-svscan lives and cannot be told,
+// failed decides.
+func (s *Scan) drop(all retirees, deadline time.Time, failed func(*retiree, error)) {
+	if !slices.ContainsFunc(all, func(r *retiree) bool { return r.err == nil && r.found }) {
+		return
+	}
+	deadline = atLeast(deadline, dropGrace)
+	err := s.Reap(deadline)
+	all.each(func(r *retiree) {
+		switch {
+		case err == nil:
+		case s.Alive():
+			failed(r, err)
+		default:
+			r.dismiss()
+		}
+	})
+	deadline = atLeast(deadline, dropGrace)
+	all.each(func(r *retiree) { r.awaitGone(deadline) })
+	all.each(func(r *retiree) { r.err = r.hold.dir.RemoveAll(work) })
 }
 
 // A retiree is a slot on its way out.
@@ -136,16 +157,31 @@ type retiree struct {
 	err    error
 }
 
+// see takes note of the gateway's pid, for when it is gone.
+func (r *retiree) see(st *s6.Status) {
+	// The pid of a status that nobody keeps may be another's by now.
+	if st.Supervised && st.Up() || st.Orphaned() {
+		r.pid = st.PID
+	}
+}
+
 // askDown tells the gateway to stop, if somebody supervises it.
-func (r *retiree) askDown(time.Time) {
-	st, err := r.at.Status(r.hold.scan.Programs)
-	if err != nil || !st.Supervised {
+func (r *retiree) askDown() {
+	isSlot, err := r.hold.isSlot(r.at)
+	if err != nil || !isSlot {
 		r.err = err
 		return
 	}
+	st, err := r.at.Status(r.hold.scan.Programs)
+	if err != nil {
+		r.err = err
+		return
+	}
+	if r.see(&st); !st.Supervised {
+		return
+	}
 	r.wanted = st.WantedUp
-	r.err = r.at.Control("d")
-	if fail.CodeOf(r.err) == fail.Absent {
+	if r.err = r.at.Control("d"); fail.CodeOf(r.err) == fail.Absent {
 		r.err = nil // it died since
 	}
 }
@@ -153,18 +189,10 @@ func (r *retiree) askDown(time.Time) {
 // awaitDown waits until neither run nor finish is running, and kills at
 // deadline.
 func (r *retiree) awaitDown(deadline time.Time) {
-	down := func(st *s6.Status) bool {
-		// The pid of a status that nobody keeps may be another's by now.
-		if st.Up() && st.Supervised || st.Orphaned() {
-			r.pid = st.PID
-		}
-		return !st.Supervised || st.Down()
-	}
-	r.err = r.at.Wait(r.hold.scan.Programs, deadline, down)
-	if errors.Is(r.err, os.ErrDeadlineExceeded) {
+	if r.err = r.wait(deadline); errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.killed = "the gateway"
 		_ = r.at.Control("k")
-		r.err = r.at.Wait(r.hold.scan.Programs, time.Now().Add(killGrace), down)
+		r.err = r.wait(time.Now().Add(killGrace))
 	}
 	if errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.err = fail.Errorf(fail.Timeout, "profile %s: its gateway (pid %d) is still there after SIGKILL", r.name, r.pid)
@@ -172,6 +200,17 @@ func (r *retiree) awaitDown(deadline time.Time) {
 	if r.err == nil && r.pid > 1 && !groupEnds(r.pid) && unix.Kill(-r.pid, unix.SIGKILL) == nil && r.killed == "" {
 		r.killed = "what the gateway left running"
 	}
+}
+
+// wait waits until neither run nor finish is running.
+func (r *retiree) wait(deadline time.Time) error {
+	if isSlot, err := r.hold.isSlot(r.at); !isSlot {
+		return err
+	}
+	return r.at.Wait(r.hold.scan.Programs, deadline, func(st *s6.Status) bool {
+		r.see(st)
+		return !st.Supervised || st.Down()
+	})
 }
 
 // groupEnds tells whether the process group of a gateway that has ended ends as
@@ -192,36 +231,14 @@ func groupEnds(pid int) bool {
 
 // withdraw takes the slot out of the scan directory. Where it went, nobody
 // but us can reach it.
-func (r *retiree) withdraw(time.Time) {
+func (r *retiree) withdraw() {
 	if r.err = r.hold.scan.dir.Rename(r.at.Name, r.hold.dir, work); r.err == nil {
 		r.at = s6.Service{In: r.hold.dir, Name: work}
 	}
 }
 
-// leave has s6-svscan drop this one alone.
-func (r *retiree) leave(deadline time.Time) {
-	deadline = later(deadline)
-	r.dropped(r.hold.scan.Reap(deadline))
-}
-
-// dropped takes what s6-svscanctl answered. Where no s6-svscan lives to drop
-// anything, its supervisors take their leave from us.
-func (r *retiree) dropped(err error) {
-	if err != nil && r.hold.scan.Alive() {
-		r.err = err
-	} else if err != nil {
-		r.dismiss()
-	}
-}
-
-// dismiss has the supervisors exit without s6-svscan. Where they are gone, so
-// much the better.
-func (r *retiree) dismiss() {
-	_ = r.at.Control("dx")
-	_ = r.at.Log().Control("dx")
-}
-
-// restore undoes withdraw and askDown.
+// restore undoes withdraw and askDown: a gateway that is down and of which
+// nothing is to be seen any more would be the worst outcome.
 func (r *retiree) restore() {
 	if r.hold.publish() != nil {
 		return // somebody put a slot there by hand; the next run finishes ours
@@ -232,26 +249,34 @@ func (r *retiree) restore() {
 	}
 }
 
+// dismiss has the supervisors exit without s6-svscan. Where they are gone, so
+// much the better.
+func (r *retiree) dismiss() {
+	_ = r.at.Control("dx")
+	_ = r.at.Log().Control("dx")
+}
+
 // awaitGone waits until both supervisors have exited. The logger's exits when
 // the logger has, which ends when nobody has its pipe open for writing.
 func (r *retiree) awaitGone(deadline time.Time) {
-	if r.err = r.at.Gone(deadline); r.err == nil {
-		r.err = r.at.Log().Gone(deadline)
+	if isSlot, err := r.hold.isSlot(r.at); !isSlot {
+		r.err = err
+		return
 	}
-	if !errors.Is(r.err, os.ErrDeadlineExceeded) {
+	if r.err = r.gone(deadline); !errors.Is(r.err, os.ErrDeadlineExceeded) {
 		return
 	}
 	r.killed = "the logger, whose pipe something held open"
 	_ = r.at.Control("dkx")
 	_ = r.at.Log().Control("dkx")
-	again := time.Now().Add(killGrace)
-	if r.err = r.at.Gone(again); r.err == nil {
-		r.err = r.at.Log().Gone(again)
-	}
-	if errors.Is(r.err, os.ErrDeadlineExceeded) {
+	if r.err = r.gone(time.Now().Add(killGrace)); errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.err = fail.Errorf(fail.Timeout, "profile %s: its supervisors are still there; the next run tries again", r.name)
 	}
 }
 
-// remove deletes what is left, which nobody runs on any more.
-func (r *retiree) remove(time.Time) { r.err = r.hold.dir.RemoveAll(work) }
+func (r *retiree) gone(deadline time.Time) error {
+	if err := r.at.Gone(deadline); err != nil {
+		return err
+	}
+	return r.at.Log().Gone(deadline)
+}

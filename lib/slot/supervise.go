@@ -12,12 +12,19 @@ import (
 // Exists tells whether there is anything by the name of h's slot.
 func (h *Hold) Exists() (bool, error) { return h.scan.Exists(h.profile) }
 
+// superviseLimit is how long a supervisor may take to come.
+const superviseLimit = 10 * time.Second
+
 // Supervise has s6-svscan take up h's slot and returns when supervisors of the
 // gateway and of its logger are there, at deadline at the latest. Exit code
 // 110 where they do not come: s6-svscanctl succeeds also when s6-svscan has no
 // room for another service.
 func (h *Hold) Supervise(deadline time.Time) error {
 	scan := h.scan
+	if deadline.IsZero() {
+		// Without a limit for the gateway there is still one for s6-svscan.
+		deadline = time.Now().Add(superviseLimit)
+	}
 	if err := scan.Rescan(deadline); err != nil || !scan.Watched() {
 		return err
 	}
@@ -37,20 +44,10 @@ func (h *Hold) Supervise(deadline time.Time) error {
 // Undo removes h's slot again, which Supervise failed on. It asks s6-svscan to
 // drop it, but does not rely on the answer.
 func (h *Hold) Undo() error {
-	r := &retiree{hold: h, name: h.profile, at: h.scan.Service(h.profile)}
-	deadline := time.Now().Add(undoGrace)
-	if r.withdraw(deadline); r.err != nil {
+	r := &retiree{hold: h, name: h.profile, found: true, at: h.scan.Service(h.profile)}
+	if r.withdraw(); r.err != nil {
 		return r.err
 	}
-	if h.scan.Reap(deadline) != nil {
-		r.dismiss()
-	}
-	if r.awaitGone(deadline); r.err != nil {
-		return r.err
-	}
-	r.remove(deadline)
+	h.scan.drop(retirees{r}, time.Now().Add(dropGrace), func(r *retiree, _ error) { r.dismiss() })
 	return r.err
 }
-
-// undoGrace is what s6-svscanctl and a supervisor just started get in Undo.
-const undoGrace = 2 * time.Second

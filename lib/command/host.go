@@ -1,19 +1,20 @@
-package cli
+package command
 
 import (
 	"os"
 
+	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/slot"
 )
 
-// Host gathers what all slots of this run have in common: options, the
+// hostOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
-func (c *Context) Host(dialect profile.Dialect) (*slot.Host, error) {
+func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
 	h := &slot.Host{PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
-	if h.Account, err = c.Account(); err != nil {
+	if h.Account, err = accountOf(c); err != nil {
 		return nil, err
 	}
 	if h.Home, err = c.HomePath(); err != nil {
@@ -36,4 +37,12 @@ func (c *Context) Host(dialect profile.Dialect) (*slot.Host, error) {
 	}
 	h.Paths, err = slot.FindPaths(c.Programs(), dialect)
 	return h, err
+}
+
+func accountOf(c *cli.Context) (slot.Account, error) {
+	u, err := c.Account()
+	if err != nil {
+		return slot.Account{}, err
+	}
+	return slot.Account{Name: u.Name, UID: u.UID, GID: u.GID, Home: u.Home}, nil
 }
