@@ -30,9 +30,10 @@ type Found struct {
 }
 
 // Survey finds the profiles of h: the root profile, where the home holds a
-// SOUL.md or a state, then the others by name. live tells of which profile a
-// gateway may be running: its stale files are none, and are left.
-func (h *Home) Survey(live func(name string) bool, remove bool) ([]Found, error) {
+// SOUL.md or a state, then the others by name. stale tells of which of them no
+// gateway can be running, here or elsewhere: what names processes is removed
+// there.
+func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	var found []Found
 	isRoot := false
 	for _, name := range []string{soulFile, stateFile} {
@@ -43,7 +44,7 @@ func (h *Home) Survey(live func(name string) bool, remove bool) ([]Found, error)
 		isRoot = isRoot || there
 	}
 	if isRoot {
-		found = append(found, examine(h.dir, Default, remove && !live(Default)))
+		found = append(found, examine(h.dir, Default, stale(Default)))
 	}
 	profiles, err := h.dir.Dir(profilesDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +60,7 @@ func (h *Home) Survey(live func(name string) bool, remove bool) ([]Found, error)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if f, ok := surveyOne(profiles, name, live, remove); ok {
+		if f, ok := surveyOne(profiles, name, stale); ok {
 			found = append(found, f)
 		}
 	}
@@ -67,7 +68,7 @@ func (h *Home) Survey(live func(name string) bool, remove bool) ([]Found, error)
 }
 
 // surveyOne looks at one entry of profiles/; false where it is no profile.
-func surveyOne(profiles *dir.Dir, name string, live func(string) bool, remove bool) (Found, bool) {
+func surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, bool) {
 	d, err := profiles.Dir(name)
 	switch {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
@@ -91,7 +92,7 @@ func surveyOne(profiles *dir.Dir, name string, live func(string) bool, remove bo
 	if err != nil || name == Default {
 		return Found{Name: name, Err: err, Stray: err == nil}, true
 	}
-	return examine(d, name, remove && !live(name)), true
+	return examine(d, name, stale(name)), true
 }
 
 // examine reads what is recorded in d, the directory of profile name.
@@ -107,8 +108,9 @@ func examine(d *dir.Dir, name string, remove bool) Found {
 	f.Warning = errors.Join(stateErr, settingsErr)
 	if remove {
 		for _, name := range staleFiles {
-			if err := d.Unlink(name); err != nil && f.Err == nil {
-				f.Err = err
+			// On a read-only file system unlink fails for nothing, too.
+			if there, err := d.Exists(name); err == nil && there {
+				f.Err = errors.Join(f.Err, d.Unlink(name))
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func (p *Plan) Run() ([]Result, error) {
 	for _, n := range names {
 		r.slots[n] = true
 	}
-	found, err := p.Home.Survey(r.live, !p.DryRun)
+	found, err := p.Home.Survey(r.stale)
 	if err != nil {
 		return nil, err
 	}
@@ -107,13 +107,17 @@ func (p *Plan) Run() ([]Result, error) {
 	return r.results, r.settle(found)
 }
 
-// live tells whether a gateway of profile name may be running.
-func (r *run) live(name string) bool {
-	if !r.slots[name] {
+// stale tells whether no gateway of profile name can be running: it is ours, not
+// that of another container on the same home, and nobody supervises it here.
+func (r *run) stale(name string) bool {
+	if r.DryRun || !r.Select.Has(name) {
 		return false
 	}
+	if !r.slots[name] {
+		return true
+	}
 	supervised, err := r.Scan.Service(name).Supervised()
-	return supervised || err != nil
+	return !supervised && err == nil
 }
 
 // claimRecorded takes the ports that are on record before any is derived: who
