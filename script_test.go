@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"bytes":       cmdBytes,
 			"mode":        cmdMode,
 			"tmpfs":       cmdTmpfs,
+			"readonly":    cmdReadonly,
 			"left-out":    cmdLeftOut,
 		},
 	})
@@ -271,6 +272,14 @@ func cmdTmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	ts.Check(syscall.Mount("tmpfs", dir, "tmpfs", 0, args[1]))
 	ts.Defer(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+}
+
+// readonly DIR: makes DIR read-only for the rest of the script.
+func cmdReadonly(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(syscall.Mount(dir, dir, "", syscall.MS_BIND, ""))
+	ts.Defer(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	ts.Check(syscall.Mount("", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 }
 
 // left-out WHAT...: notes what this machine does not let the script show.
