@@ -7,9 +7,11 @@ TAGS = urfave_cli_no_docs
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/test
+SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook
+# Where an image has the binaries: on the bare PATH of docker exec.
+BINDIR = /usr/bin
 
-.PHONY: build demo test lint deps clean
+.PHONY: build install demo test lint deps clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags "-s -w -X hermes-s6/lib/cli.Version=$(VERSION)" -o bin/ ./cmd/...
@@ -23,13 +25,19 @@ deps:
 	@scripts/deps s6-svscan execlineb cc shellcheck
 
 lint: deps
-	shellcheck $(SHELL_SCRIPTS)
+	shellcheck -s sh $(SHELL_SCRIPTS)
 	$(GO) vet -tags $(TAGS) ./...
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 
 test: lint
 	scripts/test $(TAGS)
+
+# Lays the binaries and what an image adds to s6-overlay down below DESTDIR.
+install: build
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)/etc"
+	install -m 755 bin/hermes-* "$(DESTDIR)$(BINDIR)/"
+	cp -R --preserve=mode rootfs/etc/. "$(DESTDIR)/etc/"
 
 clean:
 	rm -rf bin

@@ -1,0 +1,251 @@
+package hermes_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"hermes-s6/lib/s6/s6test"
+)
+
+// accountUID is hermes' in the container.
+const accountUID = 10000
+
+// A container is a test container: PID and mount namespaces of its own, s6-svscan
+// as PID 1, our rootfs and binaries, and a home that outlives it.
+type container struct {
+	t    *testing.T
+	dir  string // what is its own, below which upper/ is laid over the host's root
+	home string // the host's name of /opt/data
+	env  []string
+	cmd  *exec.Cmd
+	pid  int // of its PID 1, here
+}
+
+// newContainer prepares a container on home. It skips the test, and says so
+// where `make test` shows it, if namespaces cannot be had.
+func newContainer(t *testing.T, home string, env ...string) *container {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		note("%s: left out: a container needs root", t.Name())
+		t.Skip("a container needs root")
+	}
+	if out, err := exec.Command("unshare", "-m", "-p", "-f", "true").CombinedOutput(); err != nil {
+		note("%s: left out: no namespaces here: %s", t.Name(), bytes.TrimSpace(out))
+		t.Skip("no namespaces")
+	}
+	dir, err := os.MkdirTemp("", "hermes-container-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &container{t: t, dir: dir, home: home, env: env}
+	t.Cleanup(func() { c.kill(); os.RemoveAll(dir) })
+	c.furnish()
+	return c
+}
+
+// newHomeFor makes an empty home with profiles, the account's.
+func newHomeFor(t *testing.T, profiles ...string) string {
+	t.Helper()
+	home := t.TempDir()
+	for _, d := range []string{filepath.Dir(home), home} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range profiles {
+		addProfile(t, home, p, "")
+	}
+	return home
+}
+
+// addProfile adds a profile, with gateway_state.json where state is not empty.
+func addProfile(t *testing.T, home, name, state string) {
+	t.Helper()
+	dir := filepath.Join(home, "profiles", name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"SOUL.md": ""}
+	if state != "" {
+		files["gateway_state.json"] = state
+	}
+	for file, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{home, filepath.Dir(dir), dir} {
+		_ = os.Chown(path, accountUID, accountUID)
+	}
+	for file := range files {
+		_ = os.Chown(filepath.Join(dir, file), accountUID, accountUID)
+	}
+}
+
+// gateway stands in for hermes: it says that it runs, as the real one does, and
+// then does what HOME/bin/behaviour says, or stays.
+const gateway = `#!/bin/sh
+[ "$1" != -p ] || dir=$HERMES_HOME/profiles/$2
+echo '{"gateway_state":"running"}' >"${dir:-$HERMES_HOME}/gateway_state.json"
+echo $$ >"${dir:-$HERMES_HOME}/gateway.pid"
+echo "up: $*"
+[ ! -e "$HERMES_HOME/behaviour" ] || . "$HERMES_HOME/behaviour"
+exec sleep 1000000
+`
+
+// furnish fills upper/: /command, the harness, the account, make install's files.
+func (c *container) furnish() {
+	c.t.Helper()
+	upper := filepath.Join(c.dir, "upper")
+	for _, d := range []string{"command", "harness", "etc", "usr/bin", "opt/hermes/.venv/bin"} {
+		c.check(os.MkdirAll(filepath.Join(upper, d), 0o755))
+	}
+	for _, pattern := range []string{"/usr/bin/s6-*", "/usr/lib/execline/bin/*"} {
+		programs, _ := filepath.Glob(pattern)
+		for _, p := range programs {
+			c.check(os.Symlink(p, filepath.Join(upper, "command", filepath.Base(p))))
+		}
+	}
+	for _, f := range []string{"init", "rc.init"} {
+		c.copy(filepath.Join("testdata/container", f), filepath.Join(upper, "harness", f))
+	}
+	c.copy("testdata/container/with-contenv", filepath.Join(upper, "command/with-contenv"))
+	out, err := exec.Command("cp", "-R", "--preserve=mode", "rootfs/etc/.", filepath.Join(upper, "etc")).CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("%v: %s", err, out)
+	}
+	for _, name := range []string{"hermes-svc-register", "hermes-svc-unregister", "hermes-reconcile", "hermes-svstat"} {
+		path, err := exec.LookPath(name)
+		c.check(err)
+		c.copy(path, filepath.Join(upper, "usr/bin", name))
+	}
+	c.check(os.WriteFile(filepath.Join(upper, "opt/hermes/.venv/bin/hermes"), []byte(gateway), 0o755))
+	for file, line := range map[string]string{
+		"passwd": fmt.Sprintf("hermes:x:%d:%d::/opt/data/home:/bin/sh\n", accountUID, accountUID),
+		"group":  fmt.Sprintf("hermes:x:%d:\n", accountUID),
+	} {
+		data, err := os.ReadFile("/etc/" + file)
+		c.check(err)
+		c.check(os.WriteFile(filepath.Join(upper, "etc", file), append(data, line...), 0o644))
+	}
+}
+
+func (c *container) check(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *container) copy(from, to string) {
+	c.t.Helper()
+	data, err := os.ReadFile(from)
+	c.check(err)
+	c.check(os.WriteFile(to, data, 0o755))
+}
+
+// boot starts the container and waits until its init scripts have run.
+func (c *container) boot(command ...string) {
+	c.t.Helper()
+	args := append([]string{"-m", "-p", "-f", "--kill-child", "testdata/container/enter", c.dir, c.home}, command...)
+	c.cmd = exec.Command("unshare", args...)
+	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HERMES_HOME=/opt/data", "S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook"}, c.env...)
+	var stderr bytes.Buffer
+	c.cmd.Stderr = &stderr
+	c.check(c.cmd.Start())
+	s6test.Await(c.t, func() error {
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.cmd.Process.Pid))
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, stderr.Bytes())
+		}
+		if c.pid, err = strconv.Atoi(strings.TrimSpace(string(children))); err != nil {
+			return err
+		}
+		_, err = os.Stat(c.path("/run/booted"))
+		if err != nil {
+			out, _ := os.ReadFile(c.path("/run/boot.out"))
+			return fmt.Errorf("%w: %s%s", err, stderr.Bytes(), out)
+		}
+		return nil
+	})
+}
+
+// path is the host's name of a file in the container.
+func (c *container) path(name string) string { return fmt.Sprintf("/proc/%d/root%s", c.pid, name) }
+
+// kill kills PID 1, and with it the whole container.
+func (c *container) kill() {
+	if c.cmd == nil {
+		return
+	}
+	_ = syscall.Kill(c.pid, syscall.SIGKILL)
+	_ = c.cmd.Wait()
+	c.cmd = nil
+}
+
+// stop ends the container as docker stop does: SIGTERM to PID 1, which here
+// brings its services down and exits.
+func (c *container) stop() {
+	c.t.Helper()
+	c.check(syscall.Kill(c.pid, syscall.SIGTERM))
+	_ = c.cmd.Wait()
+	c.cmd = nil
+}
+
+// exec runs a command in the container as docker exec does, with a bare PATH,
+// as root or, with user set, as the account. It returns stdout and the exit code.
+func (c *container) exec(user bool, args ...string) (string, int) {
+	c.t.Helper()
+	enter := []string{"-t", strconv.Itoa(c.pid), "-m", "-p", "-r", "-w"}
+	if user {
+		enter = append(enter, "-S", strconv.Itoa(accountUID), "-G", strconv.Itoa(accountUID))
+	}
+	cmd := exec.Command("nsenter", append(enter, args...)...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HERMES_HOME=/opt/data"}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if e := (*exec.ExitError)(nil); err != nil && !errors.As(err, &e) {
+		c.t.Fatal(err)
+	}
+	if stderr.Len() > 0 {
+		c.t.Logf("%v: %s", args, stderr.Bytes())
+	}
+	return stdout.String(), cmd.ProcessState.ExitCode()
+}
+
+// awaitStatus waits until hermes-svstat -o name,wantedup,up prints want.
+func (c *container) awaitStatus(want string) {
+	c.t.Helper()
+	s6test.Await(c.t, func() error {
+		if got, _ := c.exec(false, "hermes-svstat", "-o", "name,wantedup,up"); got != want {
+			return fmt.Errorf("status:\n%swant:\n%s", got, want)
+		}
+		return nil
+	})
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(data)
+}
+
+func waitForFile(t *testing.T, path string) {
+	t.Helper()
+	s6test.Await(t, func() error {
+		_, err := os.Stat(path)
+		return err
+	})
+}
