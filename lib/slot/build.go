@@ -51,7 +51,7 @@ func (h *Hold) build(d *Definition) error {
 	defer log.Close()
 	group := groupOf(d.Account)
 	for _, service := range []*dir.Dir{slot, log} {
-		if err := seed(service, group); err != nil {
+		if _, err := seed(service, group); err != nil {
 			return err
 		}
 	}
@@ -72,28 +72,47 @@ func groupOf(a Account) int {
 	return a.GID
 }
 
-// seed makes in service what s6-supervise makes where it is missing.
-func seed(service *dir.Dir, group int) error {
-	supervise, err := service.Mkdir("supervise", superviseMode)
+// seed makes in service what s6-supervise makes where it is missing, and leaves
+// alone what is there. It tells whether it made anything.
+func seed(service *dir.Dir, group int) (made bool, err error) {
+	supervise, fresh, err := makeDir(service, "supervise", superviseMode)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer supervise.Close()
+	made = fresh
 	for _, in := range []*dir.Dir{service, supervise} {
-		event, err := in.Mkdir("event", 0o700)
+		event, fresh, err := makeDir(in, "event", 0o700)
 		if err != nil {
-			return err
+			return made, err
 		}
-		err = event.Own(-1, group, eventMode)
+		if fresh {
+			made = true
+			err = event.Own(-1, group, eventMode)
+		}
 		event.Close()
 		if err != nil {
-			return err
+			return made, err
 		}
 	}
-	if err := supervise.Mkfifo("control", controlMode); err != nil || group < 0 {
-		return err
+	err = supervise.Mkfifo("control", controlMode)
+	if errors.Is(err, fs.ErrExist) {
+		return made, nil
 	}
-	return supervise.Chgrp("control", group)
+	if err == nil && group >= 0 {
+		err = supervise.Chgrp("control", group)
+	}
+	return true, err
+}
+
+// makeDir makes the directory name in d, or opens the one that is there.
+func makeDir(d *dir.Dir, name string, mode uint32) (made *dir.Dir, fresh bool, err error) {
+	made, err = d.Mkdir(name, mode)
+	if errors.Is(err, fs.ErrExist) {
+		made, err = d.Dir(name)
+		return made, false, err
+	}
+	return made, true, err
 }
 
 // publish moves the slot that is in h into the scan directory.
@@ -120,22 +139,27 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 		return nil, err
 	}
 	defer slot.Close()
-	log, err := slot.Dir(logDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		log, err = slot.Mkdir(logDir, 0o755)
-	}
+	log, _, err := makeDir(slot, logDir, 0o755)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
+	var seeded []string
+	var place []func() error
+	for name, service := range map[string]*dir.Dir{"supervise": slot, "log/supervise": log} {
+		if made, err := seed(service, groupOf(d.Account)); err != nil {
+			return nil, err
+		} else if made {
+			seeded = append(seeded, name)
+		}
+	}
 	// All are written before the first is put in place: where there is no
 	// room for them, nothing has changed.
 	defer func() {
-		for i := range changed {
+		for i := range place {
 			_ = h.dir.Unlink(fileName(i))
 		}
 	}()
-	var place []func() error
 	for _, f := range Render(d) {
 		in := slot
 		if path.Dir(f.Name) == logDir {
@@ -150,21 +174,38 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 		if err := h.dir.Create(tmp, f.Mode, -1, -1, []byte(f.Data)); err != nil {
 			return changed, err
 		}
-		place = append(place, func() error { return h.dir.Rename(tmp, in, name) })
+		place = append(place, func() error { return h.place(tmp, in, name) })
 	}
 	for _, rename := range place {
 		if err := rename(); err != nil {
 			return changed, err
 		}
 	}
+	all := append(changed, seeded...)
 	if d.Down {
-		return changed, nil
+		return all, nil
 	}
 	there, err := slot.Exists(downFile)
 	if err != nil || !there {
-		return changed, err
+		return all, err
 	}
-	return append(changed, downFile), slot.Unlink(downFile)
+	return append(all, downFile), slot.Unlink(downFile)
+}
+
+// place moves the file tmp from h to its name in a slot, also over a directory.
+func (h *Hold) place(tmp string, in *dir.Dir, name string) error {
+	err := h.dir.Rename(tmp, in, name)
+	if !errors.Is(err, unix.EISDIR) {
+		return err
+	}
+	const away = "away" // removed here, or by who finds the hold
+	if err := in.Rename(name, h.dir, away); err != nil {
+		return err
+	}
+	if err := h.dir.Rename(tmp, in, name); err != nil {
+		return err
+	}
+	return h.dir.RemoveAll(away)
 }
 
 // fileName is the name in a hold of the i-th file on its way into a slot.

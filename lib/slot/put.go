@@ -99,11 +99,12 @@ func (h *Hold) matches(d *Definition, live bool) bool {
 		return false
 	}
 	group := groupOf(d.Account)
-	return live || seeded(slot, group) && seeded(log, group)
+	return seeded(slot, group, live) && seeded(log, group, live)
 }
 
-// seeded tells whether service is as seed leaves it.
-func seeded(service *dir.Dir, group int) bool {
+// seeded tells whether service is as seed leaves it; in one that is live, whether
+// seed would find nothing to make.
+func seeded(service *dir.Dir, group int, live bool) bool {
 	supervise, err := service.Dir("supervise")
 	if err != nil {
 		return false
@@ -111,6 +112,9 @@ func seeded(service *dir.Dir, group int) bool {
 	defer supervise.Close()
 	ours := func(in *dir.Dir, name string, mode uint32, group int) bool {
 		st, err := in.Stat(name)
+		if live {
+			return err == nil
+		}
 		return err == nil && st.Mode == mode && int(st.Uid) == os.Geteuid() && (group < 0 || int(st.Gid) == group)
 	}
 	return ours(service, ".", unix.S_IFDIR|0o755, -1) &&
