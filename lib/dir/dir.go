@@ -233,8 +233,8 @@ func readAll(fd int, buf []byte) ([]byte, error) {
 		case err == unix.EINTR:
 		case err != nil:
 			return nil, err
-		case k == 0:
-			return buf[:n], nil
+		case k < len(buf)-n: // of a regular file there is no more
+			return buf[:n+k], nil
 		default:
 			n += k
 		}
@@ -325,6 +325,25 @@ func openat(at int, name string, flags int, mode uint32) (int, error) {
 			return fd, err
 		}
 	}
+}
+
+// Is tells whether the regular file name, below d by a path of which no component
+// can be somebody else's, is of mode and uid and holds data.
+func (d *Dir) Is(name string, mode uint32, uid int, data string) bool {
+	fd, err := openat(d.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode != unix.S_IFREG|mode || int(st.Uid) != uid || st.Nlink != 1 || st.Size != int64(len(data)) {
+		return false
+	}
+	if data == "" {
+		return true
+	}
+	got, err := readAll(fd, make([]byte, len(data)+1))
+	return err == nil && string(got) == data
 }
 
 // Linked tells whether d still has a name somewhere: a directory that was

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -101,9 +104,12 @@ func (p *Plan) Run() ([]Result, error) {
 		return nil, err
 	}
 	r.claimRecorded(found)
+	definitions := make([]*slot.Definition, len(found))
+	r.results = make([]Result, len(found))
 	for i := range found {
-		r.one(&found[i])
+		definitions[i], r.results[i] = r.one(&found[i])
 	}
+	r.putAll(definitions)
 	return r.results, r.settle(found)
 }
 
@@ -130,8 +136,8 @@ func (r *run) claimRecorded(found []profile.Found) {
 	}
 }
 
-// one does what profile f needs.
-func (r *run) one(f *profile.Found) {
+// one decides what profile f needs: a slot, or a result that says why not.
+func (r *run) one(f *profile.Found) (*slot.Definition, Result) {
 	result := Result{Profile: f.Name, Prior: f.State.Counts(), Warning: f.Warning}
 	switch {
 	case f.Err != nil:
@@ -142,65 +148,95 @@ func (r *run) one(f *profile.Found) {
 	case !r.Select.Has(f.Name):
 		result.Action = Skipped
 	default:
-		start := f.State.Starts() && (f.Name == profile.Default || !r.Multiplex)
-		var err error
-		if result.Action, err = r.put(f, start); err != nil {
-			result.Action, result.Err = Failed, err
+		d, err := r.define(f)
+		if err == nil {
+			return d, result
 		}
+		result.Action, result.Err = Failed, err
 	}
-	r.results = append(r.results, result)
+	return nil, result
 }
 
-// put brings the slot of profile f to what it is to be.
-func (r *run) put(f *profile.Found, start bool) (action string, err error) {
+// define makes a definition of profile f, and records the port that it got where
+// that depends on who came first.
+func (r *run) define(f *profile.Found) (*slot.Definition, error) {
 	host, err := r.Host(f.Settings.Dialect)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	natural := f.Settings.InForce()
+	recorded := f.Settings.InForce()
 	port := r.ports.Claim(f.Name, &f.Settings)
-	d := &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !start}
-	if r.DryRun {
-		return r.foresee(d)
-	}
-	if natural == 0 && port != profile.DerivePort(f.Name) {
-		// What a profile got because others came first it keeps.
+	if port != recorded && port != profile.DerivePort(f.Name) && !r.DryRun {
 		if _, err := r.Home.Record(f.Name, f.Settings); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	hold, err := r.Scan.Hold(f.Name, r.deadline)
-	if err != nil {
-		return "", err
-	}
-	defer hold.Release()
-	change, err := hold.Put(d)
-	if err != nil {
-		return "", err
-	}
-	service := r.Scan.Service(f.Name)
-	if supervised, err := service.Supervised(); !supervised || err != nil {
-		r.awaited = append(r.awaited, awaited{len(r.results), service})
-	}
-	return describe(change, start), nil
+	start := f.State.Starts() && (f.Name == profile.Default || !r.Multiplex)
+	return &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !start}, nil
 }
 
-func describe(change slot.Change, start bool) string {
+// put brings d's slot to what it is to be, and tells whether it is supervised.
+func (r *run) put(d *slot.Definition) (action string, live bool, err error) {
+	// Most of the time there is nothing to do, and nobody to keep away.
+	found, err := r.Scan.Look(d)
+	if err != nil || found.Matches {
+		return Unchanged, found.Live, err
+	}
+	var change slot.Change
+	if r.DryRun {
+		change = slot.Change{Made: !found.Exists, Files: []string{"some"}}
+	} else {
+		hold, err := r.Scan.Hold(d.Profile, r.deadline)
+		if err != nil {
+			return "", false, err
+		}
+		defer hold.Release()
+		if change, err = hold.Put(d); err != nil {
+			return "", false, err
+		}
+	}
 	switch {
-	case change.Made && start:
-		return Started
+	case change.Made && d.Down:
+		return Registered, false, nil
 	case change.Made:
-		return Registered
+		return Started, false, nil
 	case len(change.Files) > 0:
-		return Updated
+		return Updated, found.Live, nil
 	}
-	return Unchanged
+	return Unchanged, found.Live, nil
 }
 
-// foresee tells what put would do.
-func (r *run) foresee(d *slot.Definition) (string, error) {
-	change, err := r.Scan.Foresee(d)
-	return describe(change, !d.Down), err
+// putAll puts the slots of definitions, of which some are nil, and completes
+// their results. The slots have nothing to do with each other, and the work is
+// system calls: every processor can take its share.
+func (r *run) putAll(definitions []*slot.Definition) {
+	lives := make([]bool, len(definitions))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(definitions) {
+					return
+				}
+				if d := definitions[i]; d != nil {
+					result := &r.results[i]
+					if result.Action, lives[i], result.Err = r.put(d); result.Err != nil {
+						result.Action = Failed
+					}
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	for i, d := range definitions {
+		if d != nil && r.results[i].Err == nil && !lives[i] {
+			r.awaited = append(r.awaited, awaited{i, r.Scan.Service(d.Profile)})
+		}
+	}
 }
 
 // settle has s6-svscan take up and drop what changed, with one rescan for all,

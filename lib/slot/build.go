@@ -166,7 +166,7 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 			in = log
 		}
 		name := path.Base(f.Name)
-		if same(in, name, f) {
+		if in.Is(name, f.Mode, os.Geteuid(), f.Data) {
 			continue
 		}
 		tmp := fileName(len(changed))
@@ -210,14 +210,3 @@ func (h *Hold) place(tmp string, in *dir.Dir, name string) error {
 
 // fileName is the name in a hold of the i-th file on its way into a slot.
 func fileName(i int) string { return "file" + strconv.Itoa(i) }
-
-// same tells whether name in is f already, mode and owner included. What
-// cannot be read is not the same.
-func same(in *dir.Dir, name string, f File) bool {
-	st, err := in.Stat(name)
-	if err != nil || st.Mode != unix.S_IFREG|f.Mode || int(st.Uid) != os.Geteuid() || st.Nlink != 1 {
-		return false
-	}
-	data, err := in.Read(name, len(f.Data))
-	return err == nil && string(data) == f.Data
-}

@@ -124,6 +124,7 @@ type Hold struct {
 	scan    *Scan
 	profile string
 	dir     *dir.Dir
+	fresh   bool // we made it: there is nothing in it
 }
 
 // work is the name in a hold of a slot being built, or of one that has left the
@@ -156,6 +157,7 @@ func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
 func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
 	for {
 		d, err := s.dir.Mkdir(holdName(name), 0o700)
+		fresh := err == nil
 		if errors.Is(err, fs.ErrExist) {
 			d, err = s.dir.Dir(holdName(name))
 		}
@@ -165,9 +167,11 @@ func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := checkOwn(d); err != nil {
-			d.Close()
-			return nil, err
+		if !fresh {
+			if err := checkOwn(d); err != nil {
+				d.Close()
+				return nil, err
+			}
 		}
 		if err := lock(d); err != nil {
 			d.Close()
@@ -176,7 +180,7 @@ func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
 		// Whoever had the lock before us has removed the directory with
 		// it: then ours is the lock on something that has no name.
 		if d.Linked() {
-			return &Hold{s, name, d}, nil
+			return &Hold{s, name, d, fresh}, nil
 		}
 		d.Close()
 	}
@@ -209,6 +213,9 @@ func (h *Hold) Release() {
 // until deadline to stop; hurry says what happens then: it is killed, or left
 // for another time, with os.ErrDeadlineExceeded.
 func (h *Hold) clean(deadline time.Time, hurry bool) error {
+	if h.fresh {
+		return nil
+	}
 	names, err := h.dir.Names()
 	if err != nil {
 		return err
@@ -229,9 +236,15 @@ func (h *Hold) clean(deadline time.Time, hurry bool) error {
 
 func (h *Hold) cleanWork(deadline time.Time, hurry bool) error {
 	r := &retiree{hold: h, name: h.profile, found: true, at: s6.Service{In: h.dir, Name: work}}
-	runs, err := h.supervised(r.at)
+	isSlot, err := h.isSlot(r.at)
 	if err != nil {
 		return err
+	}
+	runs := false
+	if isSlot {
+		if runs, err = supervised(r.at); err != nil {
+			return err
+		}
 	}
 	if !runs {
 		return h.dir.RemoveAll(work)
@@ -261,12 +274,9 @@ func (h *Hold) isSlot(at s6.Service) (bool, error) {
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR, err
 }
 
-// supervised tells whether a supervisor runs on at or its logger.
-func (h *Hold) supervised(at s6.Service) (bool, error) {
-	if isSlot, err := h.isSlot(at); !isSlot {
-		return false, err
-	}
-	for _, s := range []s6.Service{at, at.Log()} {
+// supervised tells whether a supervisor runs on service or on its logger.
+func supervised(service s6.Service) (bool, error) {
+	for _, s := range []s6.Service{service, service.Log()} {
 		if runs, err := s.Supervised(); runs || err != nil {
 			return runs, err
 		}

@@ -86,7 +86,9 @@ func (s *Scan) retire(profiles []string, timeout time.Duration, gone func(string
 		if err == nil {
 			defer h.Release()
 			if r.found, r.err = h.Exists(); r.found {
-				_, r.err = h.live() // not through a link
+				if isSlot, err := h.isSlot(r.at); err == nil && !isSlot {
+					r.err = notThroughLink(r.at)
+				}
 			}
 		}
 		all = append(all, r)
