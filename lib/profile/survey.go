@@ -9,6 +9,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/par"
 )
 
 // soulFile makes a directory below profiles/ a profile.
@@ -59,9 +60,12 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 		return nil, err
 	}
 	slices.Sort(names)
-	for _, name := range names {
-		if f, ok := surveyOne(profiles, name, stale); ok {
-			found = append(found, f)
+	all := make([]Found, len(names))
+	is := make([]bool, len(names))
+	par.Do(len(names), func(i int) { all[i], is[i] = surveyOne(profiles, names[i], stale) })
+	for i := range all {
+		if is[i] {
+			found = append(found, all[i])
 		}
 	}
 	return found, nil

@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/slot"
@@ -211,27 +209,14 @@ func (r *run) put(d *slot.Definition) (action string, live bool, err error) {
 // system calls: every processor can take its share.
 func (r *run) putAll(definitions []*slot.Definition) {
 	lives := make([]bool, len(definitions))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(definitions) {
-					return
-				}
-				if d := definitions[i]; d != nil {
-					result := &r.results[i]
-					if result.Action, lives[i], result.Err = r.put(d); result.Err != nil {
-						result.Action = Failed
-					}
-				}
+	par.Do(len(definitions), func(i int) {
+		if d := definitions[i]; d != nil {
+			result := &r.results[i]
+			if result.Action, lives[i], result.Err = r.put(d); result.Err != nil {
+				result.Action = Failed
 			}
-		}()
-	}
-	wg.Wait()
+		}
+	})
 	for i, d := range definitions {
 		if d != nil && r.results[i].Err == nil && !lives[i] {
 			r.awaited = append(r.awaited, awaited{i, r.Scan.Service(d.Profile)})

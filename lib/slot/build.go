@@ -3,7 +3,6 @@ package slot
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"strconv"
 
@@ -66,7 +65,7 @@ func (h *Hold) build(d *Definition) error {
 // groupOf returns the group that slots are shared with, -1 where we are not
 // root and they are the caller's alone.
 func groupOf(a Account) int {
-	if os.Geteuid() != 0 {
+	if euid() != 0 {
 		return -1
 	}
 	return a.GID
@@ -166,7 +165,7 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 			in = log
 		}
 		name := path.Base(f.Name)
-		if in.Is(name, f.Mode, os.Geteuid(), f.Data) {
+		if in.Is(name, f.Mode, euid(), f.Data) {
 			continue
 		}
 		tmp := fileName(len(changed))

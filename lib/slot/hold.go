@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -186,13 +187,16 @@ func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
 	}
 }
 
+// euid is whom what we make belongs to.
+var euid = sync.OnceValue(os.Geteuid)
+
 // checkOwn refuses a hold that somebody else made, who could open and lock it.
 func checkOwn(d *dir.Dir) error {
 	st, err := d.Stat(".")
 	if err != nil {
 		return err
 	}
-	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+	if int(st.Uid) != euid() || st.Mode&0o077 != 0 {
 		return fail.Errorf(fail.System, "%s: not ours: remove it", d.Path(""))
 	}
 	return nil

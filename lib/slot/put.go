@@ -3,7 +3,6 @@ package slot
 import (
 	"errors"
 	"io/fs"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -89,7 +88,7 @@ func notThroughLink(service s6.Service) error {
 // what the supervisor found is its own, and only what is missing counts.
 func matches(slot *dir.Dir, d *Definition, live bool) bool {
 	for _, f := range Render(d) {
-		if !slot.Is(f.Name, f.Mode, os.Geteuid(), f.Data) {
+		if !slot.Is(f.Name, f.Mode, euid(), f.Data) {
 			return false
 		}
 	}
@@ -107,7 +106,7 @@ func matches(slot *dir.Dir, d *Definition, live bool) bool {
 		if live {
 			continue
 		}
-		if st.Mode != seed.mode || int(st.Uid) != os.Geteuid() || seed.shared && group >= 0 && int(st.Gid) != group {
+		if st.Mode != seed.mode || int(st.Uid) != euid() || seed.shared && group >= 0 && int(st.Gid) != group {
 			return false
 		}
 	}
