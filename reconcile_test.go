@@ -201,7 +201,9 @@ var operations = []string{"openat", "mkdirat", "mknodat", "write", "fchmod", "fc
 // TestKilledAtEveryStep kills hermes-reconcile before each file operation that
 // it makes: for each kind of call before the first, the second and so on, until
 // it survives. After each kill every slot in the scan directory is whole, no
-// file of the home is lost or truncated, and the next run finishes the job.
+// file of the home is lost or truncated, and the next run finishes the job: every
+// second time in the scan directory as it is, else in an empty one, as after a
+// power cut.
 //
 // strace does the killing: it stops every thread of a static Go program at its
 // system calls, which LD_PRELOAD cannot reach, and leaves the program as it is.
@@ -266,6 +268,15 @@ func killedAt(t *testing.T, bin, op string, n int) bool {
 		contents(t, p.scan)
 	}
 	checkHome(t, p)
+	if n%2 == 0 {
+		// A power cut: the scan directory is gone with the rest of /run.
+		if err := os.RemoveAll(p.scan); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(p.scan, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	finish := exec.Command(bin)
 	finish.Env = env
 	if out, err := finish.CombinedOutput(); err != nil {

@@ -60,7 +60,7 @@ func (d *Dir) Dir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, d.fail("open", name, err)
 	}
-	return &Dir{fd, d.Path(name)}, nil
+	return &Dir{fd, d.path + "/" + name}, nil
 }
 
 // Mkdir makes the directory name with exactly mode (the process's umask is 0,

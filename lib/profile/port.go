@@ -36,10 +36,7 @@ func (p Ports) Claim(name string, s *Settings) int {
 	}
 	if s.Port == 0 && !(derivable(s.DerivedPort) && free(s.DerivedPort)) {
 		s.DerivedPort = DerivePort(name)
-		for range ports {
-			if free(s.DerivedPort) {
-				break
-			}
+		for i := 0; i < ports && !free(s.DerivedPort); i++ {
 			s.DerivedPort = firstPort + (s.DerivedPort-firstPort+1)%ports
 		}
 	}
