@@ -22,7 +22,7 @@ demo:
 	@scripts/demo bin
 
 deps:
-	@scripts/deps s6-svscan execlineb cc shellcheck strace
+	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap
 
 lint: deps
 	shellcheck -s sh $(SHELL_SCRIPTS)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -122,10 +123,10 @@ func (c *container) furnish() {
 	if err != nil {
 		c.t.Fatalf("%v: %s", err, out)
 	}
+	bin, err := static()
+	c.check(err)
 	for _, name := range []string{"hermes-svc-register", "hermes-svc-unregister", "hermes-reconcile", "hermes-svstat"} {
-		path, err := exec.LookPath(name)
-		c.check(err)
-		c.copy(path, filepath.Join(upper, "usr/bin", name))
+		c.copy(filepath.Join(bin, name), filepath.Join(upper, "usr/bin", name))
 	}
 	c.check(os.WriteFile(filepath.Join(upper, "opt/hermes/.venv/bin/hermes"), []byte(gateway), 0o755))
 	for file, line := range map[string]string{
@@ -137,6 +138,17 @@ func (c *container) furnish() {
 		c.check(os.WriteFile(filepath.Join(upper, "etc", file), append(data, line...), 0o644))
 	}
 }
+
+// static builds our binaries as they are shipped, once, and returns where.
+var static = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(scratch, "static")
+	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/...")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return dir, nil
+})
 
 func (c *container) check(err error) {
 	c.t.Helper()

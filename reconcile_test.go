@@ -215,12 +215,11 @@ func TestKilledAtEveryStep(t *testing.T) {
 		note("%s: left out: strace cannot trace here: %v", t.Name(), err)
 		t.Skip("strace cannot trace here")
 	}
-	bin := filepath.Join(t.TempDir(), "hermes-reconcile")
-	build := exec.Command("go", "build", "-o", bin, "./cmd/hermes-reconcile")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	dir, err := static()
+	if err != nil {
+		t.Fatal(err)
 	}
+	bin := filepath.Join(dir, "hermes-reconcile")
 	var kills atomic.Int32
 	t.Run("before", func(t *testing.T) {
 		for _, op := range operations {

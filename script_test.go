@@ -19,8 +19,24 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
+// scratch is a directory for what tests share, removed when all have run.
+var scratch string
+
+// withScratch runs the tests of m with scratch.
+type withScratch struct{ *testing.M }
+
+func (m withScratch) Run() int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "hermes-tests-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	return m.M.Run()
+}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withScratch{m}, map[string]func(){
 		"hermes-svc-register":   func() { os.Exit(command.Register(os.Args)) },
 		"hermes-svc-unregister": func() { os.Exit(command.Unregister(os.Args)) },
 		"hermes-reconcile":      func() { os.Exit(command.Reconcile(os.Args)) },
