@@ -170,13 +170,16 @@ func (c *container) boot(command ...string) {
 	args := append([]string{"-m", "-p", "-f", "--kill-child", "testdata/container/enter", c.dir, c.home}, command...)
 	c.cmd = exec.Command("unshare", args...)
 	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HERMES_HOME=/opt/data", "S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook"}, c.env...)
-	var stderr bytes.Buffer
-	c.cmd.Stderr = &stderr
+	said := filepath.Join(c.dir, "stderr")
+	stderr, err := os.Create(said)
+	c.check(err)
+	defer stderr.Close()
+	c.cmd.Stderr = stderr
 	c.check(c.cmd.Start())
 	s6test.Await(c.t, func() error {
 		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.cmd.Process.Pid))
 		if err != nil {
-			return fmt.Errorf("%w: %s", err, stderr.Bytes())
+			return fmt.Errorf("%w: %s", err, readFile(c.t, said))
 		}
 		if c.pid, err = strconv.Atoi(strings.TrimSpace(string(children))); err != nil {
 			return err
@@ -184,7 +187,7 @@ func (c *container) boot(command ...string) {
 		_, err = os.Stat(c.path("/run/booted"))
 		if err != nil {
 			out, _ := os.ReadFile(c.path("/run/boot.out"))
-			return fmt.Errorf("%w: %s%s", err, stderr.Bytes(), out)
+			return fmt.Errorf("%w: %s%s", err, readFile(c.t, said), out)
 		}
 		return nil
 	})
