@@ -123,6 +123,11 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 	for _, err := range plan.Scan.Sweep() {
 		c.Warn("leftover of a killed run: %v", err)
 	}
+	// A registration that has a name in hand waits for this, and we for that
+	// name: not for long, and then both go on.
+	if err := plan.Home.Lock(); err != nil {
+		c.Warn("%v; two profiles may get the same port", err)
+	}
 	legacy := container == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == ""
 	if legacy || os.Getenv("HERMES_GATEWAY_BOOTSTRAP_STATE") == profile.Running {
 		did, err := plan.Home.Bootstrap(time.Now())

@@ -25,6 +25,9 @@ func (d *Dir) TryLock() error {
 	return d.fail("lock", "", unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB))
 }
 
+// Unlock lets go of the lock.
+func (d *Dir) Unlock() { _ = unix.Flock(d.fd, unix.LOCK_UN) }
+
 // Await runs a system call that blocks, again after EINTR, and gives up on it
 // at deadline (the zero time: never) with os.ErrDeadlineExceeded. The thread
 // that is stuck in it then stays there until the process ends.

@@ -74,7 +74,10 @@ func (h *Home) Close() {
 // lockPatience is how long Lock waits: what it keeps apart takes milliseconds.
 const lockPatience = 2 * time.Second
 
-// Lock keeps others of us from handing out ports in h until Close. Whoever may
+// Unlock undoes Lock.
+func (h *Home) Unlock() { h.dir.Unlock() }
+
+// Lock keeps others of us from handing out ports in h until Unlock or Close. Whoever may
 // read the home can hold the lock as well, and for ever: so an error is no
 // reason to give up, only to warn. A file system that knows no locks is none.
 func (h *Home) Lock() error {

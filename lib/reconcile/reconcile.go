@@ -59,7 +59,7 @@ func word(s string) string {
 
 // A Plan is what a run is to do.
 type Plan struct {
-	Home *profile.Home
+	Home *profile.Home // locked, if it could be
 	Scan *slot.Scan
 	// Host gives what slots in a dialect have in common.
 	Host      func(profile.Dialect) (*slot.Host, error)
@@ -108,6 +108,7 @@ func (p *Plan) Run() ([]Result, error) {
 		definitions[i], r.results[i] = r.one(&found[i])
 	}
 	r.putAll(definitions)
+	p.Home.Unlock() // who has which port can be seen from here on
 	return r.results, r.settle(found)
 }
 

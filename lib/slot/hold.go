@@ -125,7 +125,6 @@ type Hold struct {
 	scan    *Scan
 	profile string
 	dir     *dir.Dir
-	fresh   bool // we made it: there is nothing in it
 }
 
 // work is the name in a hold of a slot being built, or of one that has left the
@@ -181,7 +180,7 @@ func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
 		// Whoever had the lock before us has removed the directory with
 		// it: then ours is the lock on something that has no name.
 		if d.Linked() {
-			return &Hold{s, name, d, fresh}, nil
+			return &Hold{s, name, d}, nil
 		}
 		d.Close()
 	}
@@ -217,9 +216,6 @@ func (h *Hold) Release() {
 // until deadline to stop; hurry says what happens then: it is killed, or left
 // for another time, with os.ErrDeadlineExceeded.
 func (h *Hold) clean(deadline time.Time, hurry bool) error {
-	if h.fresh {
-		return nil
-	}
 	names, err := h.dir.Names()
 	if err != nil {
 		return err
