@@ -279,7 +279,7 @@ func (r *run) await() {
 	for _, a := range r.awaited {
 		err := a.service.Wait(r.Scan.Programs, r.deadline, func(st *s6.Status) bool { return st.Supervised })
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; is the scan directory full (s6-svscan -c)?", a.service.Path())
+			err = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", a.service.Path())
 		}
 		if err != nil {
 			r.results[a.result].Action, r.results[a.result].Err = Failed, err

@@ -32,7 +32,7 @@ func (h *Hold) Supervise(deadline time.Time) error {
 	for _, s := range []s6.Service{service, service.Log()} {
 		err := s.Wait(scan.Programs, deadline, func(st *s6.Status) bool { return st.Supervised && st.Known })
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; is the scan directory full (s6-svscan -c)?", s.Path())
+			return fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", s.Path())
 		}
 		if err != nil {
 			return err
