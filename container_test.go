@@ -38,13 +38,15 @@ func newContainer(t *testing.T, home string, env ...string) *container {
 		note("%s: left out: a container needs root", t.Name())
 		t.Skip("a container needs root")
 	}
-	if out, err := exec.Command("unshare", "-m", "-p", "-f", "true").CombinedOutput(); err != nil {
-		note("%s: left out: no namespaces here: %s", t.Name(), bytes.TrimSpace(out))
-		t.Skip("no namespaces")
-	}
 	dir, err := os.MkdirTemp("", "hermes-container-")
 	if err != nil {
 		t.Fatal(err)
+	}
+	const probe = `cd "$0" && mount -t tmpfs none . && cd "$0" && mkdir u w r && mount -t overlay -o "lowerdir=/,upperdir=$0/u,workdir=$0/w" none r`
+	if out, err := exec.Command("unshare", "-m", "-p", "-f", "sh", "-c", probe, dir).CombinedOutput(); err != nil {
+		os.RemoveAll(dir)
+		note("%s: left out: no namespaces with an overlay here: %s", t.Name(), bytes.TrimSpace(out))
+		t.Skip("no namespaces with an overlay")
 	}
 	c := &container{t: t, dir: dir, home: home, env: env}
 	t.Cleanup(func() { c.kill(); os.RemoveAll(dir) })
