@@ -111,28 +111,21 @@ func (c *Context) OpenHome() (*profile.Home, error) {
 // HomePath returns the home's absolute path.
 func (c *Context) HomePath() (string, error) { return profile.Root(c.value(homeDir)) }
 
-// An Account is a Unix account.
-type Account struct {
-	Name     string
-	UID, GID int
-	Home     string // its home directory
-}
-
 // Account returns the account that gateways run as; exit code 100 where there
 // is none of that name.
-func (c *Context) Account() (Account, error) {
+func (c *Context) Account() (profile.Account, error) {
 	name := c.value(account)
 	u, err := user.Lookup(name)
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
-		return Account{}, fail.Errorf(fail.Usage, "account %q: it does not exist; name one with --user or HERMES_USER", name)
+		return profile.Account{}, fail.Errorf(fail.Usage, "account %q: it does not exist; name one with --user or HERMES_USER", name)
 	}
 	if err != nil {
-		return Account{}, fail.Errorf(fail.System, "account %q: %w", name, err)
+		return profile.Account{}, fail.Errorf(fail.System, "account %q: %w", name, err)
 	}
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)
-	return Account{Name: name, UID: uid, GID: gid, Home: u.HomeDir}, errors.Join(err1, err2)
+	return profile.Account{Name: name, UID: uid, GID: gid, Home: u.HomeDir}, errors.Join(err1, err2)
 }
 
 // Timeout returns the value of TimeoutFlag, 0 for no limit.

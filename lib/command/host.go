@@ -14,7 +14,7 @@ import (
 func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
 	h := &slot.Host{PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
-	if h.Account, err = accountOf(c); err != nil {
+	if h.Account, err = c.Account(); err != nil {
 		return nil, err
 	}
 	if h.Home, err = c.HomePath(); err != nil {
@@ -37,12 +37,4 @@ func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
 	}
 	h.Paths, err = slot.FindPaths(c.Programs(), dialect)
 	return h, err
-}
-
-func accountOf(c *cli.Context) (slot.Account, error) {
-	u, err := c.Account()
-	if err != nil {
-		return slot.Account{}, err
-	}
-	return slot.Account{Name: u.Name, UID: u.UID, GID: u.GID, Home: u.Home}, nil
 }

@@ -286,14 +286,10 @@ func (r *registration) supervise(hold *slot.Hold) error {
 // may find it. A slot without its record would forget its settings at the next
 // restart, so the record comes first.
 func (r *registration) write(publish func(*slot.Definition) error) (undo func() error, err error) {
-	lock, err := r.OpenHome()
-	if err != nil {
-		return nil, err
-	}
-	defer lock.Close()
-	if err := lock.Lock(); err != nil {
+	if err := r.home.Lock(); err != nil {
 		r.Warn("%v; another profile may get the same port", err)
 	}
+	defer r.home.Unlock()
 	d, err := r.define()
 	if err != nil {
 		return nil, err

@@ -63,7 +63,8 @@ func svstat(c *cli.Context, o list) error {
 	if c.Bool("list") {
 		return q.list()
 	}
-	rows := q.read()
+	// Fields are s6's alone: the home and the deaths are for the others.
+	rows := q.read(fields == nil)
 	switch {
 	case fields != nil:
 		err = q.fields(rows, fields)
@@ -224,13 +225,15 @@ type row struct {
 
 // read reads the status of all services. Those that do not exist are kept for
 // verdict, with the ones that cannot be read.
-func (q *query) read() []row {
-	if home, err := q.OpenHome(); err == nil {
-		q.home = home
+func (q *query) read(more bool) []row {
+	if more {
+		if home, err := q.OpenHome(); err == nil {
+			q.home = home
+		}
 	}
 	var rows []row
 	for _, a := range q.asked {
-		r, err := q.readOne(a)
+		r, err := q.readOne(a, more)
 		if fail.CodeOf(err) == fail.Absent && q.NArg() == 0 {
 			continue // unregistered since it was listed: nobody asked for it
 		}
@@ -243,7 +246,7 @@ func (q *query) read() []row {
 	return rows
 }
 
-func (q *query) readOne(a asked) (row, error) {
+func (q *query) readOne(a asked, more bool) (row, error) {
 	r := row{asked: a}
 	if a.In == nil {
 		return r, noSuchGateway(a.name)
@@ -258,7 +261,7 @@ func (q *query) readOne(a asked) (row, error) {
 	if !there {
 		return r, noSuchGateway(a.name)
 	}
-	if r.Status, err = a.Service.Status(q.Programs()); err != nil {
+	if r.Status, err = a.Service.Status(q.Programs()); err != nil || !more {
 		return r, err
 	}
 	deaths, err := a.Deaths()

@@ -46,7 +46,8 @@ func (d *Dir) Fd() int { return d.fd }
 // Path returns the path of name in d as it was when d was opened.
 func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
 
-func (d *Dir) fail(op, name string, err error) error {
+// Fail wraps the error of a system call on name; nil stays nil.
+func (d *Dir) Fail(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -58,7 +59,7 @@ func (d *Dir) fail(op, name string, err error) error {
 func (d *Dir) Dir(name string) (*Dir, error) {
 	fd, err := openat(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil, d.fail("open", name, err)
+		return nil, d.Fail("open", name, err)
 	}
 	return &Dir{fd, d.path + "/" + name}, nil
 }
@@ -67,14 +68,14 @@ func (d *Dir) Dir(name string) (*Dir, error) {
 // see cli.Main) and opens it.
 func (d *Dir) Mkdir(name string, mode uint32) (*Dir, error) {
 	if err := unix.Mkdirat(d.fd, name, mode); err != nil {
-		return nil, d.fail("mkdir", name, err)
+		return nil, d.Fail("mkdir", name, err)
 	}
 	return d.Dir(name)
 }
 
 // Mkfifo makes the FIFO name with exactly mode.
 func (d *Dir) Mkfifo(name string, mode uint32) error {
-	return d.fail("mkfifo", name, unix.Mkfifoat(d.fd, name, mode))
+	return d.Fail("mkfifo", name, unix.Mkfifoat(d.fd, name, mode))
 }
 
 // Own gives d itself to uid:gid (-1 leaves one as it is) and then sets mode:
@@ -82,22 +83,22 @@ func (d *Dir) Mkfifo(name string, mode uint32) error {
 func (d *Dir) Own(uid, gid int, mode uint32) error {
 	if uid >= 0 || gid >= 0 {
 		if err := unix.Fchown(d.fd, uid, gid); err != nil {
-			return d.fail("chown", "", err)
+			return d.Fail("chown", "", err)
 		}
 	}
-	return d.fail("chmod", "", unix.Fchmod(d.fd, mode))
+	return d.Fail("chmod", "", unix.Fchmod(d.fd, mode))
 }
 
 // Chgrp gives the file name, not what it may link to, to group gid.
 func (d *Dir) Chgrp(name string, gid int) error {
-	return d.fail("chgrp", name, unix.Fchownat(d.fd, name, -1, gid, unix.AT_SYMLINK_NOFOLLOW))
+	return d.Fail("chgrp", name, unix.Fchownat(d.fd, name, -1, gid, unix.AT_SYMLINK_NOFOLLOW))
 }
 
 // Stat describes the file name itself, a link as a link.
 func (d *Dir) Stat(name string) (unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return st, d.fail("stat", name, err)
+	return st, d.Fail("stat", name, err)
 }
 
 // Exists tells whether there is anything called name, a dangling link included.
@@ -120,27 +121,27 @@ func (d *Dir) create(name string, mode uint32, uid, gid int, data []byte, sync b
 	// O_EXCL neither follows a link nor opens what somebody else put there.
 	fd, err := openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, mode)
 	if err != nil {
-		return d.fail("create", name, err)
+		return d.Fail("create", name, err)
 	}
 	defer func() {
 		if e := unix.Close(fd); err == nil {
-			err = d.fail("close", name, e)
+			err = d.Fail("close", name, e)
 		}
 	}()
 	if uid >= 0 {
 		if err := unix.Fchown(fd, uid, gid); err != nil {
-			return d.fail("chown", name, err)
+			return d.Fail("chown", name, err)
 		}
 	}
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
 		if err != nil && err != unix.EINTR {
-			return d.fail("write", name, err)
+			return d.Fail("write", name, err)
 		}
 		data = data[max(n, 0):]
 	}
 	if sync {
-		return d.fail("fsync", name, unix.Fsync(fd))
+		return d.Fail("fsync", name, unix.Fsync(fd))
 	}
 	return nil
 }
@@ -163,7 +164,7 @@ func (d *Dir) Replace(name string, mode uint32, uid, gid int, data []byte) error
 		_ = d.Unlink(tmp) // the error that counts is the first
 		return err
 	}
-	return d.fail("fsync", "", unix.Fsync(d.fd))
+	return d.Fail("fsync", "", unix.Fsync(d.fd))
 }
 
 // Append appends data to the file name in one write, and makes it, with exactly
@@ -176,20 +177,20 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 	}
 	fd, err := openat(d.fd, name, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
-		return d.fail("open", name, err)
+		return d.Fail("open", name, err)
 	}
 	defer unix.Close(fd)
 	// On the descriptor: the name may lead elsewhere by now, to a hard link
 	// of a file that the directory's owner could not write, say.
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return d.fail("stat", name, err)
+		return d.Fail("stat", name, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
-		return d.fail("append", name, ErrIrregular)
+		return d.Fail("append", name, ErrIrregular)
 	}
 	_, err = unix.Write(fd, data)
-	return d.fail("write", name, err)
+	return d.Fail("write", name, err)
 }
 
 // ErrIrregular is what Read answers for anything but a regular file.
@@ -204,25 +205,25 @@ var ErrTooLarge = errors.New("file too large")
 func (d *Dir) Read(name string, limit int) ([]byte, error) {
 	fd, err := openat(d.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
-		return nil, d.fail("open", name, err)
+		return nil, d.Fail("open", name, err)
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, d.fail("stat", name, err)
+		return nil, d.Fail("stat", name, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, d.fail("read", name, ErrIrregular)
+		return nil, d.Fail("read", name, ErrIrregular)
 	}
 	if st.Size > int64(limit) {
-		return nil, d.fail("read", name, ErrTooLarge)
+		return nil, d.Fail("read", name, ErrTooLarge)
 	}
 	// One byte more than limit: the file may grow while it is read.
 	data, err := readAll(fd, make([]byte, min(int(st.Size), limit)+1))
 	if err == nil && len(data) > limit {
 		err = ErrTooLarge
 	}
-	return data, d.fail("read", name, err)
+	return data, d.Fail("read", name, err)
 }
 
 func readAll(fd int, buf []byte) ([]byte, error) {
@@ -244,13 +245,13 @@ func readAll(fd int, buf []byte) ([]byte, error) {
 
 // Rename moves oldName to newName in to, replacing what is there.
 func (d *Dir) Rename(oldName string, to *Dir, newName string) error {
-	return d.fail("rename", oldName, unix.Renameat(d.fd, oldName, to.fd, newName))
+	return d.Fail("rename", oldName, unix.Renameat(d.fd, oldName, to.fd, newName))
 }
 
 // Publish moves oldName to newName in to and fails with EEXIST if that name is
 // taken, by whatever: the kernel decides a race, not a check before it.
 func (d *Dir) Publish(oldName string, to *Dir, newName string) error {
-	return to.fail("rename", newName, unix.Renameat2(d.fd, oldName, to.fd, newName, unix.RENAME_NOREPLACE))
+	return to.Fail("rename", newName, unix.Renameat2(d.fd, oldName, to.fd, newName, unix.RENAME_NOREPLACE))
 }
 
 // Unlink removes the file name. One that is not there is no error.
@@ -259,12 +260,12 @@ func (d *Dir) Unlink(name string) error {
 	if err == unix.ENOENT {
 		return nil
 	}
-	return d.fail("unlink", name, err)
+	return d.Fail("unlink", name, err)
 }
 
 // Rmdir removes the empty directory name.
 func (d *Dir) Rmdir(name string) error {
-	return d.fail("rmdir", name, unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR))
+	return d.Fail("rmdir", name, unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR))
 }
 
 // RemoveAll removes name and all below it, links as links. What is not there
@@ -275,7 +276,7 @@ func (d *Dir) RemoveAll(name string) error {
 		return nil
 	}
 	if err != unix.EISDIR {
-		return d.fail("unlink", name, err)
+		return d.Fail("unlink", name, err)
 	}
 	sub, err := d.Dir(name)
 	if err != nil {
@@ -294,10 +295,17 @@ func (d *Dir) RemoveAll(name string) error {
 	return d.Rmdir(name)
 }
 
+// File opens the file name, which may be a path, for reading. Links are followed;
+// a FIFO does not block.
+func (d *Dir) File(name string) (fd int, err error) {
+	fd, err = openat(d.fd, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	return fd, d.Fail("open", name, err)
+}
+
 // Names lists d from its beginning, without "." and "..", in no order.
 func (d *Dir) Names() ([]string, error) {
 	if _, err := unix.Seek(d.fd, 0, io.SeekStart); err != nil {
-		return nil, d.fail("seek", "", err)
+		return nil, d.Fail("seek", "", err)
 	}
 	var names []string
 	buf := make([]byte, 32<<10)
@@ -307,7 +315,7 @@ func (d *Dir) Names() ([]string, error) {
 			continue
 		}
 		if err != nil {
-			return nil, d.fail("readdir", "", err)
+			return nil, d.Fail("readdir", "", err)
 		}
 		if n <= 0 {
 			return names, nil

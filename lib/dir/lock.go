@@ -17,12 +17,12 @@ func (d *Dir) Lock(deadline time.Time) error {
 		return err
 	}
 	err := Await(deadline, func() error { return unix.Flock(d.fd, unix.LOCK_EX) })
-	return d.fail("lock", "", err)
+	return d.Fail("lock", "", err)
 }
 
 // TryLock is Lock without waiting: unix.EWOULDBLOCK when somebody has it.
 func (d *Dir) TryLock() error {
-	return d.fail("lock", "", unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB))
+	return d.Fail("lock", "", unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB))
 }
 
 // Unlock lets go of the lock.

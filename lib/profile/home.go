@@ -46,6 +46,13 @@ func Root(path string) (string, error) {
 	return path, nil
 }
 
+// An Account is the Unix account that gateways run as and that owns the home.
+type Account struct {
+	Name     string
+	UID, GID int
+	Home     string // its home directory, which is another matter
+}
+
 // A Home is an open data root, the directory that holds the root profile and
 // profiles/.
 type Home struct {
@@ -240,25 +247,22 @@ func (h *Home) Ports(name string, registered map[string]int) (Ports, error) {
 
 // names lists the names below profiles/ that a profile can have.
 func (h *Home) names() ([]string, error) {
+	d, names, err := h.list()
+	d.Close()
+	return slices.DeleteFunc(names, func(n string) bool { return CheckName(n) != nil }), err
+}
+
+// list opens profiles/ and lists all that is in it; nil where there is none.
+func (h *Home) list() (*dir.Dir, []string, error) {
 	d, err := h.dir.Dir(profilesDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer d.Close()
-	all, err := d.Names()
-	if err != nil {
-		return nil, err
-	}
-	names := all[:0]
-	for _, n := range all {
-		if CheckName(n) == nil {
-			names = append(names, n)
-		}
-	}
-	return names, nil
+	names, err := d.Names()
+	return d, names, err
 }
 
 // MakeLogDir makes logs/gateways, in which each gateway's logger makes its own

@@ -51,6 +51,15 @@ func readState(d *dir.Dir) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
+	s, err := stateOf(object)
+	if err != nil {
+		err = fail.Errorf(fail.System, "%s: %w", d.Path(stateFile), err)
+	}
+	return s, err
+}
+
+// stateOf takes the state from the object in gateway_state.json.
+func stateOf(object map[string]json.RawMessage) (State, error) {
 	var s State
 	for key, to := range map[string]*string{"desired_state": &s.Desired, "gateway_state": &s.Gateway} {
 		value := object[key]
@@ -58,7 +67,7 @@ func readState(d *dir.Dir) (State, error) {
 			continue
 		}
 		if err := json.Unmarshal(value, to); err != nil {
-			return State{}, fail.Errorf(fail.System, "%s: %s: %w", d.Path(stateFile), key, err)
+			return State{}, fail.Errorf(fail.System, "%s: %w", key, err)
 		}
 	}
 	return s, nil
@@ -111,7 +120,7 @@ func (h *Home) Bootstrap(now time.Time) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if s, err := readState(h.dir); s.Counts() != "" || err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if s, err := stateOf(object); s.Counts() != "" || err != nil {
 		return false, err
 	}
 	object["desired_state"], _ = json.Marshal(Running)

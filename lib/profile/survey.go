@@ -47,15 +47,8 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	if isRoot {
 		found = append(found, examine(h.dir, Default, stale(Default)))
 	}
-	profiles, err := h.dir.Dir(profilesDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return found, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+	profiles, names, err := h.list()
 	defer profiles.Close()
-	names, err := profiles.Names()
 	if err != nil {
 		return nil, err
 	}

@@ -6,15 +6,12 @@ package reconcile
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"hermes-s6/lib/fail"
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
-	"hermes-s6/lib/s6"
 	"hermes-s6/lib/slot"
 )
 
@@ -77,13 +74,7 @@ type run struct {
 	slots    map[string]bool // what has a slot's name in the scan directory
 	ports    profile.Ports
 	results  []Result
-	awaited  []awaited // the slots that s6-svscan is yet to take up
-}
-
-// An awaited slot is not supervised yet.
-type awaited struct {
-	result  int // index into results
-	service s6.Service
+	awaited  []int // results of slots that s6-svscan is yet to take up
 }
 
 // Run executes p. Results are in the order of the profiles; an error is about
@@ -220,7 +211,7 @@ func (r *run) putAll(definitions []*slot.Definition) {
 	})
 	for i, d := range definitions {
 		if d != nil && r.results[i].Err == nil && !lives[i] {
-			r.awaited = append(r.awaited, awaited{i, r.Scan.Service(d.Profile)})
+			r.awaited = append(r.awaited, i)
 		}
 	}
 }
@@ -276,13 +267,9 @@ func (r *run) await() {
 	if !r.Scan.Alive() {
 		return // it takes up what it finds when it starts
 	}
-	for _, a := range r.awaited {
-		err := a.service.Wait(r.Scan.Programs, r.deadline, func(st *s6.Status) bool { return st.Supervised })
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", a.service.Path())
-		}
-		if err != nil {
-			r.results[a.result].Action, r.results[a.result].Err = Failed, err
+	for _, i := range r.awaited {
+		if err := r.Scan.AwaitSupervised(r.results[i].Profile, r.deadline); err != nil {
+			r.results[i].Action, r.results[i].Err = Failed, err
 		}
 	}
 }

@@ -36,50 +36,10 @@ const (
 	downFile     = "/down"
 )
 
-// open opens the file name below s for reading. O_NONBLOCK: in a directory
-// that is not ours it may be a FIFO.
-func (s Service) open(name string) (int, error) {
-	for {
-		fd, err := unix.Openat(s.In.Fd(), s.Name+name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			return fd, nil
-		}
-		if err != unix.EINTR {
-			return -1, s.fail("open", name, err)
-		}
-	}
-}
+// open opens the file name below s for reading.
+func (s Service) open(name string) (int, error) { return s.In.File(s.Name + name) }
 
-func (s Service) fail(op, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fs.PathError{Op: op, Path: s.Path() + name, Err: err}
-}
-
-// read reads at most len(buf) bytes of the file name below s.
-func (s Service) read(name string, buf []byte) ([]byte, error) {
-	fd, err := s.open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	n := 0
-	for n < len(buf) {
-		k, err := unix.Read(fd, buf[n:])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, s.fail("read", name, err)
-		}
-		if k == 0 {
-			break
-		}
-		n += k
-	}
-	return buf[:n], nil
-}
+func (s Service) fail(op, name string, err error) error { return s.In.Fail(op, s.Name+name, err) }
 
 // Supervised tells whether an s6-supervise runs on s: it holds a write lock on
 // supervise/lock for as long as it lives (control_init in s6-supervise.c).
@@ -139,8 +99,7 @@ func (s Service) Status(p Programs) (Status, error) {
 	} else if err != unix.ENOENT {
 		return st, s.fail("access", downFile, err)
 	}
-	var buf [64]byte
-	b, err := s.read(statusFile, buf[:])
+	b, err := s.In.Read(s.Name+statusFile, maxStatus)
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, nil
 	}
@@ -179,7 +138,7 @@ func (s Service) Notifies() (bool, error) {
 
 // Deaths reads s's death tally, oldest first; none where there is none.
 func (s Service) Deaths() ([]Death, error) {
-	b, err := s.read(deathFile, make([]byte, deathSize*maxDeaths))
+	b, err := s.In.Read(s.Name+deathFile, deathSize*maxDeaths)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -40,6 +40,7 @@ type Status struct {
 const (
 	statusSize    = 35
 	statusSize213 = 43
+	maxStatus     = 4096 // no s6 to come is near it
 )
 
 // decode fills s from the content of supervise/status; false where its size is

@@ -64,7 +64,7 @@ func (h *Hold) build(d *Definition) error {
 
 // groupOf returns the group that slots are shared with, -1 where we are not
 // root and they are the caller's alone.
-func groupOf(a Account) int {
+func groupOf(a profile.Account) int {
 	if euid() != 0 {
 		return -1
 	}
@@ -145,11 +145,16 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 	defer log.Close()
 	var seeded []string
 	var place []func() error
-	for name, service := range map[string]*dir.Dir{"supervise": slot, "log/supervise": log} {
-		if made, err := seed(service, groupOf(d.Account)); err != nil {
+	for _, s := range []struct {
+		name    string
+		service *dir.Dir
+	}{{"supervise", slot}, {"log/supervise", log}} {
+		made, err := seed(s.service, groupOf(d.Account))
+		if err != nil {
 			return nil, err
-		} else if made {
-			seeded = append(seeded, name)
+		}
+		if made {
+			seeded = append(seeded, s.name)
 		}
 	}
 	// All are written before the first is put in place: where there is no

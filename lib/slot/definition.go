@@ -16,17 +16,10 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// An Account is the Unix account that gateways run as.
-type Account struct {
-	Name     string
-	UID, GID int
-	Home     string // its home directory
-}
-
 // A Host is what all slots of one run have in common: everything in a
 // definition that is not the profile's own.
 type Host struct {
-	Account Account
+	Account profile.Account
 	// Home is the data root for gateways whose environment has no
 	// HERMES_HOME when they start.
 	Home string

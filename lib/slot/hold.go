@@ -201,12 +201,8 @@ func checkOwn(d *dir.Dir) error {
 	return nil
 }
 
-// Release ends h. An error here costs nothing but a leftover. A nil h is no
-// error.
+// Release ends h. An error here costs nothing but a leftover.
 func (h *Hold) Release() {
-	if h == nil {
-		return
-	}
 	_ = h.scan.dir.Rmdir(holdName(h.profile)) // while we hold the lock
 	h.dir.Close()
 }

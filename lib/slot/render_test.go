@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // image is the host that our scripts are written for: s6-overlay's.
 func image() *Host {
 	return &Host{
-		Account: Account{Name: "hermes", UID: 10000, GID: 10000, Home: "/opt/data/home"},
+		Account: profile.Account{Name: "hermes", UID: 10000, GID: 10000, Home: "/opt/data/home"},
 		Home:    "/opt/data", Contenv: DefaultContenv, Deaths: 10, Seconds: 60,
 		Paths: Paths{
 			Setuidgid: "/command/s6-setuidgid", Log: "/command/s6-log", Permafailon: "/command/s6-permafailon",
@@ -29,7 +29,7 @@ func image() *Host {
 // developer is a machine with Debian's s6 and nobody to drop to.
 func developer() *Host {
 	h := image()
-	h.Account = Account{Name: "root", Home: "/root"}
+	h.Account = profile.Account{Name: "root", Home: "/root"}
 	h.Contenv, h.Deaths, h.PortEnv, h.Home = "", 0, "API_SERVER_PORT", "/home/me/it's $HOME"
 	h.Paths = Paths{
 		Setuidgid: "/usr/bin/s6-setuidgid", Log: "/usr/bin/s6-log", Permafailon: "/usr/bin/s6-permafailon",

@@ -22,7 +22,7 @@ func here(t *testing.T, dialect profile.Dialect) *Host {
 	if err != nil {
 		t.Fatalf("%v: run `make deps`", err)
 	}
-	return &Host{Account: Account{Name: "root", Home: "/"}, Home: t.TempDir(), Deaths: 10, Seconds: 60, Paths: paths}
+	return &Host{Account: profile.Account{Name: "root", Home: "/"}, Home: t.TempDir(), Deaths: 10, Seconds: 60, Paths: paths}
 }
 
 // write writes the slot that d defines below a directory of its own.

@@ -20,19 +20,27 @@ const superviseLimit = 10 * time.Second
 // 110 where they do not come: s6-svscanctl succeeds also when s6-svscan has no
 // room for another service.
 func (h *Hold) Supervise(deadline time.Time) error {
-	scan := h.scan
+	if deadline.IsZero() {
+		deadline = time.Now().Add(superviseLimit)
+	}
+	if err := h.scan.Rescan(deadline); err != nil || !h.scan.Watched() {
+		return err
+	}
+	return h.scan.AwaitSupervised(h.profile, deadline)
+}
+
+// AwaitSupervised is the second half of Supervise, for who has had s6-svscan
+// rescan.
+func (s *Scan) AwaitSupervised(name string, deadline time.Time) error {
 	if deadline.IsZero() {
 		// Without a limit for the gateway there is still one for s6-svscan.
 		deadline = time.Now().Add(superviseLimit)
 	}
-	if err := scan.Rescan(deadline); err != nil || !scan.Watched() {
-		return err
-	}
-	service := scan.Service(h.profile)
-	for _, s := range []s6.Service{service, service.Log()} {
-		err := s.Wait(scan.Programs, deadline, func(st *s6.Status) bool { return st.Supervised && st.Known })
+	service := s.Service(name)
+	for _, at := range []s6.Service{service, service.Log()} {
+		err := at.Wait(s.Programs, deadline, func(st *s6.Status) bool { return st.Supervised && st.Known })
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", s.Path())
+			return fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", at.Path())
 		}
 		if err != nil {
 			return err
