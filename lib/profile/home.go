@@ -262,7 +262,11 @@ func (h *Home) list() (*dir.Dir, []string, error) {
 		return nil, nil, err
 	}
 	names, err := d.Names()
-	return d, names, err
+	if err != nil {
+		d.Close()
+		return nil, nil, err
+	}
+	return d, names, nil
 }
 
 // MakeLogDir makes logs/gateways, in which each gateway's logger makes its own

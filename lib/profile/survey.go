@@ -48,10 +48,10 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 		found = append(found, examine(h.dir, Default, stale(Default)))
 	}
 	profiles, names, err := h.list()
-	defer profiles.Close()
 	if err != nil {
 		return nil, err
 	}
+	defer profiles.Close()
 	slices.Sort(names)
 	all := make([]Found, len(names))
 	is := make([]bool, len(names))
