@@ -80,11 +80,18 @@ func newTmpfsPlace(b *testing.B, n int) place {
 	return p
 }
 
-// empty empties the scan directory, as a restart does.
+// empty empties the scan directory, as a restart does, and forgets what was
+// recorded of the profiles, as of fresh ones.
 func (p place) empty(b *testing.B) {
 	b.Helper()
 	if err := os.RemoveAll(p.scan); err != nil {
 		b.Fatal(err)
+	}
+	records, _ := filepath.Glob(filepath.Join(p.home, "profiles/*/gateway_service.json"))
+	for _, r := range records {
+		if err := os.Remove(r); err != nil {
+			b.Fatal(err)
+		}
 	}
 	if err := os.Mkdir(p.scan, 0o755); err != nil {
 		b.Fatal(err)

@@ -210,9 +210,8 @@ var operations = []string{"openat", "mkdirat", "mknodat", "write", "fchmod", "fc
 // TestKilledAtEveryStep kills hermes-reconcile before each file operation that
 // it makes: for each kind of call before the first, the second and so on, until
 // it survives. After each kill every slot in the scan directory is whole, no
-// file of the home is lost or truncated, and the next run finishes the job: every
-// second time in the scan directory as it is, else in an empty one, as after a
-// power cut.
+// file of the home is lost or truncated, and the next run finishes the job: in the
+// scan directory as it is, and in an empty one, as after a power cut.
 //
 // strace does the killing: it stops every thread of a static Go program at its
 // system calls, which LD_PRELOAD cannot reach, and leaves the program as it is.
@@ -234,12 +233,14 @@ func TestKilledAtEveryStep(t *testing.T) {
 		for _, op := range operations {
 			t.Run(op, func(t *testing.T) {
 				t.Parallel()
-				n := 1
-				for ; killedAt(t, bin, op, n); n++ {
-					kills.Add(1)
-				}
-				if t.Failed() {
-					t.Fatalf("number %d", n)
+				for _, powerCut := range []bool{false, true} {
+					n := 1
+					for ; killedAt(t, bin, op, n, powerCut); n++ {
+						kills.Add(1)
+					}
+					if t.Failed() {
+						t.Fatalf("number %d, power cut: %v", n, powerCut)
+					}
 				}
 			})
 		}
@@ -252,7 +253,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 
 // killedAt runs reconcile on a home of its own, killed before the n-th op; false
 // where it survives.
-func killedAt(t *testing.T, bin, op string, n int) bool {
+func killedAt(t *testing.T, bin, op string, n int, powerCut bool) bool {
 	t.Helper()
 	p := newPlace(t)
 	defer os.RemoveAll(p.dir)
@@ -276,8 +277,7 @@ func killedAt(t *testing.T, bin, op string, n int) bool {
 		contents(t, p.scan)
 	}
 	checkHome(t, p)
-	if n%2 == 0 {
-		// A power cut: the scan directory is gone with the rest of /run.
+	if powerCut { // the scan directory is gone with the rest of /run
 		if err := os.RemoveAll(p.scan); err != nil {
 			t.Fatal(err)
 		}

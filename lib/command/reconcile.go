@@ -128,6 +128,10 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 	if err := plan.Home.Lock(); err != nil {
 		c.Warn("%v; two profiles may get the same port", err)
 	}
+	// Loggers run as the account, which may not make it in a home of root's.
+	if _, err := plan.Home.MakeLogDir(); err != nil {
+		c.Warn("log directory: %v", err)
+	}
 	legacy := container == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == ""
 	if legacy || os.Getenv("HERMES_GATEWAY_BOOTSTRAP_STATE") == profile.Running {
 		did, err := plan.Home.Bootstrap(time.Now())

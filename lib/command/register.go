@@ -177,7 +177,7 @@ func (r *registration) define() (*slot.Definition, error) {
 		return nil, err
 	}
 	port := ports.Claim(r.name, &r.settings)
-	if owner := ports[port]; owner != r.name {
+	if owner := ports.Owner(port); owner != r.name {
 		r.Warn("port %d: profile %s has it too", port, owner)
 	}
 	return &slot.Definition{Host: r.host, Profile: r.name, Port: port, Settings: &r.settings, Down: r.Bool("down")}, nil

@@ -30,7 +30,7 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &Dir{fd, path}, nil
+	return &Dir{fd, filepath.Clean(path)}, nil
 }
 
 // Close closes d. A nil d is no error.
@@ -44,7 +44,15 @@ func (d *Dir) Close() {
 func (d *Dir) Fd() int { return d.fd }
 
 // Path returns the path of name in d as it was when d was opened.
-func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
+func (d *Dir) Path(name string) string {
+	switch {
+	case d.path == "":
+		return name
+	case name == "", name == ".":
+		return d.path
+	}
+	return d.path + "/" + name // errors that nobody prints are made by the thousand
+}
 
 // Fail wraps the error of a system call on name; nil stays nil.
 func (d *Dir) Fail(op, name string, err error) error {
@@ -61,7 +69,7 @@ func (d *Dir) Dir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, d.Fail("open", name, err)
 	}
-	return &Dir{fd, d.path + "/" + name}, nil
+	return &Dir{fd, d.Path(name)}, nil
 }
 
 // Mkdir makes the directory name with exactly mode (the process's umask is 0,
@@ -103,11 +111,12 @@ func (d *Dir) Stat(name string) (unix.Stat_t, error) {
 
 // Exists tells whether there is anything called name, a dangling link included.
 func (d *Dir) Exists(name string) (bool, error) {
-	_, err := d.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	var st unix.Stat_t
+	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err == unix.ENOENT {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil, d.Fail("stat", name, err)
 }
 
 // Create makes the file name, which must not exist, with exactly mode, writes

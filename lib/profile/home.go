@@ -224,7 +224,7 @@ func (h *Home) Forget(name string) error {
 
 // Ports returns the ports that profiles other than name hold: what they have on
 // record, and for those that have no record, what registered says.
-func (h *Home) Ports(name string, registered map[string]int) (Ports, error) {
+func (h *Home) Ports(name string, registered map[string]int) (*Ports, error) {
 	names, err := h.names()
 	if err != nil {
 		return nil, err
@@ -238,9 +238,9 @@ func (h *Home) Ports(name string, registered map[string]int) (Ports, error) {
 		}
 	}
 	delete(all, name)
-	taken := Ports{}
+	taken := NewPorts()
 	for n, port := range all {
-		taken[port] = n
+		taken.take(port, n)
 	}
 	return taken, nil
 }

@@ -19,7 +19,29 @@ func DerivePort(name string) int {
 }
 
 // Ports says which profile has which port.
-type Ports map[int]string
+type Ports struct {
+	owner map[int]string
+	// derived is the same the other way around, for derivable ports: when
+	// it has all of them there is none to look for.
+	derived map[string]int
+}
+
+// NewPorts returns Ports of which none is taken.
+func NewPorts() *Ports { return &Ports{map[int]string{}, map[string]int{}} }
+
+// Owner returns the profile that has port, "" where it is free.
+func (p *Ports) Owner(port int) string { return p.owner[port] }
+
+// take gives port to name, unless another has it.
+func (p *Ports) take(port int, name string) {
+	if _, taken := p.owner[port]; taken {
+		return
+	}
+	p.owner[port] = name
+	if derivable(port) {
+		p.derived[name] = port
+	}
+}
 
 // derivable tells whether a profile that asks for no port can have port.
 func derivable(port int) bool { return port >= firstPort && port < firstPort+ports }
@@ -29,20 +51,21 @@ func derivable(port int) bool { return port >= firstPort && port < firstPort+por
 // the derived one, else the next that is free, in a circle. It returns the port
 // in force, which is taken for name from then on. When all of the range is
 // taken, profiles share: a gateway on a taken port is better than none.
-func (p Ports) Claim(name string, s *Settings) int {
+func (p *Ports) Claim(name string, s *Settings) int {
 	free := func(port int) bool {
-		owner, taken := p[port]
+		owner, taken := p.owner[port]
 		return !taken || owner == name
 	}
 	if s.Port == 0 && !(derivable(s.DerivedPort) && free(s.DerivedPort)) {
 		s.DerivedPort = DerivePort(name)
-		for i := 0; i < ports && !free(s.DerivedPort); i++ {
+		if own, ok := p.derived[name]; ok {
+			s.DerivedPort = own
+		}
+		for i := 0; len(p.derived) < ports && i < ports && !free(s.DerivedPort); i++ {
 			s.DerivedPort = firstPort + (s.DerivedPort-firstPort+1)%ports
 		}
 	}
 	port := s.InForce()
-	if _, taken := p[port]; !taken {
-		p[port] = name
-	}
+	p.take(port, name)
 	return port
 }

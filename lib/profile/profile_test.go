@@ -58,13 +58,13 @@ func TestDerivePort(t *testing.T) {
 }
 
 func TestClaim(t *testing.T) {
-	taken := Ports{}
+	taken := NewPorts()
 	// All of the range can be had, each port once; then they are shared.
 	for i := range ports {
 		name := "p" + strings.Repeat("x", i%200) + strings.Repeat("y", i/200)
 		s := Settings{}
-		if port := taken.Claim(name, &s); taken[port] != name || s.DerivedPort != port || port < 9200 || port >= 9800 {
-			t.Fatalf("%d: port %d is %q's", i, port, taken[port])
+		if port := taken.Claim(name, &s); taken.Owner(port) != name || s.DerivedPort != port || port < 9200 || port >= 9800 {
+			t.Fatalf("%d: port %d is %q's", i, port, taken.Owner(port))
 		}
 	}
 	s := Settings{}

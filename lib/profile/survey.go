@@ -45,7 +45,7 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 		isRoot = isRoot || there
 	}
 	if isRoot {
-		found = append(found, examine(h.dir, Default, stale(Default)))
+		found = append(found, examine(h.dir, Default, stale))
 	}
 	profiles, names, err := h.list()
 	if err != nil {
@@ -89,11 +89,11 @@ func surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, 
 	if err != nil || name == Default {
 		return Found{Name: name, Err: err, Stray: err == nil}, true
 	}
-	return examine(d, name, stale(name)), true
+	return examine(d, name, stale), true
 }
 
 // examine reads what is recorded in d, the directory of profile name.
-func examine(d *dir.Dir, name string, remove bool) Found {
+func examine(d *dir.Dir, name string, stale func(string) bool) Found {
 	f := Found{Name: name}
 	var stateErr, settingsErr error
 	if f.State, stateErr = readState(d); errors.Is(stateErr, fs.ErrNotExist) {
@@ -103,12 +103,10 @@ func examine(d *dir.Dir, name string, remove bool) Found {
 		settingsErr = nil
 	}
 	f.Warning = errors.Join(stateErr, settingsErr)
-	if remove {
-		for _, name := range staleFiles {
-			// On a read-only file system unlink fails for nothing, too.
-			if there, err := d.Exists(name); err == nil && there {
-				f.Err = errors.Join(f.Err, d.Unlink(name))
-			}
+	for _, file := range staleFiles {
+		// On a read-only file system unlink fails for nothing, too.
+		if there, err := d.Exists(file); err == nil && there && stale(name) {
+			f.Err = errors.Join(f.Err, d.Unlink(file))
 		}
 	}
 	return f

@@ -72,15 +72,19 @@ type run struct {
 	*Plan
 	deadline time.Time
 	slots    map[string]bool // what has a slot's name in the scan directory
-	ports    profile.Ports
+	ports    *profile.Ports
 	results  []Result
 	awaited  []int // results of slots that s6-svscan is yet to take up
 }
 
+// worthSealing is how many profiles it takes for slot.Scan.ReadSeals to save more
+// than a few milliseconds.
+const worthSealing = 200
+
 // Run executes p. Results are in the order of the profiles; an error is about
 // the run as a whole, and results are then what was done before it.
 func (p *Plan) Run() ([]Result, error) {
-	r := &run{Plan: p, deadline: slot.Deadline(p.Timeout), ports: profile.Ports{}, slots: map[string]bool{}}
+	r := &run{Plan: p, deadline: slot.Deadline(p.Timeout), ports: profile.NewPorts(), slots: map[string]bool{}}
 	names, err := p.Scan.Profiles()
 	if err != nil {
 		return nil, err
@@ -92,6 +96,9 @@ func (p *Plan) Run() ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(found) >= worthSealing {
+		p.Scan.ReadSeals()
+	}
 	r.claimRecorded(found)
 	definitions := make([]*slot.Definition, len(found))
 	r.results = make([]Result, len(found))
@@ -100,6 +107,9 @@ func (p *Plan) Run() ([]Result, error) {
 	}
 	r.putAll(definitions)
 	p.Home.Unlock() // who has which port can be seen from here on
+	if len(found) >= worthSealing && !p.DryRun {
+		_ = p.Scan.WriteSeals() // the next run takes longer, and that is all
+	}
 	return r.results, r.settle(found)
 }
 

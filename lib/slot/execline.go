@@ -12,8 +12,7 @@ import (
 func (s *script) el(name string) string { return elWord(s.Paths.Execline + "/" + name) }
 
 func (d *Definition) execline(options, title string) *script {
-	s := &script{Definition: d}
-	s.WriteString(d.header(d.Paths.Execlineb+" "+options, title))
+	s := d.script(d.Paths.Execlineb+" "+options, title)
 	if d.Contenv != "" {
 		s.line("%s", d.Contenv)
 	}

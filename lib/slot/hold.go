@@ -20,7 +20,8 @@ import (
 // A Scan is an open scan directory and the tree that watches it.
 type Scan struct {
 	s6.Tree
-	dir *dir.Dir
+	dir   *dir.Dir
+	seals *seals // nil: none are used
 }
 
 // Open opens the scan directory of tree.
@@ -29,7 +30,7 @@ func Open(tree s6.Tree) (*Scan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Scan{tree, d}, nil
+	return &Scan{Tree: tree, dir: d}, nil
 }
 
 // Close closes s. A nil s is no error.

@@ -21,7 +21,12 @@ type Change struct {
 // Put brings h's slot to what d defines, whatever is there. A slot that is
 // supervised is changed in place, file by file; one that is not, and differs,
 // is made anew. It refuses to touch what somebody supervises through a link.
-func (h *Hold) Put(d *Definition) (Change, error) {
+func (h *Hold) Put(d *Definition) (change Change, err error) {
+	defer func() {
+		if err == nil {
+			h.scan.keepSeal(d)
+		}
+	}()
 	found, err := h.scan.Look(d)
 	switch {
 	case err != nil || found.Matches:
@@ -52,26 +57,28 @@ type Found struct {
 // Exit code 111 where somebody supervises it through a link.
 func (s *Scan) Look(d *Definition) (found Found, err error) {
 	service := s.Service(d.Profile)
-	st, err := s.dir.Stat(service.Name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return found, nil
+	if s.sealed(d) {
+		// The logger's supervisor does not matter to what is not changed.
+		found.Live, err = service.Supervised()
+		return Found{true, found.Live, true}, err
 	}
-	if err != nil {
+	slot, err := s.dir.Dir(service.Name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return found, nil
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return Found{Exists: true}, notThroughLink(service)
+	case err != nil:
 		return found, err
 	}
 	found.Exists = true
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return found, notThroughLink(service)
-	}
-	slot, err := s.dir.Dir(service.Name)
-	if err != nil {
-		return found, err
-	}
 	defer slot.Close()
 	if found.Live, err = supervised(service); err != nil {
 		return found, err
 	}
-	found.Matches = matches(slot, d, found.Live)
+	if found.Matches = matches(slot, d, found.Live); found.Matches {
+		s.keepSeal(d)
+	}
 	return found, nil
 }
 

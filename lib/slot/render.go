@@ -115,7 +115,3 @@ const (
 	finishTitle = "Whether to restart the gateway"
 	logTitle    = "The log"
 )
-
-func (d *Definition) header(interpreter, title string) string {
-	return fmt.Sprintf("#!%s\n# %s of profile %s, written by hermes-s6\n", interpreter, title, d.Profile)
-}

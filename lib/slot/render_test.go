@@ -177,3 +177,11 @@ func TestParseCrashLimit(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkRender(b *testing.B) {
+	d := &Definition{Host: image(), Profile: "coder", Port: 9570, Settings: &profile.Settings{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		Render(d)
+	}
+}

@@ -17,16 +17,28 @@ type script struct {
 	*Definition
 }
 
-func (s *script) line(format string, args ...any) { fmt.Fprintf(s, format+"\n", args...) }
+// scriptSize is room for a script that asks for nothing special.
+const scriptSize = 1200
+
+func (d *Definition) script(interpreter, title string) *script {
+	s := &script{Definition: d}
+	s.Grow(scriptSize)
+	s.line("#!%s", interpreter)
+	s.line("# %s of profile %s, written by hermes-s6", title, d.Profile)
+	return s
+}
+
+func (s *script) line(format string, args ...any) {
+	fmt.Fprintf(s, format, args...)
+	s.WriteByte('\n')
+}
 
 func (d *Definition) sh(title string) *script {
 	interpreter := sh
 	if d.Contenv != "" {
 		interpreter = d.Contenv + " " + sh
 	}
-	s := &script{Definition: d}
-	s.WriteString(d.header(interpreter, title))
-	return s
+	return d.script(interpreter, title)
 }
 
 // shDrop runs the shell with rest, as the account, where we are root.

@@ -1,0 +1,137 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"hermes-s6/lib/fail"
+)
+
+func TestSelection(t *testing.T) {
+	for _, c := range []struct{ profiles, shard, in, out string }{
+		{"", "", "default coder x", ""},
+		{"none", "", "", "default coder none"},
+		{"coder", "", "coder", "default coder2"},
+		{"a*, default", "", "a ab default", "b"},
+		{"team-?-[xy]", "", "team-1-x team-2-y", "team-10-x team-1-z"},
+		{"none,coder", "", "none coder", "x"},
+		{"", "1/1", "default coder x", ""},
+	} {
+		s, err := ParseSelection(c.profiles, c.shard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range strings.Fields(c.in) {
+			if !s.Has(name) {
+				t.Errorf("%q %q lacks %s", c.profiles, c.shard, name)
+			}
+		}
+		for _, name := range strings.Fields(c.out) {
+			if s.Has(name) {
+				t.Errorf("%q %q has %s", c.profiles, c.shard, name)
+			}
+		}
+	}
+	for _, bad := range [][2]string{
+		{",", ""}, {"a,,b", ""}, {"[", ""}, {" ", ""},
+		{"", "0/1"}, {"", "2/1"}, {"", "1"}, {"", "1/0"}, {"", "/"}, {"", "-1/2"}, {"", "1/2/3"}, {"", "a/b"}, {"", "1/4294967296"},
+	} {
+		if _, err := ParseSelection(bad[0], bad[1]); fail.CodeOf(err) != fail.Usage {
+			t.Errorf("%q %q: %v", bad[0], bad[1], err)
+		}
+	}
+}
+
+// Every profile is in exactly one shard, and no shard is left without.
+func TestShards(t *testing.T) {
+	for n := 1; n <= 7; n++ {
+		sizes := make([]int, n)
+		for i := range 1000 {
+			name := fmt.Sprintf("p%d", i)
+			had := 0
+			for k := range n {
+				s, err := ParseSelection("", fmt.Sprintf("%d/%d", k+1, n))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.Has(name) {
+					had++
+					sizes[k]++
+				}
+			}
+			if had != 1 {
+				t.Fatalf("%s is in %d of %d shards", name, had, n)
+			}
+		}
+		for k, size := range sizes {
+			if size < 1000/n*3/4 {
+				t.Errorf("shard %d/%d has %d of 1000", k+1, n, size)
+			}
+		}
+	}
+}
+
+func TestClassify(t *testing.T) {
+	for command, want := range map[string]Container{
+		"":                          Other,
+		"gateway run":               Gateway,
+		"hermes gateway run":        Gateway,
+		"gateway run --replace":     Gateway,
+		"-p coder gateway run":      Gateway,
+		"--profile coder dashboard": Dashboard,
+		"dashboard":                 Dashboard,
+		"--verbose dashboard":       Dashboard,
+		"/opt/hermes/docker/main-wrapper.sh dashboard --port 9119": Dashboard,
+		"/usr/bin/env hermes dashboard":                            Dashboard,
+		"/init hermes gateway run":                                 Gateway,
+		"gateway":                                                  Other,
+		"gateway start":                                            Other,
+		"chat dashboard":                                           Other,
+		"bash":                                                     Other,
+		"hermes":                                                   Other,
+		"-p":                                                       Other,
+		"sleep infinity":                                           Other,
+	} {
+		if got := Classify(strings.Fields(command)); got != want {
+			t.Errorf("%q is %v, want %v", command, got, want)
+		}
+	}
+}
+
+func TestContainerCommand(t *testing.T) {
+	for cmdline, want := range map[string]string{
+		"/bin/sh\x00-e\x00" + rcInit + "\x00top\x00gateway\x00run\x00": "gateway run",
+		rcInit + "\x00top\x00":                           "",
+		rcInit + "\x00":                                  "",
+		rcInit + "\x00top\x00a b\x00\x00":                "a b ",
+		"vi\x00a\x00b\x00" + rcInit + "\x00top\x00x\x00": "not it",
+		"":              "not it",
+		"s6-svscan\x00": "not it",
+	} {
+		command, ok := containerCommand([]byte(cmdline))
+		got := strings.Join(command, " ")
+		if !ok {
+			got = "not it"
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", cmdline, got, want)
+		}
+	}
+}
+
+// A state that the account wrote cannot make a line of its own, nor a long one.
+func TestLine(t *testing.T) {
+	for prior, want := range map[string]string{
+		"":                                  "None",
+		"running":                           "running",
+		"a\nprofile=x action=removed":       "a?profile=x?action=removed",
+		"\x1b[31m\u202e":                    "?[31m?",
+		strings.Repeat("x", 1000):           strings.Repeat("x", 255),
+		strings.Repeat("x", 254) + "\u00e9": strings.Repeat("x", 254) + "?",
+	} {
+		if got := (Result{Profile: "p", Prior: prior, Action: Started}).Line(); got != "profile=p prior_state="+want+" action=started" {
+			t.Errorf("%q", got)
+		}
+	}
+}
