@@ -1,3 +1,5 @@
+//go:build linux
+
 package hermes_test
 
 import (
@@ -7,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"hermes-s6/lib/s6/s6test"
 )
 
 // TestRestart shows that a restart is invisible: what ran before it runs after
@@ -176,11 +180,46 @@ func TestHomeOfRoot(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(home, "logs")); err != nil {
 		t.Fatal(err)
 	}
-	c.boot()
+	c.start()
 	if entries, _ := os.ReadDir(outside); len(entries) > 0 {
 		t.Errorf("made through a link: %v", entries)
 	}
-	if out := readFile(t, c.path("/run/boot.out")); !strings.Contains(out, "01-hermes-home: fatal: logs: not a directory") {
+	if out := c.said(); !strings.Contains(out, "01-hermes-home: fatal: logs: not a directory") {
 		t.Error(out)
+	}
+}
+
+// TestStaticServices shows that the account can look at the static services, and
+// that the dashboard runs where it is wanted and nowhere else.
+func TestStaticServices(t *testing.T) {
+	for wanted, bundle := range map[string]string{
+		"":      "/etc/s6-overlay/user-bundles.d/user",
+		"true":  "/etc/s6-overlay/user-bundles.d/user",
+		"false": "/etc/s6-overlay/s6-rc.d/user", // an image for s6-overlay before 3.2.3.1
+		"yes":   "/etc/s6-overlay/s6-rc.d/user",
+	} {
+		t.Run(wanted+filepath.Base(filepath.Dir(bundle)), func(t *testing.T) {
+			home := newHomeFor(t)
+			c := newContainer(t, home, "HERMES_DASHBOARD="+wanted)
+			if strings.Contains(bundle, "s6-rc.d") {
+				c.check(os.MkdirAll(filepath.Join(c.dir, "upper", bundle), 0o755))
+				c.check(os.WriteFile(filepath.Join(c.dir, "upper", bundle, "type"), []byte("bundle\n"), 0o644))
+				c.check(os.RemoveAll(filepath.Join(c.dir, "upper/etc/s6-overlay/user-bundles.d")))
+			}
+			c.boot()
+			up := map[string]string{"main-hermes": "true\n", "dashboard": "false\n"}
+			if wanted == "true" || wanted == "yes" {
+				up["dashboard"] = "true\n"
+			}
+			for name, want := range up {
+				s6test.Await(t, func() error {
+					got, _ := c.exec(true, "/command/s6-svstat", "-o", "up", "/run/service/"+name)
+					if got != want {
+						return fmt.Errorf("%s: up is %q for the account, want %q", name, got, want)
+					}
+					return nil
+				})
+			}
+		})
 	}
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package hermes_test
 
 import (
@@ -96,6 +98,7 @@ func addProfile(t *testing.T, home, name, state string) {
 // gateway stands in for hermes: it says that it runs, as the real one does, and
 // then does what HOME/bin/behaviour says, or stays.
 const gateway = `#!/bin/sh
+[ "$1" != dashboard ] || exec sleep 1000000
 [ "$1" != -p ] || dir=$HERMES_HOME/profiles/$2
 echo '{"gateway_state":"running"}' >"${dir:-$HERMES_HOME}/gateway_state.json"
 echo $$ >"${dir:-$HERMES_HOME}/gateway.pid"
@@ -120,15 +123,20 @@ func (c *container) furnish() {
 	for _, f := range []string{"init", "rc.init"} {
 		c.copy(filepath.Join("testdata/container", f), filepath.Join(upper, "harness", f))
 	}
-	c.copy("testdata/container/with-contenv", filepath.Join(upper, "command/with-contenv"))
+	for _, f := range []string{"with-contenv", "printcontenv", "s6-pause"} {
+		_ = os.Remove(filepath.Join(upper, "command", f))
+		c.copy(filepath.Join("testdata/container", f), filepath.Join(upper, "command", f))
+	}
 	out, err := exec.Command("cp", "-R", "--preserve=mode", "rootfs/etc/.", filepath.Join(upper, "etc")).CombinedOutput()
 	if err != nil {
 		c.t.Fatalf("%v: %s", err, out)
 	}
 	bin, err := static()
 	c.check(err)
-	for _, name := range []string{"hermes-svc-register", "hermes-svc-unregister", "hermes-reconcile", "hermes-svstat"} {
-		c.copy(filepath.Join(bin, name), filepath.Join(upper, "usr/bin", name))
+	ours, err := filepath.Glob(filepath.Join(bin, "hermes-*"))
+	c.check(err)
+	for _, path := range ours {
+		c.copy(path, filepath.Join(upper, "usr/bin", filepath.Base(path)))
 	}
 	c.check(os.WriteFile(filepath.Join(upper, "opt/hermes/.venv/bin/hermes"), []byte(gateway), 0o755))
 	for file, line := range map[string]string{
@@ -166,8 +174,26 @@ func (c *container) copy(from, to string) {
 	c.check(os.WriteFile(to, data, 0o755))
 }
 
-// boot starts the container and waits until its init scripts have run.
+// boot starts the container and waits until its init scripts have run, and run
+// well.
 func (c *container) boot(command ...string) {
+	c.t.Helper()
+	c.start(command...)
+	for line := range strings.Lines(c.said()) {
+		if !strings.HasSuffix(line, "exited 0\n") && strings.HasPrefix(line, "cont-init: ") {
+			c.t.Errorf("%s", c.said())
+		}
+	}
+}
+
+// said returns what the init scripts have printed.
+func (c *container) said() string {
+	out, _ := os.ReadFile(c.path("/run/boot.out"))
+	return string(out)
+}
+
+// start is boot for a container whose scripts may fail.
+func (c *container) start(command ...string) {
 	c.t.Helper()
 	args := append([]string{"-m", "-p", "-f", "--kill-child", "testdata/container/enter", c.dir, c.home}, command...)
 	c.cmd = exec.Command("unshare", args...)
@@ -188,8 +214,7 @@ func (c *container) boot(command ...string) {
 		}
 		_, err = os.Stat(c.path("/run/booted"))
 		if err != nil {
-			out, _ := os.ReadFile(c.path("/run/boot.out"))
-			return fmt.Errorf("%w: %s%s", err, readFile(c.t, said), out)
+			return fmt.Errorf("%w: %s%s", err, readFile(c.t, said), c.said())
 		}
 		return nil
 	})
