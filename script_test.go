@@ -1,3 +1,5 @@
+//go:build linux
+
 // The scripts below testdata/script are the specification of the binaries,
 // each of what its name says. They run on a real s6-svscan.
 package hermes_test
@@ -41,6 +43,8 @@ func TestMain(m *testing.M) {
 		"hermes-svc-unregister": func() { os.Exit(command.Unregister(os.Args)) },
 		"hermes-reconcile":      func() { os.Exit(command.Reconcile(os.Args)) },
 		"hermes-svstat":         func() { os.Exit(command.Svstat(os.Args)) },
+		"hermes-detect":         func() { os.Exit(command.Detect(os.Args)) },
+		"hermes-svc":            func() { os.Exit(command.Svc(os.Args)) },
 	})
 }
 

@@ -21,7 +21,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"hermes-s6/lib/fail"
@@ -34,6 +33,7 @@ var Version = "devel"
 type Command struct {
 	Name     string
 	Summary  string // one line, lower case, no full stop
+	Verb     string // what comes before the options, for the usage line
 	Operands string // for the usage line
 	Text     string // what --help says besides
 	Flags    []cli.Flag
@@ -52,9 +52,7 @@ type Context struct {
 // Main runs cmd with args, of which the first is the program's name, and
 // returns the exit code.
 func Main(cmd *Command, args []string) int {
-	// The modes of what we make are the ones we name: a umask of 0777 must
-	// not make a slot that its supervisor cannot read.
-	unix.Umask(0)
+	clearUmask()
 	// We live for milliseconds; what there is to collect is not worth it.
 	debug.SetGCPercent(200)
 	return int(cmd.run(args, os.Stdout, os.Stderr))
@@ -71,6 +69,7 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		Name:                      cmd.Name,
 		Usage:                     cmd.Summary,
 		ArgsUsage:                 cmd.Operands,
+		UsageText:                 cmd.Verb,
 		Description:               strings.TrimSpace(cmd.Text),
 		Version:                   Version,
 		CustomAppHelpTemplate:     help,
@@ -137,7 +136,7 @@ func describe(f cli.Flag) string {
 
 const help = `{{.Name}}: {{.Usage}}
 
-usage: {{.Name}} [OPTIONS]{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
+usage: {{.Name}}{{if .UsageText}} {{.UsageText}}{{end}} [OPTIONS]{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
 {{if .Description}}
 {{.Description}}
 {{end}}

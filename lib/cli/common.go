@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
-	"hermes-s6/lib/s6"
 )
 
 // An option that every binary has: a flag, its variable, its default.
@@ -72,25 +70,6 @@ func (c *Context) Value(flag, variable string) string {
 	return os.Getenv(variable)
 }
 
-// Programs finds s6's programs.
-func (c *Context) Programs() s6.Programs {
-	dir := c.value(programs)
-	if dir == "" {
-		return ""
-	}
-	// A program's path must not depend on where its script is run.
-	path, err := filepath.Abs(dir)
-	if err != nil {
-		return s6.Programs(dir)
-	}
-	return s6.Programs(path)
-}
-
-// Tree returns the supervision tree.
-func (c *Context) Tree() s6.Tree {
-	return s6.Tree{ScanDir: c.value(scanDir), Programs: c.Programs()}
-}
-
 // OpenHome opens the home. What we write there is to be the account's, which
 // must exist only where it is asked for.
 func (c *Context) OpenHome() (*profile.Home, error) {
@@ -107,6 +86,9 @@ func (c *Context) OpenHome() (*profile.Home, error) {
 	}
 	return profile.OpenHome(root, uid, gid)
 }
+
+// HomeNamed tells whether somebody said where the home is.
+func (c *Context) HomeNamed() bool { return c.named(homeDir) }
 
 // HomePath returns the home's absolute path.
 func (c *Context) HomePath() (string, error) { return profile.Root(c.value(homeDir)) }
@@ -158,13 +140,10 @@ func (c *Context) Manager() (manager.Kind, error) {
 // NeedS6 is nil where s6 is in charge, else an error with exit code 103.
 func (c *Context) NeedS6() error {
 	kind, err := c.Manager()
-	switch {
-	case err != nil || kind == manager.S6:
+	if err != nil || kind == manager.S6 {
 		return err
-	case kind == manager.None:
-		return fail.Errorf(fail.Unsupported, "service manager: none was found; for an s6 scan directory of your own, name it with --scandir")
 	}
-	return fail.Errorf(fail.Unsupported, "service manager %s: it has no slots; for an s6 scan directory of your own, set HERMES_SERVICE_MANAGER=s6", kind)
+	return manager.NoSlots(kind)
 }
 
 // Operand returns the only operand, a what.

@@ -1,13 +1,16 @@
-// Package manager knows the service managers that can run gateways and how to
-// tell which one is in charge of this system. It does not talk to them.
+// Package manager knows the service managers that can run gateways: how to tell
+// which one is in charge of this system, what each can do, and how to talk to
+// systemd, launchd and the Windows task scheduler by their own tools. Under s6 a
+// gateway is more than a name, so that one is package gateway's.
 package manager
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	securejoin "github.com/cyphar/filepath-securejoin"
 )
 
 // A Kind names a service manager.
@@ -24,41 +27,104 @@ const (
 // Kinds are all the values that a Kind can have.
 var Kinds = []Kind{S6, Systemd, Launchd, Windows, None}
 
+// Evidence is what Detect decides by. What could not be read is "" or false.
+type Evidence struct {
+	S6      S6Evidence      `json:"s6"`
+	Systemd SystemdEvidence `json:"systemd"`
+	Launchd SystemEvidence  `json:"launchd"`
+	Windows SystemEvidence  `json:"windows"`
+}
+
+// S6Evidence asks for two facts, since each alone can be a coincidence: a process
+// that merely calls itself s6-svscan, a /run/s6 left by an earlier boot.
+// /proc/1/exe would say more, but to root alone.
+type S6Evidence struct {
+	Comm    string `json:"/proc/1/comm"`
+	Basedir bool   `json:"/run/s6/basedir"`
+}
+
+// SystemdEvidence is what sd_booted(3) looks at, and the tool that we need.
+type SystemdEvidence struct {
+	Booted    bool   `json:"/run/systemd/system"`
+	Systemctl string `json:"systemctl"` // its path
+}
+
+// SystemEvidence is for managers that are a part of their system.
+type SystemEvidence struct {
+	OS string `json:"os"`
+}
+
 // Detect tells which service manager is in charge of the system whose root
-// directory is root. What cannot be read counts as absent, so that it answers
-// an unprivileged account as it answers root.
-func Detect(root string) Kind {
+// directory is root.
+func Detect(root string) Kind { return Examine(root).Kind() }
+
+// Examine gathers the evidence. A file that cannot be read counts as absent, so
+// that an unprivileged account gets the answer that root gets.
+func Examine(root string) Evidence {
+	p := probe(root)
+	return Evidence{
+		S6:      S6Evidence{p.line("/proc/1/comm"), p.isDir("/run/s6/basedir")},
+		Systemd: SystemdEvidence{p.isDir("/run/systemd/system"), p.program("systemctl")},
+		Launchd: SystemEvidence{runtime.GOOS},
+		Windows: SystemEvidence{runtime.GOOS},
+	}
+}
+
+// Kind tells what e amounts to.
+func (e Evidence) Kind() Kind {
 	switch {
-	case runtime.GOOS == "darwin":
+	case e.Launchd.OS == "darwin":
 		return Launchd
-	case runtime.GOOS == "windows":
+	case e.Windows.OS == "windows":
 		return Windows
-	case isS6(root):
+	case e.S6.Comm == "s6-svscan" && e.S6.Basedir:
 		return S6
-	case isSystemd(root):
+	case e.Systemd.Booted && e.Systemd.Systemctl != "":
 		return Systemd
 	}
 	return None
 }
 
-// isS6 asks for two facts, since each alone can be a coincidence: a process
-// that merely calls itself s6-svscan, a /run/s6 left by an earlier boot.
-// /proc/1/exe would say more, but to root alone.
-func isS6(root string) bool {
-	comm, err := os.ReadFile(filepath.Join(root, "proc/1/comm"))
-	return err == nil && strings.TrimSuffix(string(comm), "\n") == "s6-svscan" &&
-		isDir(filepath.Join(root, "run/s6/basedir"))
-}
+// A probe looks at the system below a directory.
+type probe string
 
-func isSystemd(root string) bool {
-	if !isDir(filepath.Join(root, "run/systemd/system")) {
-		return false
+// path returns where name is below p. Links of that system lead to places in it,
+// as they would after chroot.
+func (p probe) path(name string) string {
+	if p == "/" {
+		return name
 	}
-	_, err := exec.LookPath("systemctl")
-	return err == nil
+	path, err := securejoin.SecureJoin(string(p), name)
+	if err != nil {
+		return filepath.Join(string(p), "nowhere")
+	}
+	return path
 }
 
-func isDir(path string) bool {
-	info, err := os.Stat(path)
+func (p probe) line(name string) string {
+	text, err := os.ReadFile(p.path(name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(string(text), "\n")
+}
+
+func (p probe) isDir(name string) bool {
+	info, err := os.Stat(p.path(name))
 	return err == nil && info.IsDir()
+}
+
+// program returns the path of the program name, on PATH or where every system has
+// its programs.
+func (p probe) program(name string) string {
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/bin", "/bin") {
+		if !filepath.IsAbs(dir) {
+			continue
+		}
+		path := p.path(filepath.Join(dir, name))
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	return ""
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package reconcile makes the slots of a scan directory match the profiles of a
 // home. It decides what each profile needs; how a slot is made or removed is
 // package slot's business, what is recorded of a profile package profile's.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package s6
 
 import (
@@ -11,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/proc"
 )
 
 // A Status is what s6-supervise last said of its service in supervise/status,
@@ -21,6 +24,7 @@ type Status struct {
 	Started    bool // the service was started once
 	NormallyUp bool // there is no ./down
 
+	stamp      TAI64N // Since as it was written, whatever the clock says now
 	Since      TAI64N // of the last start, death or, where it was never started, of the supervisor
 	ReadySince TAI64N
 	PID        int // of run, or of finish while Finishing; 0 for none
@@ -50,7 +54,8 @@ func (s *Status) decode(b []byte) bool {
 		return false
 	}
 	// s6_svstatus_unpack.c
-	copy(s.Since[:], b)
+	copy(s.stamp[:], b)
+	s.Since = s.stamp
 	copy(s.ReadySince[:], b[12:])
 	s.PID = int(binary.BigEndian.Uint64(b[24:]))
 	rest := b[32:]
@@ -76,6 +81,10 @@ func (s *Status) decode(b []byte) bool {
 	}
 	return true
 }
+
+// Same tells whether s and t are of the same state: no run or finish has started
+// or ended between them.
+func (s *Status) Same(t *Status) bool { return s.stamp == t.stamp && s.PID == t.PID }
 
 // Up tells whether the service's run is running.
 func (s *Status) Up() bool { return s.PID != 0 && !s.Finishing }
@@ -208,6 +217,7 @@ func (s *Status) parse(out string) error {
 	if err1 != nil || err2 != nil || err3 != nil || !s.Since.scan(f[8]) || !s.ReadySince.scan(f[9]) {
 		return fail.Errorf(fail.Program, "s6-svstat: cannot parse %q", out)
 	}
+	s.stamp = s.Since
 	return nil
 }
 
@@ -247,4 +257,15 @@ func DeathsWithin(deaths []Death, now TAI64N, span time.Duration) int {
 		}
 	}
 	return n
+}
+
+// Orphaned tells whether a service that nobody supervises still runs: whether
+// there is a process with the pid of its last status that is as old as that
+// status. The supervisor was killed then, and not its service.
+func (s *Status) Orphaned() bool {
+	if s.Supervised || !s.Up() {
+		return false
+	}
+	age, ok := proc.Age(s.PID)
+	return ok && (age-s.Now.Time().Sub(s.Since.Time())).Abs() < 2*time.Second
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package s6 knows the supervision tree: where s6's programs are, how to have
 // s6-svscan rescan, and what a service directory's supervise/ says and takes.
 // It reads and commands services but never makes, moves or removes one; what
@@ -6,19 +8,17 @@
 package s6
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/tool"
 )
 
 // Command is where s6-overlay and slashpackage installations have s6's and
@@ -79,32 +79,7 @@ func (p Programs) run(deadline time.Time, name string, args ...string) (stdout [
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.Background(), context.CancelFunc(func() {})
-	if !deadline.IsZero() {
-		ctx, cancel = context.WithDeadline(ctx, deadline)
-	}
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
-	// A child that it left behind must not hold us by the pipe.
-	cmd.WaitDelay = time.Second
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdout, err = cmd.Output()
-	if err == nil {
-		return stdout, nil
-	}
-	if ctx.Err() != nil {
-		return nil, fail.Errorf(fail.Timeout, "%s: timed out", name)
-	}
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
-		return nil, fail.Errorf(fail.Program, "%s: %w", name, err)
-	}
-	said := strings.Join(strings.Fields(stderr.String()), " ")
-	if said != "" {
-		said = ": " + said
-	}
-	return nil, fail.Errorf(fail.Program, "%s: %s%s", name, exit, said)
+	return tool.Run(deadline, name, path, args...)
 }
 
 // A Tree is a supervision tree: a scan directory and the programs that go

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package slot knows slots, the service directories of gateways: what their
 // scripts say (a pure function of a Definition), how one is published, changed
 // in place and removed while s6-svscan watches, and what a killed run may leave

@@ -1,3 +1,5 @@
+//go:build linux
+
 package slot
 
 import (
@@ -9,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
 )
 
@@ -223,7 +226,7 @@ func (r *retiree) wait(deadline time.Time) error {
 func groupEnds(pid int) bool {
 	const soon, interval = 500 * time.Millisecond, 10 * time.Millisecond
 	for range soon / interval {
-		if !s6.GroupAlive(pid) {
+		if !proc.GroupAlive(pid) {
 			return true
 		}
 		time.Sleep(interval)

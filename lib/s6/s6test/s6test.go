@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package s6test runs a real s6-svscan for tests and finds the processes that
 // belong to it. It stands in for nothing: without s6 a test fails and says what
 // to install.

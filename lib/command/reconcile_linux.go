@@ -14,7 +14,6 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/reconcile"
-	"hermes-s6/lib/slot"
 )
 
 // Reconcile is hermes-reconcile.
@@ -53,20 +52,12 @@ func reconcileRun(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.NeedS6(); err != nil {
+	m, err := openS6(c, profile.Sh)
+	if err != nil {
 		return err
 	}
-	if plan.Home, err = c.OpenHome(); err != nil {
-		return err
-	}
-	defer plan.Home.Close()
-	if plan.Scan, err = slot.Open(c.Tree()); err != nil {
-		return err
-	}
-	defer plan.Scan.Close()
-	if _, err := plan.Scan.Programs.Path("s6-svscanctl"); err != nil {
-		return err
-	}
+	defer m.Close()
+	plan.Home, plan.Scan, plan.Host = m.Home, m.Scan, m.Host
 	if err := prepare(c, plan); err != nil {
 		return err
 	}
@@ -88,22 +79,7 @@ func newPlan(c *cli.Context) (*reconcile.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Two hosts at most: with the paths of execline's programs and without.
-	hosts := map[profile.Dialect]*slot.Host{}
-	host := func(dialect profile.Dialect) (*slot.Host, error) {
-		if hosts[dialect] == nil {
-			h, err := hostOf(c, dialect)
-			if err != nil {
-				return nil, err
-			}
-			hosts[dialect] = h
-		}
-		return hosts[dialect], nil
-	}
-	if _, err := host(profile.Sh); err != nil {
-		return nil, err
-	}
-	return &reconcile.Plan{Host: host, Select: selection, Prune: c.Bool("prune"), DryRun: c.Bool("dry-run"), Timeout: timeout}, nil
+	return &reconcile.Plan{Select: selection, Prune: c.Bool("prune"), DryRun: c.Bool("dry-run"), Timeout: timeout}, nil
 }
 
 // prepare finds out what this container is for, and makes ready for it.
@@ -123,11 +99,6 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 	for _, err := range plan.Scan.Sweep() {
 		c.Warn("leftover of a killed run: %v", err)
 	}
-	// A registration that has a name in hand waits for this, and we for that
-	// name: not for long, and then both go on.
-	if err := plan.Home.Lock(); err != nil {
-		c.Warn("%v; two profiles may get the same port", err)
-	}
 	// Loggers run as the account, which may not make it in a home of root's.
 	if _, err := plan.Home.MakeLogDir(); err != nil {
 		c.Warn("log directory: %v", err)
@@ -140,6 +111,11 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 		} else if did {
 			c.Info("root profile: recorded as running")
 		}
+	}
+	// A registration that has a name in hand waits for this, and we for that
+	// name: not for long, and then both go on.
+	if err := plan.Home.Lock(); err != nil {
+		c.Warn("%v; two profiles may get the same port", err)
 	}
 	return nil
 }

@@ -36,15 +36,11 @@ type Found struct {
 // there.
 func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	var found []Found
-	isRoot := false
-	for _, name := range []string{soulFile, stateFile} {
-		there, err := h.dir.Exists(name)
-		if err != nil {
-			return nil, err
-		}
-		isRoot = isRoot || there
+	root, err := isRoot(h.dir)
+	if err != nil {
+		return nil, err
 	}
-	if isRoot {
+	if root {
 		found = append(found, examine(h.dir, Default, stale))
 	}
 	profiles, names, err := h.list()
@@ -62,6 +58,15 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 		}
 	}
 	return found, nil
+}
+
+// isRoot tells whether home holds the root profile.
+func isRoot(home *dir.Dir) (bool, error) {
+	there, err := home.Exists(soulFile)
+	if err == nil && !there {
+		there, err = home.Exists(stateFile)
+	}
+	return there, err
 }
 
 // surveyOne looks at one entry of profiles/; false where it is no profile.

@@ -15,6 +15,7 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
@@ -249,7 +250,7 @@ func (q *query) read(more bool) []row {
 func (q *query) readOne(a asked, more bool) (row, error) {
 	r := row{asked: a}
 	if a.In == nil {
-		return r, noSuchGateway(a.name)
+		return r, gateway.NoSuchGateway(a.name)
 	}
 	there, err := a.Exists()
 	if err != nil {
@@ -259,7 +260,7 @@ func (q *query) readOne(a asked, more bool) (row, error) {
 		return r, fail.Errorf(fail.Absent, "no such service directory '%s'", a.Name)
 	}
 	if !there {
-		return r, noSuchGateway(a.name)
+		return r, gateway.NoSuchGateway(a.name)
 	}
 	if r.Status, err = a.Service.Status(q.Programs()); err != nil || !more {
 		return r, err
@@ -273,10 +274,6 @@ func (q *query) readOne(a asked, more bool) (row, error) {
 		r.desired = q.home.DesiredState(a.name)
 	}
 	return r, err
-}
-
-func noSuchGateway(name string) error {
-	return fail.Errorf(fail.Absent, "no such gateway '%s': register it with hermes-svc-register", name)
 }
 
 // verdict returns the exit code: the last error for what does not exist or
@@ -351,13 +348,6 @@ func (q *query) objects(rows []row) error {
 		}
 	}
 	return nil
-}
-
-func given[T any](v T, ok bool) *T {
-	if !ok {
-		return nil
-	}
-	return &v
 }
 
 // isUp is Up where somebody is there to know.

@@ -20,6 +20,11 @@ func (d *Dir) Lock(deadline time.Time) error {
 	return d.Fail("lock", "", err)
 }
 
+// NoLocks tells whether err, from Lock, says that the file system knows none.
+func NoLocks(err error) bool {
+	return errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
 // TryLock is Lock without waiting: unix.EWOULDBLOCK when somebody has it.
 func (d *Dir) TryLock() error {
 	return d.Fail("lock", "", unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB))

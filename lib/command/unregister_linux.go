@@ -9,6 +9,8 @@ import (
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/gateway"
+	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/slot"
 )
@@ -47,87 +49,61 @@ func unregister(c *cli.Context) error {
 	if err := c.NeedS6(); err != nil {
 		return err
 	}
-	home, err := c.OpenHome()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	defer home.Close()
-	retired, err := retire(c, names, timeout, home)
+	outcomes, err := retire(c, names, timeout)
 	if err != nil {
 		return err
 	}
-	return reportRetired(c, retired)
+	return reportRetired(c, outcomes)
 }
 
-// retire removes the slots of names, of all where there are none, and what is
-// on record of them in home, which may be nil.
-func retire(c *cli.Context, names []string, timeout time.Duration, home *profile.Home) ([]slot.Retired, error) {
-	scan, err := slot.Open(c.Tree())
+// retire unregisters names, or all gateways where there are none.
+func retire(c *cli.Context, names []string, timeout time.Duration) ([]manager.Outcome, error) {
+	m := &gateway.S6{Warn: c.Warn, Info: c.Info}
+	var err error
+	defer func() { m.Close() }()
+	if m.Home, err = c.OpenHome(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	m.Scan, err = slot.Open(c.Tree())
 	if errors.Is(err, fs.ErrNotExist) {
 		// Nothing is registered in a scan directory that is not there. Nor
 		// is it known that a record is good for nothing.
-		absent := make([]slot.Retired, len(names))
+		absent := make([]manager.Outcome, len(names))
 		for i, name := range names {
-			absent[i].Profile = name
+			absent[i] = manager.Outcome{Name: name, Action: manager.Absent}
 		}
 		return absent, nil
 	}
+	if err == nil && c.Bool("all") {
+		names, err = m.List()
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer scan.Close()
-	for _, err := range scan.Sweep() {
-		c.Warn("leftover of a killed run: %v", err)
-	}
-	if c.Bool("all") {
-		if names, err = scan.Profiles(); err != nil {
-			return nil, err
-		}
-	}
-	there, err := scan.AnyExist(names)
-	if err != nil {
-		return nil, err
-	}
-	if there {
-		if _, err := scan.Programs.Path("s6-svscanctl"); err != nil {
-			return nil, err
-		}
-	}
-	return scan.Retire(names, timeout, func(name string) error {
-		if home == nil {
-			return nil
-		}
-		if err := home.Forget(name); err != nil {
-			return fail.Errorf(fail.System, "profile %s: it has no slot any more, but its record stays: %w", name, err)
-		}
-		return nil
-	}), nil
+	return m.Unregister(names, timeout)
 }
 
-func reportRetired(c *cli.Context, retired []slot.Retired) error {
+func reportRetired(c *cli.Context, outcomes []manager.Outcome) error {
 	var failed []error
-	for _, r := range retired {
-		if r.Killed != "" {
-			c.Warn("profile %s: killed %s", r.Profile, r.Killed)
+	for _, o := range outcomes {
+		if o.Killed != "" {
+			c.Warn("profile %s: killed %s", o.Name, o.Killed)
 		}
-		action := "absent"
-		switch {
-		case r.Err != nil:
+		action := o.Action
+		if o.Err != nil {
 			action = "failed"
-			failed = append(failed, r.Err)
-		case r.Found:
-			action = "removed"
+			failed = append(failed, o.Err)
 		}
-		c.Info("profile %s: %s", r.Profile, action)
+		c.Info("profile %s: %s", o.Name, action)
 		if c.Bool("json") {
 			if err := c.JSON(struct {
 				Name   string `json:"name"`
 				Action string `json:"action"`
 				Killed bool   `json:"killed"`
-			}{r.Profile, action, r.Killed != ""}); err != nil {
+			}{o.Name, action, o.Killed != ""}); err != nil {
 				return err
 			}
 		}
 	}
-	return c.Several(failed, len(retired))
+	return c.Several(failed, len(outcomes))
 }

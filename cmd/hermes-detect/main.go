@@ -1,0 +1,10 @@
+// Command hermes-detect tells which service manager is in charge.
+package main
+
+import (
+	"os"
+
+	"hermes-s6/lib/command"
+)
+
+func main() { os.Exit(command.Detect(os.Args)) }

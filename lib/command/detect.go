@@ -1,0 +1,67 @@
+// Package command holds the binaries of the suite, a file each: what their
+// options are, and the straight line from them to what the other rooms do.
+package command
+
+import (
+	"fmt"
+	"slices"
+
+	clilib "github.com/urfave/cli/v2"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+)
+
+// Detect is hermes-detect.
+func Detect(args []string) int {
+	return cli.Main(&cli.Command{
+		Name:    "hermes-detect",
+		Summary: "tell which service manager is in charge here",
+		Text: `Prints s6, systemd, launchd, windows or none, and exits 1 for none. It needs no
+rights: what cannot be read counts as absent. s6: process 1 is s6-svscan, and
+/run/s6/basedir is a directory. systemd: /run/systemd/system is a directory, and
+there is a systemctl. --json shows what was found of each.`,
+		Flags: []clilib.Flag{
+			&clilib.StringFlag{Name: "root", Value: "/", Usage: "look below `DIR` instead of /"},
+			&clilib.StringFlag{Name: "is", Usage: "print nothing; exit 0 if it is `KIND`, else 1"},
+		},
+		Run: detect,
+	}, args)
+}
+
+func detect(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args().First())
+	}
+	is := manager.Kind(c.String("is"))
+	switch {
+	case c.String("root") == "":
+		return fail.Errorf(fail.Usage, "--root: it is empty")
+	case c.IsSet("is") && !slices.Contains(manager.Kinds, is):
+		return fail.Errorf(fail.Usage, "invalid kind %q: it must be one of %v", is, manager.Kinds)
+	case c.IsSet("is") && c.Bool("json"):
+		return fail.Errorf(fail.Usage, "--is and --json: only one can be")
+	}
+	evidence := manager.Examine(c.String("root"))
+	kind := evidence.Kind()
+	var err error
+	switch {
+	case c.IsSet("is"):
+		if kind != is {
+			return cli.Quiet(fail.No)
+		}
+		return nil
+	case c.Bool("json"):
+		err = c.JSON(struct {
+			Kind     manager.Kind     `json:"kind"`
+			Evidence manager.Evidence `json:"evidence"`
+		}{kind, evidence})
+	default:
+		_, err = fmt.Fprintln(c.Out, kind)
+	}
+	if err == nil && kind == manager.None {
+		err = cli.Quiet(fail.No)
+	}
+	return err
+}

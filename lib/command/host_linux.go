@@ -1,0 +1,91 @@
+package command
+
+import (
+	"os"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/gateway"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/slot"
+)
+
+// hostOf gathers what all slots of this run have in common: options, the
+// environment, where programs are for slots in dialect.
+func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
+	h := &slot.Host{PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
+	var err error
+	if h.Account, err = c.Account(); err != nil {
+		return nil, err
+	}
+	if h.Home, err = c.HomePath(); err != nil {
+		return nil, err
+	}
+	if h.Contenv, err = slot.FindContenv(os.Getenv("HERMES_CONTENV")); err != nil {
+		return nil, err
+	}
+	if h.PortEnv != "" {
+		if err := profile.CheckKey(h.PortEnv); err != nil {
+			return nil, fail.Errorf(fail.Usage, "HERMES_GATEWAY_PORT_ENV: %w", err)
+		}
+	}
+	limit := os.Getenv("HERMES_CRASH_LIMIT")
+	if limit == "" {
+		limit = slot.DefaultCrashLimit
+	}
+	if h.Deaths, h.Seconds, err = slot.ParseCrashLimit(limit); err != nil {
+		return nil, err
+	}
+	h.Paths, err = slot.FindPaths(c.Programs(), dialect)
+	return h, err
+}
+
+// hostsOf is hostOf for several dialects, each asked for once.
+func hostsOf(c *cli.Context) func(profile.Dialect) (*slot.Host, error) {
+	hosts := map[profile.Dialect]*slot.Host{}
+	return func(dialect profile.Dialect) (*slot.Host, error) {
+		if hosts[dialect] == nil {
+			h, err := hostOf(c, dialect)
+			if err != nil {
+				return nil, err
+			}
+			hosts[dialect] = h
+		}
+		return hosts[dialect], nil
+	}
+}
+
+// openS6 opens the scan directory and the home of the s6 that is in charge. That
+// a slot in dialect cannot be had here is said first.
+func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
+	hosts := hostsOf(c)
+	if _, err := hosts(dialect); err != nil {
+		return nil, err
+	}
+	if err := c.NeedS6(); err != nil {
+		return nil, err
+	}
+	tree := c.Tree()
+	if _, err := tree.Programs.Path("s6-svscanctl"); err != nil {
+		return nil, err
+	}
+	m := &gateway.S6{Host: hosts, Warn: c.Warn, Info: c.Info}
+	var err error
+	if m.Scan, err = slot.Open(tree); err == nil {
+		m.Home, err = c.OpenHome()
+	}
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func s6Manager(c *cli.Context) (manager.ServiceManager, error) {
+	m, err := openS6(c, profile.Sh)
+	if err != nil {
+		return nil, err // not a nil *S6 that is no nil ServiceManager
+	}
+	return m, nil
+}

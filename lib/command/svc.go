@@ -1,0 +1,256 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	clilib "github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/par"
+	"hermes-s6/lib/proc"
+	"hermes-s6/lib/profile"
+)
+
+// A verb is what hermes-svc can be told to do.
+type verb struct {
+	name    string
+	desired string // the intent that is recorded
+	do      func(manager.ServiceManager, []string, manager.Options) []manager.Outcome
+}
+
+var verbs = []verb{
+	{"start", profile.Running, manager.ServiceManager.Start},
+	{"stop", profile.Stopped, manager.ServiceManager.Stop},
+	{"restart", profile.Running, manager.ServiceManager.Restart},
+}
+
+func verbOf(name string) *verb {
+	for i := range verbs {
+		if verbs[i].name == name {
+			return &verbs[i]
+		}
+	}
+	return nil
+}
+
+// Svc is hermes-svc.
+func Svc(args []string) int {
+	// The verb stands before the options.
+	var v *verb
+	if len(args) > 1 {
+		if v = verbOf(args[1]); v != nil {
+			args = slices.Delete(slices.Clone(args), 1, 2)
+		}
+	}
+	return cli.Main(&cli.Command{
+		Name:     "hermes-svc",
+		Verb:     "start|stop|restart",
+		Summary:  "start, stop or restart gateways",
+		Operands: "PROFILE... | --all",
+		Text: `Tells the service manager that is in charge here: s6, systemd (the user's, or the
+system's with --system), launchd, or the Windows task scheduler. What was asked
+for is recorded in the profile as its desired state, which counts when a
+container starts. Under s6 a profile that has no slot gets one.
+
+A restart waits until the gateway is up under a new pid; start and stop wait with
+--wait. Under s6 a gateway that has not ended in time is killed, which is said.`,
+		Flags: []clilib.Flag{
+			&clilib.BoolFlag{Name: "all", Usage: "every gateway that is registered"},
+			&clilib.BoolFlag{Name: "wait", Usage: "wait until they are up (ready, where that is known) or down"},
+			&clilib.BoolFlag{Name: "system", Usage: "under systemd, the system's services and not the user's"},
+			cli.TimeoutFlag,
+		},
+		Run: func(c *cli.Context) error { return svc(c, v) },
+	}, args)
+}
+
+func svc(c *cli.Context, v *verb) error {
+	names := c.Args().Slice()
+	if v == nil {
+		return fail.Errorf(fail.Usage, "start, stop or restart: one of them comes first; try --help")
+	}
+	if c.Bool("all") == (len(names) > 0) {
+		return fail.Errorf(fail.Usage, "name profiles, or --all, and options before them; try --help")
+	}
+	for _, name := range names {
+		if err := profile.CheckName(name); err != nil {
+			return err
+		}
+	}
+	timeout, err := c.Timeout()
+	if err != nil {
+		return err
+	}
+	m, err := managerOf(c)
+	if err != nil {
+		return err
+	}
+	if m, ok := m.(interface{ Close() }); ok {
+		defer m.Close()
+	}
+	if c.Bool("all") {
+		names, err = m.List()
+		if err != nil {
+			return err
+		}
+	}
+	i := newIntent(c, m, v.desired)
+	defer i.home.Close()
+	if v.desired == profile.Stopped {
+		i.planStops(names)
+	}
+	outcomes := v.do(m, unique(names), manager.Options{
+		Wait: c.Bool("wait"), Timeout: timeout, Issued: i.record, Progress: progress(),
+	})
+	i.confirm()
+	return reportOutcomes(c, outcomes)
+}
+
+// unique returns names without those that were there before, in order.
+func unique(names []string) []string {
+	var once []string
+	for _, n := range names {
+		if !slices.Contains(once, n) {
+			once = append(once, n)
+		}
+	}
+	return once
+}
+
+// managerOf returns the service manager that is in charge.
+func managerOf(c *cli.Context) (manager.ServiceManager, error) {
+	kind, err := c.Manager()
+	if err != nil {
+		return nil, err
+	}
+	if c.Bool("system") && kind != manager.Systemd {
+		return nil, fail.Errorf(fail.Usage, "--system: service manager %s has no other", kind)
+	}
+	if kind == manager.S6 {
+		return s6Manager(c)
+	}
+	return manager.Host(kind, c.Bool("system"))
+}
+
+// progress shows how far waiting has got, where somebody looks; nil where not.
+func progress() func(done, total int) {
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return nil
+	}
+	shown := time.Now()
+	return func(done, total int) {
+		if total < 2 || done < total && time.Since(shown) < 100*time.Millisecond {
+			return
+		}
+		shown = time.Now()
+		fmt.Fprintf(os.Stderr, "\r%d of %d", done, total)
+		if done == total {
+			fmt.Fprint(os.Stderr, "\r\x1b[K")
+		}
+	}
+}
+
+func reportOutcomes(c *cli.Context, outcomes []manager.Outcome) error {
+	var failed []error
+	for _, o := range outcomes {
+		if o.Killed != "" {
+			c.Warn("gateway '%s': it did not end in time: killed %s", o.Name, o.Killed)
+		}
+		action := o.Action
+		if o.Err != nil {
+			action = "failed"
+			failed = append(failed, o.Err)
+		}
+		c.Info("gateway '%s': %s", o.Name, action)
+		if c.Bool("json") {
+			if err := c.JSON(struct {
+				Name   string `json:"name"`
+				Action string `json:"action"`
+				PID    *int   `json:"pid"`
+				Killed bool   `json:"killed"`
+			}{o.Name, action, given(o.PID, o.PID != 0), o.Killed != ""}); err != nil {
+				return err
+			}
+		}
+	}
+	return c.Several(failed, len(outcomes))
+}
+
+// given returns v for JSON, null where it does not apply.
+func given[T any](v T, ok bool) *T {
+	if !ok {
+		return nil
+	}
+	return &v
+}
+
+// An intent is what the operator wants of gateways, on its way into their
+// profiles. That it cannot be recorded is no reason not to do it.
+type intent struct {
+	*cli.Context
+	home     *profile.Home // nil where there is none
+	manager  manager.ServiceManager
+	desired  string
+	recorded map[string]bool
+}
+
+func newIntent(c *cli.Context, m manager.ServiceManager, desired string) *intent {
+	i := &intent{Context: c, manager: m, desired: desired, recorded: map[string]bool{}}
+	var err error
+	if i.home, err = c.OpenHome(); err != nil {
+		say := c.Warn
+		if errors.Is(err, fs.ErrNotExist) && !c.HomeNamed() {
+			say = c.Info // not a container: nobody said where it is
+		}
+		say("what is asked for is not recorded: %v", err)
+	}
+	return i
+}
+
+// record is called for each gateway that was given its command.
+func (i *intent) record(name string) {
+	if i.home == nil {
+		return
+	}
+	if err := i.home.Intend(name, i.desired, time.Now()); err != nil {
+		i.Warn("profile %s: what is asked for is not recorded: %v", name, err)
+		return
+	}
+	i.recorded[name] = true
+}
+
+// planStops writes the planned-stop markers of those that run.
+func (i *intent) planStops(names []string) {
+	if i.home == nil {
+		return
+	}
+	par.Do(len(names), func(k int) {
+		pid, _, err := i.manager.Running(names[k])
+		if err != nil || pid == 0 {
+			return // what there is to say is said by the stop
+		}
+		target := profile.Target{PID: pid}
+		target.Start, _ = proc.StartTime(pid)
+		if err := i.home.PlanStop(names[k], target, time.Now()); err != nil {
+			i.Warn("profile %s: it cannot be told that it is stopped on purpose: %v", names[k], err)
+		}
+	})
+}
+
+// confirm records once more what a gateway has overwritten that wrote its own
+// state, read before ours was there, while we waited.
+func (i *intent) confirm() {
+	for name := range i.recorded {
+		if i.home.DesiredState(name) != i.desired {
+			i.record(name)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+//go:build linux
+
+package gateway
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
+)
+
+// What Register can do, as manager.Registered.Action.
+const (
+	registered = "registered"
+	updated    = "updated"
+	unchanged  = "unchanged"
+	kept       = "kept"
+)
+
+// A registration is one Register under way.
+type registration struct {
+	*S6
+	manager.Registration
+	name     string
+	deadline time.Time
+}
+
+// Register implements manager.ServiceManager. Whatever line is the last: before
+// publish nothing is there but a hold, which the next of us cleans up, and a
+// record, which says what was asked for; after it, the slot is whole.
+func (m *S6) Register(name string, asked manager.Registration) (manager.Registered, error) {
+	m.sweep()
+	r := &registration{S6: m, Registration: asked, name: name}
+	done, err := r.hold()
+	if err == nil && r.Wait {
+		err = r.awaitUp()
+	}
+	if err != nil {
+		return done, err
+	}
+	service := m.Scan.Service(name)
+	done.Path = service.Path()
+	if done.Action == kept {
+		r.Settings, _ = m.Home.Settings(name)
+	}
+	done.Port = r.Settings.InForce()
+	st, err := service.Status(m.Scan.Programs)
+	done.Supervised = st.Supervised
+	return done, err
+}
+
+// Preview returns what Register would write, by path, and touches nothing.
+func (m *S6) Preview(name string, asked manager.Registration) ([]slot.File, error) {
+	r := &registration{S6: m, Registration: asked, name: name}
+	there, err := m.Scan.Exists(name)
+	switch {
+	case err != nil, there && r.Keep:
+		return nil, err
+	case there && !r.Replace:
+		return nil, slot.ErrExists(name)
+	}
+	d, err := r.define()
+	if err != nil {
+		return nil, err
+	}
+	files := slot.Render(d)
+	for i := range files {
+		files[i].Name = m.Scan.Service(name).Path() + "/" + files[i].Name
+	}
+	path, data, err := m.Home.Preview(name, r.Settings)
+	if err == nil && path != "" {
+		files = append(files, slot.File{Name: path, Mode: 0o600, Data: string(data)})
+	}
+	return files, err
+}
+
+// define gives the settings their port and makes a definition of them.
+func (r *registration) define() (*slot.Definition, error) {
+	host, err := r.Host(r.Settings.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	if r.Settings.Port == 0 {
+		// The port that it was given once stays with a profile. A record
+		// that cannot be read is about to be replaced.
+		old, _ := r.Home.Settings(r.name)
+		r.Settings.DerivedPort = old.DerivedPort
+		if old.InForce() == 0 {
+			r.Settings.DerivedPort = r.Scan.Port(r.name)
+		}
+	}
+	others, err := r.Scan.Ports()
+	if err != nil {
+		return nil, err
+	}
+	ports, err := r.Home.Ports(r.name, others)
+	if err != nil {
+		return nil, err
+	}
+	port := ports.Claim(r.name, &r.Settings)
+	if owner := ports.Owner(port); owner != r.name {
+		r.Warn("port %d: profile %s has it too", port, owner)
+	}
+	return &slot.Definition{Host: host, Profile: r.name, Port: port, Settings: &r.Settings, Down: r.Down}, nil
+}
+
+// hold does what is to be done while nobody else may touch the slot.
+func (r *registration) hold() (done manager.Registered, err error) {
+	hold, err := r.Scan.Hold(r.name, slot.Deadline(r.Timeout))
+	if err != nil {
+		return done, err
+	}
+	defer hold.Release()
+	// Waiting for others, or cleaning up after one, was not s6's time.
+	r.deadline = slot.Deadline(r.Timeout)
+	there, err := hold.Exists()
+	switch {
+	case err != nil:
+		return done, err
+	case there && r.Keep:
+		return manager.Registered{Action: kept}, r.supervise(hold)
+	case there && r.Replace:
+		return r.replace(hold)
+	case there:
+		return done, slot.ErrExists(r.name)
+	}
+	return manager.Registered{Action: registered}, r.create(hold)
+}
+
+// supervise has a slot that was there before supervised, if it is not.
+func (r *registration) supervise(hold *slot.Hold) error {
+	if st, err := r.status(r.name); err != nil || st.Supervised {
+		return err
+	}
+	return hold.Supervise(r.deadline)
+}
+
+// write puts the record in place and then the slot, by publish, with the home
+// locked: between finding a free port and being seen to have it nobody else
+// may find it. A slot without its record would forget its settings at the next
+// restart, so the record comes first.
+func (r *registration) write(publish func(*slot.Definition) error) (undo func() error, err error) {
+	if err := r.Home.Lock(); err != nil {
+		r.Warn("%v; another profile may get the same port", err)
+	}
+	defer r.Home.Unlock()
+	d, err := r.define()
+	if err != nil {
+		return nil, err
+	}
+	undoRecord, err := r.Home.Record(r.name, r.Settings)
+	if err != nil {
+		return nil, err
+	}
+	undoLogs, err := r.Home.MakeLogDir()
+	if err != nil {
+		r.Warn("log directory: %v", err)
+	}
+	if err = publish(d); err != nil {
+		return nil, r.after(err, undoLogs, undoRecord)
+	}
+	return func() error { return errors.Join(undoLogs(), undoRecord()) }, nil
+}
+
+// after undoes what was done before err and returns err; that undoing failed
+// too is a warning.
+func (r *registration) after(err error, undo ...func() error) error {
+	for _, f := range undo {
+		if e := f(); e != nil {
+			r.Warn("while undoing: %v", e)
+		}
+	}
+	return err
+}
+
+func (r *registration) create(hold *slot.Hold) error {
+	undo, err := r.write(hold.Publish)
+	if err != nil {
+		return err
+	}
+	if err := hold.Supervise(r.deadline); err != nil {
+		return r.after(err, hold.Undo, undo)
+	}
+	return nil
+}
+
+// replace changes the slot in place.
+func (r *registration) replace(hold *slot.Hold) (done manager.Registered, err error) {
+	var change slot.Change
+	if _, err = r.write(func(d *slot.Definition) (err error) {
+		change, err = hold.Put(d)
+		return err
+	}); err != nil {
+		return done, err
+	}
+	st, err := r.status(r.name)
+	if err == nil {
+		err = r.supervise(hold)
+	}
+	if err != nil {
+		return done, err
+	}
+	if len(change.Files) == 0 {
+		return manager.Registered{Action: unchanged}, nil
+	}
+	done = manager.Registered{Action: updated, Affected: st.Supervised && st.Up() && slices.Contains(change.Files, "run")}
+	if done.Affected {
+		r.Warn("profile %s: its gateway (pid %d) runs by the old definition until its next start", r.name, st.PID)
+	} else {
+		r.Info("profile %s: changed %v, which counts from its gateway's next start or death", r.name, change.Files)
+	}
+	return done, nil
+}
+
+// awaitUp waits until the gateway is up, or ready where it says when it is.
+func (r *registration) awaitUp() error {
+	service := r.Scan.Service(r.name)
+	up, err := isUp(service)
+	if err != nil {
+		return err
+	}
+	gone := false
+	err = service.Wait(r.Scan.Programs, r.deadline, func(st *s6.Status) bool {
+		gone = !st.Supervised // unregistered meanwhile
+		return gone || up(st)
+	})
+	if err == nil && gone {
+		return fail.Errorf(fail.Absent, "profile %s: registered, but no longer supervised", r.name)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fail.Errorf(fail.Timeout, "profile %s: registered, but not up in time", r.name)
+	}
+	return err
+}
+
+// isUp returns what tells whether service is up as far as can be known: that it
+// is ready, where it says so.
+func isUp(service s6.Service) (func(*s6.Status) bool, error) {
+	notifies, err := service.Notifies()
+	return func(st *s6.Status) bool { return st.Up() && (st.Ready() || !notifies) }, err
+}

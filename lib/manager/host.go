@@ -1,0 +1,117 @@
+package manager
+
+import (
+	"errors"
+	"os/exec"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/tool"
+)
+
+// A service is one gateway as its host's service manager has it. Its methods run
+// the manager's tool, at most until deadline.
+type service interface {
+	start(wait bool, deadline time.Time) error
+	stop(wait bool, deadline time.Time) error
+	restart(deadline time.Time) error
+	running(deadline time.Time) (pid int, up bool, err error)
+}
+
+// A host is a service manager that knows gateways as services which others have
+// installed.
+type host struct {
+	unregistrable
+	service func(name string) service
+}
+
+// Host returns the service manager of kind on this host; system asks for the
+// system's where users have their own as well. Exit code 103 where there is none.
+func Host(kind Kind, system bool) (ServiceManager, error) {
+	h := host{unregistrable: unregistrable{kind}}
+	switch kind {
+	case Systemd:
+		h.service = func(name string) service { return unit{name, system} }
+	case Launchd:
+		h.service = func(name string) service { return agent{name} }
+	case Windows:
+		h.service = func(name string) service { return task{name} }
+	default:
+		return nil, NoSlots(kind)
+	}
+	return h, nil
+}
+
+func (h host) Start(names []string, o Options) []Outcome {
+	return h.each(names, o, Started, func(s service, deadline time.Time) error { return s.start(o.Wait, deadline) })
+}
+
+func (h host) Stop(names []string, o Options) []Outcome {
+	return h.each(names, o, Stopped, func(s service, deadline time.Time) error { return s.stop(o.Wait, deadline) })
+}
+
+func (h host) Restart(names []string, o Options) []Outcome {
+	return h.each(names, o, Restarted, service.restart)
+}
+
+func (h host) Running(name string) (pid int, up bool, err error) {
+	return h.service(name).running(time.Now().Add(queryLimit))
+}
+
+// queryLimit is how long a manager may take to say whether a service runs.
+const queryLimit = 10 * time.Second
+
+func (h host) each(names []string, o Options, action string, command func(service, time.Time) error) []Outcome {
+	var deadline time.Time
+	if o.Timeout > 0 {
+		deadline = time.Now().Add(o.Timeout)
+	}
+	outcomes := make([]Outcome, len(names))
+	for i, name := range names {
+		s := h.service(name)
+		outcomes[i] = Outcome{Name: name, Err: command(s, deadline)}
+		if outcomes[i].Err != nil {
+			continue
+		}
+		outcomes[i].Action = action
+		if o.Issued != nil {
+			o.Issued(name)
+		}
+		if action != Stopped {
+			// That it cannot be said is no failure of the start.
+			outcomes[i].PID, _, _ = s.running(deadline)
+		}
+	}
+	return outcomes
+}
+
+// run runs the manager's tool name.
+func run(deadline time.Time, name string, args ...string) ([]byte, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return nil, fail.Errorf(fail.NotFound, "%s: not found on PATH", name)
+	}
+	return tool.Run(deadline, name, path, args...)
+}
+
+// failed returns what a tool said that was run and failed.
+func failed(err error) (tool.Exit, bool) {
+	var exit *tool.Exit
+	if !errors.As(err, &exit) {
+		return tool.Exit{}, false
+	}
+	return *exit, true
+}
+
+// suffixed returns base for the root profile, else base with sep and name.
+func suffixed(base, sep, name string) string {
+	if name == "default" {
+		return base
+	}
+	return base + sep + name
+}
+
+// noSuchService is the answer for a service that nobody has installed.
+func noSuchService(name, what string) error {
+	return fail.Errorf(fail.Absent, "no such gateway '%s': %s; `hermes gateway install` makes it", name, what)
+}

@@ -1,0 +1,41 @@
+// Package proc knows what procfs says of processes (proc(5)). Where there is no
+// /proc it knows nothing, and says so.
+package proc
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// stat returns the fields of /proc/PID/stat from the third on (proc(5)); nil
+// where there is no such process.
+func stat(pid string) []string {
+	line, err := os.ReadFile("/proc/" + pid + "/stat")
+	// Field 2 is the name in parentheses, which may hold anything.
+	i := bytes.LastIndexByte(line, ')')
+	if err != nil || i < 0 {
+		return nil
+	}
+	return strings.Fields(string(line[i+1:]))
+}
+
+// Indices into stat's result: fields 3, 5 and 22.
+const (
+	statState = 0
+	statPgrp  = 2
+	statStart = 19
+)
+
+// StartTime returns when the process pid was started, in ticks since boot. With
+// the pid it names a process for good, where the pid alone may come to be
+// another's.
+func StartTime(pid int) (uint64, bool) {
+	fields := stat(strconv.Itoa(pid))
+	if len(fields) <= statStart {
+		return 0, false
+	}
+	start, err := strconv.ParseUint(fields[statStart], 10, 64)
+	return start, err == nil
+}

@@ -1,0 +1,127 @@
+package profile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+)
+
+// plannedStop is what a gateway that is told to stop looks for: where it finds
+// itself named there, somebody meant it to stop.
+const plannedStop = ".gateway-planned-stop.json"
+
+// writePatience is how long we wait for another of us, who needs milliseconds.
+const writePatience = 500 * time.Millisecond
+
+// errKnown stops an edit that has nothing to do.
+var errKnown = errors.New("there is a state already")
+
+// Intend records desired, Running or Stopped, as what the operator wants of
+// profile name's gateway, and when, in gateway_state.json; every other byte of it
+// stays (see dir.Update for what can be lost). One that is not an object is left
+// alone: whatever it is, it is not ours to replace.
+func (h *Home) Intend(name, desired string, now time.Time) error {
+	return h.intend(name, desired, now, func([]byte) error { return nil })
+}
+
+// Bootstrap records Running as the desired state of the root profile, unless
+// it has a state already. It tells whether it did.
+func (h *Home) Bootstrap(now time.Time) (bool, error) {
+	err := h.intend(Default, Running, now, func(text []byte) error {
+		s, err := parseState(text)
+		if err == nil && s.Counts() != "" {
+			err = errKnown
+		}
+		return err
+	})
+	if errors.Is(err, errKnown) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (h *Home) intend(name, desired string, now time.Time, check func([]byte) error) error {
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail.Errorf(fail.Absent, "profile %s: it has no directory in the home", name)
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	// Two of us would get into each other's way. The gateway takes no lock.
+	if err := d.Lock(time.Now().Add(writePatience)); err != nil && !dir.NoLocks(err) {
+		return err
+	}
+	return d.Update(stateFile, maxState, 0o644, h.UID, h.GID, func(old []byte) ([]byte, error) {
+		text, err := setIntent(old, desired, now, check)
+		if err != nil && !errors.Is(err, errKnown) {
+			err = fail.Errorf(fail.System, "%s: %w", d.Path(stateFile), err)
+		}
+		return text, err
+	})
+}
+
+// setIntent changes the text of a gateway_state.json. An empty one is what a full
+// disk leaves.
+func setIntent(text []byte, desired string, now time.Time, check func([]byte) error) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		text = []byte("{}\n")
+	}
+	if err := check(text); err != nil {
+		return nil, err
+	}
+	for _, m := range []struct {
+		key   string
+		value any
+	}{{"desired_state", desired}, {"updated_at", now.Unix()}} {
+		o, err := parseObject(text)
+		if err != nil {
+			return nil, err
+		}
+		if text, err = o.set(m.key, m.value); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+// A Target is the process that a gateway is, so that it can be told from another
+// that gets its pid later.
+type Target struct {
+	PID int
+	// Start is when it was started, in ticks since boot (field 22 of
+	// /proc/PID/stat), 0 where that cannot be known.
+	Start uint64
+}
+
+// PlanStop tells profile name's gateway, which is target, that it is about to be
+// stopped on purpose: not that the container is going down, after which it would
+// run again.
+func (h *Home) PlanStop(name string, target Target, now time.Time) error {
+	d, err := h.open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	var start *uint64
+	if target.Start != 0 {
+		start = &target.Start
+	}
+	text, err := json.Marshal(struct {
+		PID       int     `json:"target_pid"`
+		Start     *uint64 `json:"target_start_time"`
+		Stopper   int     `json:"stopper_pid"`
+		WrittenAt string  `json:"written_at"`
+	}{target.PID, start, os.Getpid(), now.UTC().Format("2006-01-02T15:04:05.000000-07:00")})
+	if err != nil {
+		return err
+	}
+	return d.Replace(plannedStop, 0o600, h.UID, h.GID, append(text, '\n'))
+}

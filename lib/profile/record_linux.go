@@ -1,0 +1,190 @@
+package profile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+)
+
+// maxSettings is more than a record of ours can be; what is larger is not read
+// at all.
+const maxSettings = 4 << 20
+
+// Has tells whether there is a profile name: a directory with a SOUL.md, or for
+// the root profile a home with that or a state.
+func (h *Home) Has(name string) (bool, error) {
+	if name == Default {
+		return isRoot(h.dir)
+	}
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer d.Close()
+	return d.Exists(soulFile)
+}
+
+// Settings returns what is recorded of profile name; the zero Settings where
+// there is no record or no profile. An error means a record that is no use.
+func (h *Home) Settings(name string) (Settings, error) {
+	var s Settings
+	d, err := h.open(name)
+	if err == nil {
+		defer d.Close()
+		s, err = readSettings(d)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return s, err
+}
+
+func readSettings(d *dir.Dir) (s Settings, err error) {
+	data, err := d.Read(settingsFile, maxSettings)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = fail.Errorf(fail.System, "%s: %w", d.Path(settingsFile), err)
+	}
+	if err != nil {
+		s = Settings{}
+	}
+	return s, err
+}
+
+// Record writes s down for profile name, mode 0600, the account's, in one step
+// (see dir.Replace). A profile that has no directory gets no record. undo
+// brings back what was there.
+func (h *Home) Record(name string, s Settings) (undo func() error, err error) {
+	nothing := func() error { return nil }
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nothing, nil
+	}
+	if err != nil {
+		return nothing, err
+	}
+	defer d.Close()
+	old, oldErr := d.Read(settingsFile, maxSettings)
+	if oldErr != nil && !errors.Is(oldErr, fs.ErrNotExist) {
+		return nothing, oldErr // what cannot be brought back is not replaced
+	}
+	data, err := encode(s)
+	if err != nil {
+		return nothing, err
+	}
+	if bytes.Equal(old, data) {
+		return nothing, nil
+	}
+	if err := d.Replace(settingsFile, 0o600, h.UID, h.GID, data); err != nil {
+		return nothing, err
+	}
+	return func() error {
+		if oldErr != nil {
+			return h.Forget(name)
+		}
+		d, err := h.open(name)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return d.Replace(settingsFile, 0o600, h.UID, h.GID, old)
+	}, nil
+}
+
+// Preview returns what Record would write and where; path is "" where the
+// profile has no directory.
+func (h *Home) Preview(name string, s Settings) (path string, data []byte, err error) {
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	defer d.Close()
+	data, err = encode(s)
+	return d.Path(settingsFile), data, err
+}
+
+func encode(s Settings) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err := enc.Encode(s)
+	return buf.Bytes(), err
+}
+
+// Forget removes the record of profile name, if there is one.
+func (h *Home) Forget(name string) error {
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Unlink(settingsFile)
+}
+
+// Ports returns the ports that profiles other than name hold: what they have on
+// record, and for those that have no record, what registered says.
+func (h *Home) Ports(name string, registered map[string]int) (*Ports, error) {
+	names, err := h.names()
+	if err != nil {
+		return nil, err
+	}
+	all := maps.Clone(registered)
+	for _, n := range append(names, Default) {
+		// A record that cannot be read claims nothing: it must not keep
+		// other profiles from being registered.
+		if s, err := h.Settings(n); err == nil && s.InForce() != 0 {
+			all[n] = s.InForce()
+		}
+	}
+	delete(all, name)
+	taken := NewPorts()
+	for n, port := range all {
+		taken.take(port, n)
+	}
+	return taken, nil
+}
+
+// names lists the names below profiles/ that a profile can have.
+func (h *Home) names() ([]string, error) {
+	d, names, err := h.list()
+	d.Close()
+	return slices.DeleteFunc(names, func(n string) bool { return CheckName(n) != nil }), err
+}
+
+// list opens profiles/ and lists all that is in it; nil where there is none.
+func (h *Home) list() (*dir.Dir, []string, error) {
+	d, err := h.dir.Dir(profilesDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := d.Names()
+	if err != nil {
+		d.Close()
+		return nil, nil, err
+	}
+	return d, names, nil
+}

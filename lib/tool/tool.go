@@ -1,0 +1,62 @@
+// Package tool runs programs of others to their end and says in one line why
+// one failed. Which program, and what its exit codes mean, others know.
+package tool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"hermes-s6/lib/fail"
+)
+
+// An Exit is a program that was run and failed.
+type Exit struct {
+	Name string // the program's
+	Code int    // -1 where it was killed
+	How  string // "exit status 1", "signal: killed"
+	Said string // what it printed on stderr, in one line
+}
+
+// Error implements error.
+func (e *Exit) Error() string {
+	if e.Said == "" {
+		return fmt.Sprintf("%s: %s", e.Name, e.How)
+	}
+	return fmt.Sprintf("%s: %s: %s", e.Name, e.How, e.Said)
+}
+
+// Run runs the program at path, called name in messages, at most until deadline
+// (zero: no limit), after which the error has exit code 99. Where it fails the
+// error is an *Exit with exit code 110.
+func Run(deadline time.Time, name, path string, args ...string) (stdout []byte, err error) {
+	ctx, cancel := context.Background(), context.CancelFunc(func() {})
+	if !deadline.IsZero() {
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+	}
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // what it says is read
+	// A child that it left behind must not hold us by the pipe.
+	cmd.WaitDelay = time.Second
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err = cmd.Output()
+	if err == nil {
+		return stdout, nil
+	}
+	if ctx.Err() != nil {
+		return stdout, fail.Errorf(fail.Timeout, "%s: timed out", name)
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return stdout, fail.Errorf(fail.Program, "%s: %w", name, err)
+	}
+	said := strings.Join(strings.Fields(stderr.String()), " ")
+	return stdout, fail.Errorf(fail.Program, "%w", &Exit{name, exit.ExitCode(), exit.String(), said})
+}
