@@ -70,6 +70,10 @@ func TestAccountAfterRestart(t *testing.T) {
 		c.awaitStatus("coder true true\n")
 		for _, args := range [][]string{
 			{"hermes-svstat", "coder"},
+			{"hermes-detect", "--is", "s6"},
+			{"hermes-svc", "stop", "--wait", "coder"},
+			{"hermes-svc", "start", "--wait", "coder"},
+			{"hermes-svc", "restart", "coder"},
 			{"/command/s6-svc", "-wR", "-T", "10000", "-r", "/run/service/gateway-coder"},
 			{"/command/s6-svwait", "-u", "-t", "10000", "/run/service/gateway-coder"},
 			{"/command/s6-svc", "-wD", "-T", "10000", "-d", "/run/service/gateway-coder"},

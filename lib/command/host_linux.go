@@ -56,13 +56,24 @@ func hostsOf(c *cli.Context) func(profile.Dialect) (*slot.Host, error) {
 	}
 }
 
-// openS6 opens the scan directory and the home of the s6 that is in charge. That
-// a slot in dialect cannot be had here is said first.
+// openS6 opens the scan directory and the home of the s6 that is in charge, after
+// it has made sure that a slot in dialect can be had here.
 func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
 	hosts := hostsOf(c)
 	if _, err := hosts(dialect); err != nil {
 		return nil, err
 	}
+	m, err := openScan(c, hosts)
+	if err == nil {
+		if m.Home, err = c.OpenHome(); err != nil {
+			m.Close()
+		}
+	}
+	return m, err
+}
+
+// openScan is openS6 for what may never make a slot and can do without a home.
+func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (*gateway.S6, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
@@ -70,22 +81,19 @@ func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
 	if _, err := tree.Programs.Path("s6-svscanctl"); err != nil {
 		return nil, err
 	}
-	m := &gateway.S6{Host: hosts, Warn: c.Warn, Info: c.Info}
-	var err error
-	if m.Scan, err = slot.Open(tree); err == nil {
-		m.Home, err = c.OpenHome()
-	}
+	scan, err := slot.Open(tree)
 	if err != nil {
-		m.Close()
 		return nil, err
 	}
-	return m, nil
+	return &gateway.S6{Scan: scan, Host: hosts, Warn: c.Warn, Info: c.Info}, nil
 }
 
+// s6Manager is for hermes-svc, which itself says what it cannot do without a home.
 func s6Manager(c *cli.Context) (manager.ServiceManager, error) {
-	m, err := openS6(c, profile.Sh)
+	m, err := openScan(c, hostsOf(c))
 	if err != nil {
 		return nil, err // not a nil *S6 that is no nil ServiceManager
 	}
+	m.Home, _ = c.OpenHome()
 	return m, nil
 }

@@ -239,7 +239,7 @@ func (i *intent) planStops(names []string) {
 		}
 		target := profile.Target{PID: pid}
 		target.Start, _ = proc.StartTime(pid)
-		if err := i.home.PlanStop(names[k], target, time.Now()); err != nil {
+		if err := i.home.PlanStop(names[k], target, time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			i.Warn("profile %s: it cannot be told that it is stopped on purpose: %v", names[k], err)
 		}
 	})

@@ -1,10 +1,13 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
 	"time"
+
+	"hermes-s6/lib/profile"
 )
 
 // Colours of the state column. They are of one length, so that tabwriter,
@@ -24,7 +27,7 @@ func (q *query) table(rows []row) error {
 		paint = func(colour, text string) string { return colour + text + plain }
 	}
 	w := tabwriter.NewWriter(q.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "NAME\t%s\tPID\tFOR\tWANTED\tDEATHS/MIN\tLAST EXIT\n", paint(plain, "STATE"))
+	fmt.Fprintf(w, "NAME\t%s\tPID\tFOR\tWANTED\tDEATHS/MIN\tLAST EXIT\tDESIRED\n", paint(plain, "STATE"))
 	for i := range rows {
 		r := &rows[i]
 		colour := yellow
@@ -41,9 +44,43 @@ func (q *query) table(rows []row) error {
 		if r.Supervised && r.Known {
 			since = span(r.Seconds())
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.name, paint(colour, r.state()), pid, since, r.wanted(), r.deaths, r.lastExit())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.name, paint(colour, r.state()), pid, since, r.wanted(), r.deaths, r.lastExit(), cmp.Or(r.desired, "-"))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || q.home == nil {
+		return err
+	}
+	for i := range rows {
+		if why := rows[i].trouble(); why != "" {
+			fmt.Fprintf(q.Out, "%s: %s; see %s\n", rows[i].name, why, q.home.LogFile(rows[i].name))
+		}
+	}
+	return nil
+}
+
+// trouble says what is wrong with r, "" for nothing: that it is not up although it
+// is to be, or that it dies again and again.
+func (r *row) trouble() string {
+	if !r.profile || !r.Supervised || r.desired == profile.Stopped {
+		return ""
+	}
+	failed := r.lived && (r.ExitCode() > 0 || r.Signal() >= 0)
+	why := ""
+	switch {
+	case r.isUp() && r.deaths > 1: // one may be a restart
+		why = "it is restarted again and again"
+	case r.isUp(), !r.WantedUp && r.desired != profile.Running && !failed:
+		return ""
+	case !r.lived:
+		why = "it was not started"
+	case r.WantedUp:
+		why = r.lastExit() + ", it is being restarted"
+	default:
+		why = r.lastExit() + ", it is not restarted"
+	}
+	if r.deaths > 1 {
+		why += fmt.Sprintf(", it died %d times in the last minute", r.deaths)
+	}
+	return why
 }
 
 // span writes seconds in the two largest units that say something.
