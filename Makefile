@@ -7,7 +7,7 @@ TAGS = urfave_cli_no_docs
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook
+SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
 # Where an image has the binaries: on the bare PATH of docker exec.
 BINDIR = /usr/bin
 
@@ -22,11 +22,11 @@ demo:
 	@scripts/demo bin
 
 deps:
-	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap
+	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl
 
 lint: deps
 	shellcheck -s sh $(SHELL_SCRIPTS)
-	$(GO) vet -tags $(TAGS) ./...
+	for os in linux darwin windows; do GOOS=$$os $(GO) vet -tags $(TAGS) ./... || exit; done
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 

@@ -5,6 +5,8 @@ package command
 import (
 	"runtime"
 
+	clilib "github.com/urfave/cli/v2"
+
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
@@ -34,5 +36,19 @@ func Unregister(args []string) int { return unsupported("hermes-svc-unregister",
 // Reconcile is hermes-reconcile.
 func Reconcile(args []string) int { return unsupported("hermes-reconcile", args) }
 
-// Svstat is hermes-svstat.
-func Svstat(args []string) int { return unsupported("hermes-svstat", args) }
+// Svstat is hermes-svstat: there is nothing to list.
+func Svstat(args []string) int {
+	return cli.Main(&cli.Command{
+		Name: "hermes-svstat", Summary: "show what gateways are doing", Operands: "[PROFILE]...",
+		Flags: []clilib.Flag{
+			&clilib.StringFlag{Name: "o", Usage: "print these `FIELDS`"},
+			&clilib.BoolFlag{Name: "list", Usage: "print the names alone"},
+		},
+		Run: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return noS6()
+			}
+			return nil
+		},
+	}, args)
+}
