@@ -275,6 +275,12 @@ func (c *container) awaitStatus(want string) {
 	})
 }
 
+// awaitRegistrar waits until the account can ask for what it may not do.
+func (c *container) awaitRegistrar() {
+	c.t.Helper()
+	waitForFile(c.t, c.path("/run/hermes/registrar"))
+}
+
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -37,7 +37,10 @@ type Command struct {
 	Operands string // for the usage line
 	Text     string // what --help says besides
 	Flags    []cli.Flag
-	Run      func(*Context) error
+	// Bare commands have no common options but --json: where they work is not
+	// for who calls them to say.
+	Bare bool
+	Run  func(*Context) error
 }
 
 // A Context is one run of a Command: its options, its output, its messages.
@@ -73,7 +76,7 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		Description:               strings.TrimSpace(cmd.Text),
 		Version:                   Version,
 		CustomAppHelpTemplate:     help,
-		Flags:                     append(cmd.Flags, common...),
+		Flags:                     append(cmd.Flags, cmd.common()...),
 		HideHelp:                  true,
 		DisableSliceFlagSeparator: true, // a comma is part of a value
 		Writer:                    c.Out,
@@ -103,6 +106,13 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		c.Error(err)
 	}
 	return fail.CodeOf(err)
+}
+
+func (cmd *Command) common() []cli.Flag {
+	if cmd.Bare {
+		return []cli.Flag{jsonFlag, helpFlag}
+	}
+	return common
 }
 
 // Quiet returns an error that makes the process exit with code and print

@@ -25,13 +25,18 @@ var (
 	programs = option{"s6-bindir", "HERMES_S6_BINDIR", ""}
 )
 
+var (
+	jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"}
+	helpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"}
+)
+
 var common = []cli.Flag{
 	&cli.StringFlag{Name: scanDir.flag, Usage: "the scan directory `DIR` that s6-svscan watches (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"},
 	&cli.StringFlag{Name: homeDir.flag, Usage: "the data root `DIR` (HERMES_HOME, /opt/data)"},
 	&cli.StringFlag{Name: account.flag, Usage: "the account `NAME` that gateways run as (HERMES_USER, hermes)"},
 	&cli.StringFlag{Name: programs.flag, Usage: "`DIR` of s6's programs (HERMES_S6_BINDIR, /command where it exists, else PATH)"},
-	&cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"},
-	&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"},
+	jsonFlag,
+	helpFlag,
 	&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print info messages"},
 }
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"os"
 
 	"hermes-s6/lib/cli"
@@ -8,6 +9,7 @@ import (
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/registrar"
 	"hermes-s6/lib/slot"
 )
 
@@ -85,7 +87,20 @@ func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (
 	if err != nil {
 		return nil, err
 	}
-	return &gateway.S6{Scan: scan, Host: hosts, Warn: c.Warn, Info: c.Info}, nil
+	m := newS6(c, scan)
+	m.Host = hosts
+	return m, nil
+}
+
+// newS6 returns the service manager of scan. An account that may not write there
+// asks the registrar; that root may not, on a read-only file system say, is root's
+// own affair.
+func newS6(c *cli.Context, scan *slot.Scan) *gateway.S6 {
+	m := &gateway.S6{Scan: scan, Warn: c.Warn, Info: c.Info}
+	if os.Geteuid() != 0 && !scan.Writable() {
+		m.Registrar = &registrar.Client{Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), registrar.Socket), Programs: scan.Programs}
+	}
+	return m
 }
 
 // s6Manager is for hermes-svc, which itself says what it cannot do without a home.

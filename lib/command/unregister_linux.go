@@ -9,7 +9,6 @@ import (
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
-	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/slot"
@@ -58,13 +57,12 @@ func unregister(c *cli.Context) error {
 
 // retire unregisters names, or all gateways where there are none.
 func retire(c *cli.Context, names []string, timeout time.Duration) ([]manager.Outcome, error) {
-	m := &gateway.S6{Warn: c.Warn, Info: c.Info}
-	var err error
-	defer func() { m.Close() }()
-	if m.Home, err = c.OpenHome(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	home, err := c.OpenHome()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	m.Scan, err = slot.Open(c.Tree())
+	defer home.Close()
+	scan, err := slot.Open(c.Tree())
 	if errors.Is(err, fs.ErrNotExist) {
 		// Nothing is registered in a scan directory that is not there. Nor
 		// is it known that a record is good for nothing.
@@ -74,11 +72,16 @@ func retire(c *cli.Context, names []string, timeout time.Duration) ([]manager.Ou
 		}
 		return absent, nil
 	}
-	if err == nil && c.Bool("all") {
-		names, err = m.List()
-	}
 	if err != nil {
 		return nil, err
+	}
+	defer scan.Close()
+	m := newS6(c, scan)
+	m.Home = home
+	if c.Bool("all") {
+		if names, err = m.List(); err != nil {
+			return nil, err
+		}
 	}
 	return m.Unregister(names, timeout)
 }

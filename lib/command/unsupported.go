@@ -52,3 +52,6 @@ func Svstat(args []string) int {
 		},
 	}, args)
 }
+
+// Registrar is hermes-registrar.
+func Registrar(args []string) int { return unsupported("hermes-registrar", args) }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +63,7 @@ func (d *Dir) Fail(op, name string, err error) error {
 // Dir opens the directory name. A symbolic link of that name is ENOTDIR or
 // ELOOP: somebody else chose where it leads.
 func (d *Dir) Dir(name string) (*Dir, error) {
-	fd, err := openat(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	fd, err := d.beneath(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, d.Fail("open", name, err)
 	}
@@ -124,7 +126,7 @@ func (d *Dir) Create(name string, mode uint32, uid, gid int, data []byte) error 
 
 func (d *Dir) create(name string, mode uint32, uid, gid int, data []byte, sync bool) (err error) {
 	// O_EXCL neither follows a link nor opens what somebody else put there.
-	fd, err := openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, mode)
+	fd, err := d.beneath(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, mode)
 	if err != nil {
 		return d.Fail("create", name, err)
 	}
@@ -180,7 +182,7 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	fd, err := openat(d.fd, name, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	fd, err := d.beneath(name, unix.O_WRONLY|unix.O_APPEND|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return d.Fail("open", name, err)
 	}
@@ -199,18 +201,34 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 }
 
 // Read returns the content of the regular file name, of at most limit bytes.
-// It follows no link in the last component, never blocks on a FIFO and never
-// reads a device.
+// It follows no link, never blocks on a FIFO and never reads a device.
 func (d *Dir) Read(name string, limit int) ([]byte, error) {
 	data, _, err := d.read(name, limit)
 	return data, err
 }
 
+// ReadLinked is Read that follows links on the way: for files of a service
+// directory, which others may have linked into place and which are theirs.
+func (d *Dir) ReadLinked(name string, limit int) ([]byte, error) {
+	fd, err := d.File(name)
+	if err != nil {
+		return nil, err
+	}
+	data, _, err := d.readFrom(fd, name, limit)
+	return data, err
+}
+
 func (d *Dir) read(name string, limit int) (data []byte, st unix.Stat_t, err error) {
-	fd, err := openat(d.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	fd, err := d.beneath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, st, d.Fail("open", name, err)
 	}
+	return d.readFrom(fd, name, limit)
+}
+
+// readFrom reads fd and closes it. What fd is has been decided when it was opened:
+// a FIFO or a device in the file's place is seen here, and not read.
+func (d *Dir) readFrom(fd int, name string, limit int) (data []byte, st unix.Stat_t, err error) {
 	defer unix.Close(fd)
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, st, d.Fail("stat", name, err)
@@ -327,7 +345,7 @@ func (d *Dir) Names() ([]string, error) {
 	}
 }
 
-// openat is openat(2), close-on-exec, again after EINTR (which a FIFO or a
+// openat opens name below at, close-on-exec, again after EINTR (which a FIFO or a
 // network file system can give).
 func openat(at int, name string, flags int, mode uint32) (int, error) {
 	for {
@@ -338,10 +356,66 @@ func openat(at int, name string, flags int, mode uint32) (int, error) {
 	}
 }
 
+// noOpenat2 is set where the kernel lacks openat2(2) (before 5.6), or a seccomp
+// filter that does not know it says EPERM.
+var noOpenat2 atomic.Bool
+
+// beneath opens name, which may be a path, and nothing but what is below d by
+// that name: no link is followed, in no component, and no ".." leads out. The
+// kernel decides, at the moment of opening, so that there is nothing for anybody
+// to swap in between.
+func (d *Dir) beneath(name string, flags int, mode uint32) (int, error) {
+	flags |= unix.O_NOFOLLOW
+	if noOpenat2.Load() || d.fd == unix.AT_FDCWD {
+		return d.walk(name, flags, mode)
+	}
+	how := unix.OpenHow{
+		Flags: uint64(flags | unix.O_CLOEXEC), Mode: uint64(mode),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	for {
+		fd, err := unix.Openat2(d.fd, name, &how)
+		switch err {
+		case unix.EINTR, unix.EAGAIN: // EAGAIN: something was renamed meanwhile
+		case unix.ENOSYS, unix.EPERM:
+			if fd, err = d.walk(name, flags, mode); err != unix.EPERM {
+				noOpenat2.Store(true) // it was not the file's
+			}
+			return fd, err
+		default:
+			return fd, err
+		}
+	}
+}
+
+// walk is beneath without openat2: component by component, each opened without
+// following a link in what the one before it has opened.
+func (d *Dir) walk(name string, flags int, mode uint32) (int, error) {
+	at := d.fd
+	for {
+		first, rest, more := strings.Cut(name, "/")
+		if first == ".." || first == "" {
+			return -1, unix.EXDEV // as openat2 says
+		}
+		want, perm := flags, mode
+		if more {
+			want, perm = unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0
+		}
+		fd, err := openat(at, first, want, perm)
+		if at != d.fd {
+			unix.Close(at)
+		}
+		if err != nil || !more {
+			return fd, err
+		}
+		at, name = fd, rest
+	}
+}
+
 // Is tells whether the regular file name, below d by a path of which no component
 // can be somebody else's, is of mode and uid and holds data.
 func (d *Dir) Is(name string, mode uint32, uid int, data string) bool {
-	fd, err := openat(d.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	fd, err := d.beneath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return false
 	}
@@ -355,6 +429,11 @@ func (d *Dir) Is(name string, mode uint32, uid int, data string) bool {
 	}
 	got, err := readAll(fd, make([]byte, len(data)+1))
 	return err == nil && string(got) == data
+}
+
+// Writable tells whether we may make and remove names in d.
+func (d *Dir) Writable() bool {
+	return unix.Faccessat(d.fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS) == nil
 }
 
 // Linked tells whether d still has a name somewhere: a directory that was

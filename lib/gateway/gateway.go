@@ -13,6 +13,7 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/registrar"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/slot"
 )
@@ -23,6 +24,8 @@ type S6 struct {
 	Home *profile.Home // nil: there is none
 	// Host gives what slots in a dialect have in common.
 	Host func(profile.Dialect) (*slot.Host, error)
+	// Registrar does what we may not; nil where we may.
+	Registrar *registrar.Client
 	// Warn and Info say what is no error.
 	Warn, Info func(format string, args ...any)
 }
@@ -81,6 +84,9 @@ func (m *S6) sweep() {
 
 // Unregister implements manager.ServiceManager.
 func (m *S6) Unregister(names []string, timeout time.Duration) ([]manager.Outcome, error) {
+	if m.Registrar != nil {
+		return m.askUnregister(names, timeout), nil
+	}
 	m.sweep()
 	there, err := m.Scan.AnyExist(names)
 	if err == nil && there {

@@ -34,6 +34,9 @@ type registration struct {
 // publish nothing is there but a hold, which the next of us cleans up, and a
 // record, which says what was asked for; after it, the slot is whole.
 func (m *S6) Register(name string, asked manager.Registration) (manager.Registered, error) {
+	if m.Registrar != nil {
+		return m.askRegister(name, asked)
+	}
 	m.sweep()
 	r := &registration{S6: m, Registration: asked, name: name}
 	done, err := r.hold()

@@ -101,7 +101,7 @@ func (s Service) Status(p Programs) (Status, error) {
 	} else if err != unix.ENOENT {
 		return st, s.fail("access", downFile, err)
 	}
-	b, err := s.In.Read(s.Name+statusFile, maxStatus)
+	b, err := s.In.ReadLinked(s.Name+statusFile, maxStatus)
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, nil
 	}
@@ -140,7 +140,7 @@ func (s Service) Notifies() (bool, error) {
 
 // Deaths reads s's death tally, oldest first; none where there is none.
 func (s Service) Deaths() ([]Death, error) {
-	b, err := s.In.Read(s.Name+deathFile, deathSize*maxDeaths)
+	b, err := s.In.ReadLinked(s.Name+deathFile, deathSize*maxDeaths)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -42,6 +42,9 @@ func (s *Scan) Close() {
 	}
 }
 
+// Writable tells whether we may make and remove slots in s.
+func (s *Scan) Writable() bool { return s.dir.Writable() }
+
 // Service returns profile's slot as a service, whether it exists or not.
 func (s *Scan) Service(name string) s6.Service {
 	return s6.Service{In: s.dir, Name: profile.Slot(name)}

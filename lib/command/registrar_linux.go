@@ -1,0 +1,78 @@
+package command
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	clilib "github.com/urfave/cli/v2"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/registrar"
+)
+
+// This is what root runs at the request of an account that runs what a language
+// model decides. The rules are:
+//   - What is accepted is listed here, option by option. Nothing else is parsed.
+//   - The scan directory, the home and the account come from the environment that
+//     the registrar service was given by root, and from nowhere else.
+//   - All else is what root itself would get by the same command.
+
+// maxAsked is the longest that root works on one request.
+const maxAsked = 10 * time.Minute
+
+// Registrar is hermes-registrar, the program of the registrar service.
+func Registrar(args []string) int {
+	verb := ""
+	if len(args) > 1 {
+		verb = args[1]
+		args = slices.Delete(slices.Clone(args), 1, 2)
+	}
+	var env list
+	switch verb {
+	case registrar.Register:
+		return cli.Main(&cli.Command{
+			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true,
+			Flags: only(registerFlags(&env, new(list)), "port", "env", "down", "keep", "replace", "dialect", "wait", "timeout"),
+			Run:   bounded(func(c *cli.Context) error { return register(c, env, nil) }),
+		}, args)
+	case registrar.Unregister:
+		return cli.Main(&cli.Command{
+			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true,
+			Flags: []clilib.Flag{cli.TimeoutFlag},
+			Run: bounded(func(c *cli.Context) error {
+				if _, err := c.Operand("profile"); err != nil {
+					return err
+				}
+				return unregister(c)
+			}),
+		}, args)
+	}
+	return cli.Main(&cli.Command{
+		Name: "hermes-registrar", Verb: registrar.Register + "|" + registrar.Unregister, Operands: "PROFILE", Bare: true,
+		Summary: "do for an account what only root may do; the registrar service runs it",
+		Run: func(c *cli.Context) error {
+			return fail.Errorf(fail.Usage, "invalid request %.60q: it must be %s or %s", verb, registrar.Register, registrar.Unregister)
+		},
+	}, args[:min(len(args), 1)])
+}
+
+// only returns those of flags that are called one of names.
+func only(flags []clilib.Flag, names ...string) []clilib.Flag {
+	return slices.DeleteFunc(flags, func(f clilib.Flag) bool { return !slices.Contains(names, f.Names()[0]) })
+}
+
+// bounded refuses to work for ever.
+func bounded(run func(*cli.Context) error) func(*cli.Context) error {
+	return func(c *cli.Context) error {
+		timeout, err := c.Timeout()
+		if err == nil && (timeout == 0 || timeout > maxAsked) {
+			err = fail.Errorf(fail.Usage, "invalid timeout %q: the registrar takes at most %d milliseconds", strings.TrimSpace(c.String("timeout")), maxAsked.Milliseconds())
+		}
+		if err != nil {
+			return err
+		}
+		return run(c)
+	}
+}

@@ -1,0 +1,84 @@
+//go:build linux
+
+package gateway
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/registrar"
+)
+
+// ask has the registrar do what we may not, and passes its warnings on, but for
+// those that begin with kept, of which it returns the rest.
+func (m *S6) ask(answer any, kept, verb string, args ...string) (rest string, err error) {
+	a, err := m.Registrar.Ask(verb, append([]string{"--json"}, args...)...)
+	for _, w := range a.Warnings {
+		if text, ok := strings.CutPrefix(w, kept); ok && kept != "" {
+			rest = text
+		} else {
+			m.Warn("%s", w)
+		}
+	}
+	if err != nil {
+		return rest, err
+	}
+	if e := json.Unmarshal(a.Stdout, answer); e != nil {
+		err = fail.Errorf(fail.Program, "registrar: its answer cannot be read: %w", e)
+	}
+	return rest, err
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// askRegister is Register by way of the registrar.
+func (m *S6) askRegister(name string, r manager.Registration) (manager.Registered, error) {
+	if r.Settings.Command != "" {
+		return manager.Registered{}, fail.Errorf(fail.System, "--command: only root may choose it")
+	}
+	args := []string{"--timeout", milliseconds(r.Timeout)}
+	if r.Settings.Port != 0 {
+		args = append(args, "--port", strconv.Itoa(r.Settings.Port))
+	}
+	if r.Settings.Dialect != "" {
+		args = append(args, "--dialect", string(r.Settings.Dialect))
+	}
+	for _, key := range r.Settings.Keys() {
+		args = append(args, "--env", key+"="+string(r.Settings.Env[key]))
+	}
+	for flag, set := range map[string]bool{"--down": r.Down, "--keep": r.Keep, "--replace": r.Replace, "--wait": r.Wait} {
+		if set {
+			args = append(args, flag)
+		}
+	}
+	var answer struct {
+		ServiceDir string `json:"servicedir"`
+		Action     string `json:"action"`
+		Supervised bool   `json:"supervised"`
+		Port       int    `json:"port"`
+		Affected   bool   `json:"restart_needed"`
+	}
+	_, err := m.ask(&answer, "", registrar.Register, append(args, "--", name)...)
+	return manager.Registered{Path: answer.ServiceDir, Action: answer.Action, Port: answer.Port, Supervised: answer.Supervised, Affected: answer.Affected}, err
+}
+
+// askUnregister is Unregister by way of the registrar.
+func (m *S6) askUnregister(names []string, timeout time.Duration) []manager.Outcome {
+	outcomes := make([]manager.Outcome, len(names))
+	for i, name := range names {
+		if there, err := m.Scan.Exists(name); err == nil && !there {
+			outcomes[i] = manager.Outcome{Name: name, Action: manager.Absent, Err: m.forget(name)}
+			continue
+		}
+		var answer struct {
+			Action string `json:"action"`
+		}
+		killed, err := m.ask(&answer, "profile "+name+": killed ", registrar.Unregister, "--timeout", milliseconds(timeout), "--", name)
+		outcomes[i] = manager.Outcome{Name: name, Action: answer.Action, Killed: killed, Err: err}
+	}
+	return outcomes
+}

@@ -1,0 +1,85 @@
+//go:build linux
+
+// Package registrar asks root for a slot on behalf of an account that may not make
+// one: by s6-sudo, of the service in rootfs/etc/s6-overlay/s6-rc.d/registrar. It
+// knows how to ask and how to read the answer. What root lets itself be asked is
+// declared in hermes-registrar, and nowhere else.
+package registrar
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/s6"
+)
+
+// Socket is where the service listens if nobody says.
+const Socket = "/run/hermes/registrar"
+
+// What the service can be asked for.
+const (
+	Register   = "register"
+	Unregister = "unregister"
+)
+
+// A Client asks the service that listens at Socket.
+type Client struct {
+	Socket   string
+	Programs s6.Programs
+}
+
+// An Answer is what the service did.
+type Answer struct {
+	Stdout   []byte
+	Warnings []string // without the program's name
+}
+
+// connectLimit is how long the service may take to answer the door, in
+// milliseconds. How long it works is the request's own affair.
+const connectLimit = "5000"
+
+// Ask has the service run verb with args. Its exit code, where that is not 0, and
+// its last words are the error's.
+func (c *Client) Ask(verb string, args ...string) (Answer, error) {
+	if _, err := os.Stat(c.Socket); err != nil {
+		hint := err
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = errors.New("there is no " + c.Socket)
+		}
+		return Answer{}, fail.Errorf(fail.System, "only root may do that, and there is no registrar to ask: run it as root, or start the registrar service: %w", hint)
+	}
+	path, err := c.Programs.Path("s6-sudo")
+	if err != nil {
+		return Answer{}, err
+	}
+	// -e: nothing of our environment is for root.
+	cmd := exec.Command(path, append([]string{"-e", "-t", connectLimit, "--", c.Socket, verb}, args...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	answer := Answer{Stdout: stdout.Bytes()}
+	last := ""
+	for line := range strings.Lines(stderr.String()) {
+		_, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		if warning, ok := strings.CutPrefix(text, "warning: "); ok {
+			answer.Warnings = append(answer.Warnings, warning)
+		} else if text != "" {
+			last = strings.TrimPrefix(text, "fatal: ")
+		}
+	}
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return answer, nil
+	case !errors.As(err, &exit) || exit.ExitCode() < 0:
+		return answer, fail.Errorf(fail.Program, "s6-sudo: %w", err)
+	case last == "":
+		last = "registrar: exit code " + exit.String()
+	}
+	return answer, fail.Errorf(fail.Code(exit.ExitCode()), "%s", last)
+}
