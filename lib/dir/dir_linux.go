@@ -175,8 +175,8 @@ func (d *Dir) Replace(name string, mode uint32, uid, gid int, data []byte) error
 }
 
 // Append appends data to the file name in one write, and makes it, with exactly
-// mode and uid:gid's, where it is missing. What is not a regular file with this
-// one name is refused before anything is written to it.
+// mode and uid:gid's, where it is missing. What is not a regular file of uid with
+// this one name is refused before anything is written to it.
 func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error {
 	err := d.Create(name, mode, uid, gid, data)
 	if !errors.Is(err, fs.ErrExist) {
@@ -187,13 +187,13 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 		return d.Fail("open", name, err)
 	}
 	defer unix.Close(fd)
-	// On the descriptor: the name may lead elsewhere by now, to a hard link
-	// of a file that the directory's owner could not write, say.
+	// On the descriptor: the name may lead elsewhere by now, to a file that the
+	// directory's owner could not write, but could link or move here.
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return d.Fail("stat", name, err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || uid >= 0 && int(st.Uid) != uid {
 		return d.Fail("append", name, ErrIrregular)
 	}
 	_, err = unix.Write(fd, data)

@@ -13,7 +13,8 @@ import (
 const updateTries = 100
 
 // Update replaces the content of the file name, of at most limit bytes, by what
-// edit makes of it, in one step, and keeps its mode and owner. Where there is no
+// edit makes of it, in one step, and keeps its permissions and owner; the set-ID
+// bits are nobody's to pass on, and a file with another name is another's. Where there is no
 // such file edit gets nil, and the file is made with mode and uid:gid (-1: ours).
 //
 // What somebody else writes between our reading the file and our replacing it is
@@ -36,11 +37,14 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 		if err != nil {
 			return err
 		}
+		if st.Nlink > 1 {
+			return d.Fail("update", name, ErrIrregular)
+		}
 		var data []byte
 		if data, err = edit(base); err != nil || base != nil && bytes.Equal(base, data) && bytes.Equal(base, there) {
 			return err
 		}
-		if err = d.create(tmp, st.Mode&0o7777, int(int32(st.Uid)), int(int32(st.Gid)), data, true); err != nil {
+		if err = d.create(tmp, st.Mode&0o777, int(int32(st.Uid)), int(int32(st.Gid)), data, true); err != nil {
 			return err
 		}
 		var taken []byte

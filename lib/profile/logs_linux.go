@@ -17,7 +17,8 @@ const (
 )
 
 // AppendBootLog appends text, whole lines, to logs/container-boot.log in one
-// write. A log that has reached its size is first renamed to .1.
+// write. A log that has reached its size, or is not the account's, is first
+// renamed to .1.
 func (h *Home) AppendBootLog(text []byte) error {
 	logs, err := h.makeDir(h.dir, "logs")
 	if err != nil {
@@ -28,7 +29,8 @@ func (h *Home) AppendBootLog(text []byte) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && st.Size >= bootLogSize {
+	foreign := h.UID >= 0 && int(st.Uid) != h.UID // root's, from an earlier image
+	if err == nil && (st.Size >= bootLogSize || foreign) {
 		if err := logs.Rename(bootLog, logs, bootLogOld); err != nil {
 			return err
 		}
