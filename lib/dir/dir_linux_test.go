@@ -124,3 +124,44 @@ func TestLocks(t *testing.T) {
 		t.Error("a removed directory counts as linked")
 	}
 }
+
+// Nothing but what is below a directory can be opened by way of it, with openat2
+// and without.
+func TestBeneath(t *testing.T) {
+	root := t.TempDir()
+	outside := filepath.Join(root, "outside")
+	inside := filepath.Join(root, "inside")
+	for _, err := range []error{
+		os.Mkdir(outside, 0o755), os.WriteFile(filepath.Join(outside, "file"), nil, 0o644),
+		os.MkdirAll(filepath.Join(inside, "dir/sub"), 0o755), os.WriteFile(filepath.Join(inside, "dir/file"), nil, 0o644),
+		os.Symlink(outside, filepath.Join(inside, "absolute")), os.Symlink("../outside", filepath.Join(inside, "relative")),
+		os.Symlink("dir", filepath.Join(inside, "within")), os.Symlink("file", filepath.Join(inside, "dir/link")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := Open(inside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	defer noOpenat2.Store(noOpenat2.Load())
+	for _, without := range []bool{false, true} {
+		noOpenat2.Store(without)
+		for _, name := range []string{".", "dir", "dir/sub", "dir/file", "dir/./file"} {
+			if fd, err := d.beneath(name, unix.O_RDONLY, 0); err != nil {
+				t.Errorf("without openat2 %v: %s: %v", without, name, err)
+			} else {
+				unix.Close(fd)
+			}
+		}
+		for _, name := range []string{"", "..", "../outside/file", "dir/../../outside/file", outside, outside + "/file", "absolute", "absolute/file",
+			"relative/file", "within", "within/file", "dir/link", "/", "nothing", "dir/file/x"} {
+			if fd, err := d.beneath(name, unix.O_RDONLY, 0); err == nil {
+				t.Errorf("without openat2 %v: %q was opened", without, name)
+				unix.Close(fd)
+			}
+		}
+	}
+}
