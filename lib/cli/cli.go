@@ -17,8 +17,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -56,16 +56,13 @@ type Context struct {
 // returns the exit code.
 func Main(cmd *Command, args []string) int {
 	clearUmask()
-	// We live for milliseconds; what there is to collect is not worth it.
-	debug.SetGCPercent(200)
 	return int(cmd.run(args, os.Stdout, os.Stderr))
 }
 
 func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
-	cli.FlagStringer = describe
 	// The library's own --help takes operands for topics; its --version has -v.
 	cli.HelpFlag = nil
-	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version and exit"}
+	cli.VersionFlag = known([]cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version and exit"}})[0]
 	cli.VersionPrinter = func(ctx *cli.Context) { fmt.Fprintln(ctx.App.Writer, ctx.App.Name, ctx.App.Version) }
 	c := &Context{Out: bufio.NewWriter(stdout), name: cmd.Name, errs: stderr}
 	app := &cli.App{
@@ -75,8 +72,9 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		UsageText:                 cmd.Verb,
 		Description:               strings.TrimSpace(cmd.Text),
 		Version:                   Version,
+		Compiled:                  time.Unix(0, 0), // else the library asks the file system
 		CustomAppHelpTemplate:     help,
-		Flags:                     append(cmd.Flags, cmd.common()...),
+		Flags:                     known(append(cmd.Flags, cmd.common()...)),
 		HideHelp:                  true,
 		DisableSliceFlagSeparator: true, // a comma is part of a value
 		Writer:                    c.Out,
@@ -84,8 +82,11 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
 			// The flag package calls every option -o.
-			text := strings.Replace(err.Error(), "not defined: -", "not defined: --", 1)
-			return fail.Errorf(fail.Usage, "%s; try --help", strings.Replace(text, "---", "--", 1))
+			text := err.Error()
+			if i := strings.LastIndex(text, ": -"); i >= 0 && len(text) > i+4 && text[i+3] != '-' {
+				text = text[:i+2] + "-" + text[i+2:]
+			}
+			return fail.Errorf(fail.Usage, "%s; try --help", text)
 		},
 		Action: func(ctx *cli.Context) error {
 			c.Context = ctx
@@ -118,31 +119,6 @@ func (cmd *Command) common() []cli.Flag {
 // Quiet returns an error that makes the process exit with code and print
 // nothing: the answer is no, or the messages are out already.
 func Quiet(code fail.Code) error { return fail.Errorf(code, "") }
-
-// describe writes a flag's line of --help: its names, what its value is called
-// and the text, without the library's remarks on defaults.
-func describe(f cli.Flag) string {
-	names := ""
-	for _, n := range f.Names() {
-		dashes := "--"
-		if len(n) == 1 {
-			dashes = "-"
-		}
-		names += ", " + dashes + n
-	}
-	usage := ""
-	if doc, ok := f.(cli.DocGenerationFlag); ok {
-		usage = doc.GetUsage()
-	}
-	value := ""
-	if before, rest, ok := strings.Cut(usage, "`"); ok {
-		var after string
-		value, after, _ = strings.Cut(rest, "`")
-		usage = before + value + after
-		value = " " + value
-	}
-	return names[2:] + value + "\t" + usage
-}
 
 const help = `{{.Name}}: {{.Usage}}
 

@@ -43,22 +43,25 @@ func detect(c *cli.Context) error {
 	case c.IsSet("is") && c.Bool("json"):
 		return fail.Errorf(fail.Usage, "--is and --json: only one can be")
 	}
-	evidence := manager.Examine(c.String("root"))
-	kind := evidence.Kind()
+	var kind manager.Kind
 	var err error
-	switch {
-	case c.IsSet("is"):
-		if kind != is {
-			return cli.Quiet(fail.No)
-		}
-		return nil
-	case c.Bool("json"):
+	if c.Bool("json") {
+		evidence := manager.Examine(c.String("root"))
+		kind = evidence.Kind()
 		err = c.JSON(struct {
 			Kind     manager.Kind     `json:"kind"`
 			Evidence manager.Evidence `json:"evidence"`
 		}{kind, evidence})
-	default:
-		_, err = fmt.Fprintln(c.Out, kind)
+	} else {
+		kind = manager.Detect(c.String("root"))
+		switch {
+		case is == "":
+			_, err = fmt.Fprintln(c.Out, kind)
+		case is != kind:
+			return cli.Quiet(fail.No)
+		default:
+			return nil
+		}
 	}
 	if err == nil && kind == manager.None {
 		err = cli.Quiet(fail.No)

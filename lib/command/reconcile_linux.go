@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ are registered and stay down.`,
 }
 
 func reconcileRun(c *cli.Context) error {
+	// What there is to collect in a run of milliseconds is not worth it. (It
+	// stops the world, so it is not for commands of one millisecond.)
+	debug.SetGCPercent(200)
 	if c.NArg() > 0 {
 		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args().First())
 	}

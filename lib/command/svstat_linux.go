@@ -17,6 +17,7 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 )
@@ -183,27 +184,28 @@ func (q *query) open() (bool, error) {
 }
 
 func (q *query) all() error {
-	names, err := q.scan.Names()
+	slots, err := q.scan.Names()
 	if err != nil {
 		return err
 	}
-	for _, n := range names {
-		a := asked{profile: true, Service: s6.Service{In: q.scan, Name: n}}
-		var ok bool
-		if a.name, ok = profile.FromSlot(n); !ok {
-			continue
-		}
-		// Not a file, and not what has gone since.
-		if there, err := a.Exists(); there || err != nil {
-			q.asked = append(q.asked, a)
+	names := slots[:0]
+	for _, n := range slots {
+		if name, ok := profile.FromSlot(n); ok {
+			names = append(names, name)
 		}
 	}
-	slices.SortFunc(q.asked, func(a, b asked) int { return strings.Compare(a.name, b.name) })
+	slices.Sort(names)
+	for _, name := range names {
+		q.asked = append(q.asked, asked{name, true, s6.Service{In: q.scan, Name: profile.Slot(name)}})
+	}
 	return nil
 }
 
 func (q *query) list() error {
 	for _, a := range q.asked {
+		if there, err := a.Exists(); err == nil && !there {
+			continue // a file, or gone since
+		}
 		if !q.Bool("json") {
 			fmt.Fprintln(q.Out, a.name)
 		} else if err := q.JSON(struct {
@@ -232,17 +234,26 @@ func (q *query) read(more bool) []row {
 			q.home = home
 		}
 	}
-	var rows []row
-	for _, a := range q.asked {
-		r, err := q.readOne(a, more)
-		if fail.CodeOf(err) == fail.Absent && q.NArg() == 0 {
-			continue // unregistered since it was listed: nobody asked for it
+	read := make([]row, len(q.asked))
+	errs := make([]error, len(q.asked))
+	one := func(i int) { read[i], errs[i] = q.readOne(q.asked[i], more) }
+	if more {
+		par.Do(len(q.asked), one)
+	} else {
+		for i := range q.asked { // too little to share out
+			one(i)
 		}
-		if err != nil {
+	}
+	rows := read[:0]
+	for i, err := range errs {
+		switch {
+		case fail.CodeOf(err) == fail.Absent && q.NArg() == 0:
+			// Unregistered since it was listed: nobody asked for it.
+		case err != nil:
 			q.absent = append(q.absent, err)
-			continue
+		default:
+			rows = append(rows, read[i])
 		}
-		rows = append(rows, r)
 	}
 	return rows
 }

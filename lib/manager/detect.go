@@ -56,18 +56,27 @@ type SystemEvidence struct {
 
 // Detect tells which service manager is in charge of the system whose root
 // directory is root.
-func Detect(root string) Kind { return Examine(root).Kind() }
+func Detect(root string) Kind { return examine(root, false).Kind() }
 
 // Examine gathers the evidence. A file that cannot be read counts as absent, so
 // that an unprivileged account gets the answer that root gets.
-func Examine(root string) Evidence {
+func Examine(root string) Evidence { return examine(root, true) }
+
+// examine is Examine that looks only for what matters, unless all is set.
+func examine(root string, all bool) Evidence {
 	p := probe(root)
-	return Evidence{
+	e := Evidence{
 		S6:      S6Evidence{p.line("/proc/1/comm"), p.isDir("/run/s6/basedir")},
-		Systemd: SystemdEvidence{p.isDir("/run/systemd/system"), p.program("systemctl")},
 		Launchd: SystemEvidence{runtime.GOOS},
 		Windows: SystemEvidence{runtime.GOOS},
 	}
+	if all || e.Kind() == None {
+		e.Systemd.Booted = p.isDir("/run/systemd/system")
+	}
+	if all || e.Systemd.Booted {
+		e.Systemd.Systemctl = p.program("systemctl")
+	}
+	return e
 }
 
 // Kind tells what e amounts to.
@@ -102,11 +111,7 @@ func (p probe) path(name string) string {
 }
 
 func (p probe) line(name string) string {
-	text, err := os.ReadFile(p.path(name))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(string(text), "\n")
+	return strings.TrimSuffix(readSmall(p.path(name)), "\n")
 }
 
 func (p probe) isDir(name string) bool {

@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"encoding/csv"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ func (t task) restart(deadline time.Time) error {
 }
 
 // Of a task that runs the last result, the seventh column, is SCHED_S_TASK_RUNNING
-// (0x41301) in every language; the status is a word.
+// (0x41301) in every language; the status is a word. Every field is in quotes.
 const (
 	lastResult  = 6
 	taskRunning = "267009"
@@ -63,12 +62,8 @@ func (t task) running(deadline time.Time) (pid int, up bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	rows, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
-	if err != nil {
-		return 0, false, fail.Errorf(fail.Program, "schtasks: its answer cannot be read: %w", err)
-	}
-	for _, row := range rows {
-		if len(row) > lastResult && row[lastResult] == taskRunning {
+	for line := range strings.Lines(string(out)) {
+		if row := strings.Split(line, `","`); len(row) > lastResult && row[lastResult] == taskRunning {
 			return 0, true, nil
 		}
 	}

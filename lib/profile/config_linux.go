@@ -2,9 +2,11 @@ package profile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 
-	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 
 	"hermes-s6/lib/fail"
 )
@@ -23,12 +25,37 @@ func (h *Home) Multiplex() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var config struct {
-		Multiplex bool `yaml:"multiplex_profiles"`
+	multiplex, err := boolOf(data, "multiplex_profiles")
+	if err != nil {
+		err = fail.Errorf(fail.System, "%s: %w", h.dir.Path(configFile), err)
 	}
-	if err := yaml.Unmarshal(data, &config); err != nil {
+	return multiplex, err
+}
+
+// boolOf returns the value of key in the mapping that text, YAML, is; false where
+// it has no such key. It takes the parser alone: to decode into Go values is more
+// than half of the library.
+func boolOf(text []byte, key string) (bool, error) {
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
 		// The library's own message is a drawing of several lines.
-		return false, fail.Errorf(fail.System, "%s: not YAML, or multiplex_profiles is not a boolean", h.dir.Path(configFile))
+		return false, errors.New("not YAML")
 	}
-	return config.Multiplex, nil
+	for _, doc := range file.Docs {
+		mapping, ok := doc.Body.(ast.MapNode)
+		if !ok {
+			continue // a comment, or a list
+		}
+		for entry := mapping.MapRange(); entry.Next(); {
+			if entry.Key().GetToken().Value != key {
+				continue
+			}
+			value, ok := entry.Value().(*ast.BoolNode)
+			if !ok {
+				return false, fmt.Errorf("%s is not a boolean", key)
+			}
+			return value.Value, nil
+		}
+	}
+	return false, nil
 }

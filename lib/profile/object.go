@@ -11,6 +11,11 @@ import (
 // bom is a byte order mark, which the gateway's Python writes on some hosts.
 var bom = []byte("\ufeff")
 
+var (
+	errNotUTF8   = errors.New("not UTF-8")
+	errNotObject = errors.New("not an object")
+)
+
 // An object is the text of a JSON object and where in it the values stand, so
 // that a value can be changed and every other byte stays as it is.
 type object struct {
@@ -28,7 +33,7 @@ func parseObject(text []byte) (*object, error) {
 	skip := len(text) - len(bytes.TrimPrefix(text, bom))
 	body := text[skip:]
 	if !utf8.Valid(body) {
-		return nil, errors.New("not UTF-8")
+		return nil, errNotUTF8
 	}
 	// What follows relies on it: a Decoder that reads token by token does not
 	// look at commas.
@@ -37,7 +42,7 @@ func parseObject(text []byte) (*object, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, errors.New("not an object")
+		return nil, errNotObject
 	}
 	o := &object{text: text, values: map[string]span{}, end: skip + int(dec.InputOffset())}
 	for o.indent = leadingSpace(text[o.end:]); dec.More(); {
@@ -62,15 +67,6 @@ func (*skipped) UnmarshalJSON([]byte) error { return nil }
 
 func leadingSpace(text []byte) []byte {
 	return text[:len(text)-len(bytes.TrimLeft(text, " \t\r\n"))]
-}
-
-// value returns the value of key as it is written, nil where there is none.
-func (o *object) value(key string) json.RawMessage {
-	s, ok := o.values[key]
-	if !ok {
-		return nil
-	}
-	return o.text[s.from:s.to]
 }
 
 // set gives key a value and returns the text with it.

@@ -1,7 +1,9 @@
 package profile
 
 import (
+	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -44,31 +46,42 @@ func (s State) Starts() bool {
 }
 
 // readState reads gateway_state.json in d: fs.ErrNotExist where there is none,
-// another error where it is no use.
-func readState(d *dir.Dir) (State, error) {
-	text, err := d.Read(stateFile, maxState)
+// another error where it is no use. A link in its place is not followed, a FIFO
+// not waited for, and what is too large not read (see dir.Read).
+func readState(d *dir.Dir) (State, error) { return readStateAt(d, stateFile) }
+
+func readStateAt(d *dir.Dir, path string) (State, error) {
+	text, err := d.Read(path, maxState)
 	if err != nil {
 		return State{}, err
 	}
 	s, err := parseState(text)
 	if err != nil {
-		err = fail.Errorf(fail.System, "%s: %w", d.Path(stateFile), err)
+		err = fail.Errorf(fail.System, "%s: %w", d.Path(path), err)
 	}
 	return s, err
 }
 
 // parseState takes the state from the text of gateway_state.json.
 func parseState(text []byte) (State, error) {
-	o, err := parseObject(text)
-	if err != nil {
+	text = bytes.TrimPrefix(text, bom)
+	if !utf8.Valid(text) {
+		return State{}, errNotUTF8
+	}
+	// Into a map: keys of a struct would be compared regardless of case.
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(text, &object); err != nil {
 		return State{}, err
+	}
+	if object == nil {
+		return State{}, errNotObject
 	}
 	var s State
 	for _, m := range []struct {
 		key string
 		to  *string
 	}{{"desired_state", &s.Desired}, {"gateway_state", &s.Gateway}} {
-		value := o.value(m.key)
+		value := object[m.key]
 		if value == nil || string(value) == "null" {
 			continue
 		}
@@ -82,12 +95,14 @@ func parseState(text []byte) (State, error) {
 // DesiredState returns what the operator last asked of profile name's gateway,
 // "" where nothing readable says so.
 func (h *Home) DesiredState(name string) string {
-	d, err := h.open(name)
-	if err != nil {
-		return ""
+	var s State
+	var err error
+	if name == Default {
+		s, err = readState(h.dir)
+	} else {
+		// One path, opened without following a link anywhere in it.
+		s, err = readStateAt(h.dir, profilesDir+"/"+name+"/"+stateFile)
 	}
-	defer d.Close()
-	s, err := readState(d)
 	if err != nil {
 		return ""
 	}

@@ -1,0 +1,58 @@
+// Package multi is all programs of the suite in one. It is a package of its own so
+// that a binary which is one program carries no other.
+package multi
+
+import (
+	"path/filepath"
+	"strings"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/command"
+	"hermes-s6/lib/fail"
+)
+
+// programs are those that are in hermes-s6, in the order of its --help.
+var programs = []struct {
+	name string
+	main func([]string) int
+}{
+	{"hermes-svc-register", command.Register},
+	{"hermes-svc-unregister", command.Unregister},
+	{"hermes-reconcile", command.Reconcile},
+	{"hermes-svc", command.Svc},
+	{"hermes-svstat", command.Svstat},
+	{"hermes-detect", command.Detect},
+	{"hermes-registrar", command.Registrar},
+}
+
+// Main is hermes-s6: the program that it was called as, by a link, or else the
+// one that its first operand names.
+func Main(args []string) int {
+	for len(args) > 0 {
+		name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
+		for _, p := range programs {
+			if p.name == name {
+				return p.main(args)
+			}
+		}
+		if name != "hermes-s6" || len(args) < 2 || strings.HasPrefix(args[1], "-") {
+			break
+		}
+		args = args[1:]
+	}
+	names := ""
+	for _, p := range programs {
+		names += "  " + p.name + "\n"
+	}
+	if len(args) > 1 && !strings.HasPrefix(args[1], "-") || len(args) == 0 {
+		args = []string{"hermes-s6"}
+	}
+	return cli.Main(&cli.Command{
+		Name: "hermes-s6", Operands: "PROGRAM [ARGUMENTS]", Bare: true,
+		Summary: "all programs of the suite in one",
+		Text:    "Link it to the names of the programs, and call it by those.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
+		Run: func(*cli.Context) error {
+			return fail.Errorf(fail.Usage, "no such program; --help lists them")
+		},
+	}, args)
+}
