@@ -7,11 +7,11 @@ TAGS = urfave_cli_no_docs
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
+SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/matrix scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
 # Where an image has the binaries: on the bare PATH of docker exec.
 BINDIR = /usr/bin
 
-.PHONY: build install demo test lint deps clean
+.PHONY: build install demo test test-faults test-matrix lint deps clean
 
 # Libraries whose speed does not matter are not inlined: an image carries the
 # whole suite in less than 5 MiB.
@@ -38,6 +38,14 @@ lint: deps
 
 test: lint
 	scripts/test $(TAGS)
+
+# Every system call of every command that makes or removes anything, failed.
+test-faults: deps
+	$(GO) test -count=1 -timeout 3h -tags $(TAGS) -v -run TestFaults . -fault-step 1
+
+# Under each version of s6 that Debian has.
+test-matrix: deps
+	scripts/matrix $(TAGS)
 
 # Lays the programs, one file and links to it, and what an image adds to s6-overlay down below DESTDIR.
 install: build

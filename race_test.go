@@ -177,11 +177,11 @@ func TestWrongOrderLeavesOrphans(t *testing.T) {
 		return err
 	})
 	slot := filepath.Join(p.scan, "gateway-coder")
-	for _, step := range [][]string{{"s6-svc", "-wD", "-d", slot}, {"s6-svscanctl", "-an", p.scan}, {"rm", "-rf", slot}} {
-		p.run(t, 0, step[0], step[1:]...)
-	}
+	p.run(t, 0, "s6-svc", "-wD", "-d", slot)
+	p.run(t, 0, "s6-svscanctl", "-an", p.scan)
 	// That another one is supervised shows that s6-svscan has been through.
 	p.run(t, 0, "hermes-svc-register", "--wait", "writer")
+	p.run(t, 0, "rm", "-rf", slot)
 	orphans := slices.DeleteFunc(tree.Processes(), func(p s6test.Process) bool {
 		return !strings.Contains(p.Command, "coder")
 	})

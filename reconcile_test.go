@@ -218,13 +218,7 @@ var operations = []string{"openat", "mkdirat", "mknodat", "write", "fchmod", "fc
 // strace does the killing: it stops every thread of a static Go program at its
 // system calls, which LD_PRELOAD cannot reach, and leaves the program as it is.
 func TestKilledAtEveryStep(t *testing.T) {
-	if _, err := exec.LookPath("strace"); err != nil {
-		t.Fatalf("%v: run `make deps`", err)
-	}
-	if err := exec.Command("strace", "-o", "/dev/null", "true").Run(); err != nil {
-		note("%s: left out: strace cannot trace here: %v", t.Name(), err)
-		t.Skip("strace cannot trace here")
-	}
+	needStrace(t)
 	dir, err := static()
 	if err != nil {
 		t.Fatal(err)

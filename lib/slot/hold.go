@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -286,14 +287,16 @@ func supervised(service s6.Service) (bool, error) {
 	return false, nil
 }
 
-// Sweep cleans up after killed runs, whatever their profile. It leaves alone
-// what somebody is at work on, and what needs longer than a moment: it is not
+// Sweep cleans up after killed runs, whatever their profile, and has s6-svscan take
+// up a slot that one of them had published and could not say so any more. It leaves
+// alone what somebody is at work on, and what needs longer than a moment: it is not
 // what its caller was asked for. It returns what it could not clean.
 func (s *Scan) Sweep() (failed []error) {
 	all, err := s.dir.Names()
 	if err != nil {
 		return []error{err}
 	}
+	var swept []string
 	for _, n := range all {
 		name, ok := profile.FromSlot(strings.TrimPrefix(n, "."))
 		if !ok || n != holdName(name) {
@@ -306,10 +309,32 @@ func (s *Scan) Sweep() (failed []error) {
 		if err == nil {
 			err = h.clean(time.Now().Add(sweepGrace), false)
 			h.Release()
+			swept = append(swept, name)
 		}
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			failed = append(failed, err)
 		}
 	}
+	if s.stranded(swept) {
+		if err := s.Rescan(time.Now().Add(dropGrace)); err != nil {
+			failed = append(failed, err)
+		}
+	}
 	return failed
+}
+
+// stranded tells whether one of names has a slot that nobody supervises, although
+// an s6-svscan could.
+func (s *Scan) stranded(names []string) bool {
+	if len(names) == 0 || !s.Alive() {
+		return false
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		there, err := s.Exists(name)
+		if err != nil || !there {
+			return false
+		}
+		runs, err := supervised(s.Service(name))
+		return err == nil && !runs
+	})
 }
