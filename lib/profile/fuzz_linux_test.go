@@ -69,14 +69,20 @@ func FuzzSettings(f *testing.F) {
 	}
 	f.Add([]byte(`{"command":"a {profile}"}`), uint16(600))
 	f.Add([]byte(`{"command":"a \u0001"}`), uint16(60000))
+	f.Add([]byte(`{"command":"a #"}`), uint16(65535))
+	f.Add([]byte(`{"env":{"A":"\u0001","B":"\u0001","C":"\u0001","D":"\u0001\u0001","E":"\u0001\u0001","F":"\u0001\u0001","G":"\u0001\u0001","H":"\u0001\u0001"}}`), uint16(65520))
 	f.Fuzz(func(t *testing.T, data []byte, more uint16) {
 		var s Settings
 		if json.Unmarshal(data, &s) != nil {
 			return
 		}
 		// What is long is more than a fuzzer comes upon.
+		grow := func(text, by string) string { return text + strings.Repeat(by, min(int(more), maxTotal/(len(by)+1))) }
+		for key, value := range s.Env {
+			s.Env[key] = Bytes(grow(string(value), string(value)))
+		}
 		if _, last, ok := strings.Cut(s.Command, " "); ok {
-			s.Command += strings.Repeat(last, int(more)%(maxTotal/(len(last)+1)+1))
+			s.Command = grow(s.Command, last)
 		}
 		err := s.Check()
 		if err != nil {
@@ -112,7 +118,7 @@ func FuzzSettings(f *testing.F) {
 			t.Fatalf("%.1000q: %v", data, err)
 		}
 		if len(text) > maxSettings {
-			t.Errorf("%.1000q: written as %d bytes", data, len(text))
+			t.Errorf("%.1000q: written as %d bytes, which are not read", data, len(text))
 		}
 		var again Settings
 		if err := json.Unmarshal(text, &again); err != nil || again.Check() != nil {
@@ -122,6 +128,33 @@ func FuzzSettings(f *testing.F) {
 			t.Errorf("%.1000q is written as %.1000q", data, text)
 		}
 	})
+}
+
+// TestLargestRecord: of all that passes, most is written of many small values that
+// are not UTF-8.
+func TestLargestRecord(t *testing.T) {
+	s := Settings{Env: map[string]Bytes{}, Command: "x #" + strings.Repeat("\x01", maxString-4)}
+	total := len("x") + 1
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789"
+	for size := 1; size <= 3; size++ {
+		for i := range 53 * 63 * 63 {
+			key := string([]byte{digits[i%53], digits[i/53%63], digits[i/53/63]}[:size])
+			if _, ok := s.Env[key]; ok || CheckKey(key) != nil {
+				continue
+			}
+			if total += size + 3; total > maxTotal {
+				break
+			}
+			s.Env[key] = "\xff"
+		}
+	}
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := encode(s)
+	if err != nil || len(text) > maxSettings {
+		t.Errorf("%d bytes are written, %d read, %v", len(text), maxSettings, err)
+	}
 }
 
 // equal tells whether a and b ask for the same; no Env and an empty one do.
