@@ -178,12 +178,21 @@ func oneLine(err error) bool {
 	return len(s) < 500 && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) })
 }
 
+// FuzzName has each string judged as a profile's name and as an environment key.
 func FuzzName(f *testing.F) {
-	for _, s := range []string{"", "a", "0-_", "_a", "-a", "a\n", "\xff", "a/b", "..", "gateway-", "gateway-gateway-a", longest, longest + "x", longest[:200] + "\x00"} {
+	for _, s := range []string{"A", "_", "a1", "1a", "A-B", "A=", "É", "A\n", "UID", "OPTIND", "BASH_VERSINFO",
+		"", "a", "0-_", "_a", "-a", "a\n", "\xff", "a/b", "..", "gateway-", "gateway-gateway-a", longest, longest + "x", longest[:200] + "\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		err := CheckName(s)
+		err := CheckKey(s)
+		if ok := keyRule.MatchString(s) && !slices.Contains(shellKeys, s); ok != (err == nil) {
+			t.Errorf("%q: %v", s, err)
+		}
+		if err != nil && (fail.CodeOf(err) != fail.Usage || !oneLine(err)) {
+			t.Errorf("%q: code %d: %v", s, fail.CodeOf(err), err)
+		}
+		err = CheckName(s)
 		if ok := nameRule.MatchString(s) && len(s) <= len(longest); ok != (err == nil) {
 			t.Errorf("%q: %v", s, err)
 		}
@@ -208,20 +217,6 @@ func FuzzName(f *testing.F) {
 	})
 }
 
-func FuzzKey(f *testing.F) {
-	for _, s := range []string{"", "A", "_", "a1", "1a", "A-B", "A=", "É", "A\n", "UID", "OPTIND", "BASH_VERSINFO"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		err := CheckKey(s)
-		if ok := keyRule.MatchString(s); ok && err != nil && !slices.Contains(shellKeys, s) || !ok && err == nil {
-			t.Errorf("%q: %v", s, err)
-		}
-		if err != nil && (fail.CodeOf(err) != fail.Usage || !oneLine(err)) {
-			t.Errorf("%q: code %d: %v", s, fail.CodeOf(err), err)
-		}
-	})
-}
-
-// shellKeys are the keys that CheckKey may refuse though they are well-formed.
+// shellKeys are the keys that CheckKey refuses though they are well-formed: the
+// shells themselves are asked by FuzzRun of package slot.
 var shellKeys = []string{"OPTIND", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO"}
