@@ -1,17 +1,17 @@
-# make demo: the main job, shown. make test: everything that CI runs.
-# Both install what they need as root on Debian and Ubuntu, else they say what
-# to install.
+# make demo: the main job, shown. make test: all tests. make fuzz: each fuzz test
+# for FUZZTIME. They install what they need as root on Debian and Ubuntu, else they
+# say what to install.
 
 # The library's documentation generators are not for us.
 TAGS = urfave_cli_no_docs
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/matrix scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
+SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/fuzz scripts/matrix scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
 # Where an image has the binaries: on the bare PATH of docker exec.
 BINDIR = /usr/bin
 
-.PHONY: build install demo test test-faults test-matrix lint deps clean
+.PHONY: build install demo test test-faults test-matrix fuzz lint deps clean
 
 # Libraries whose speed does not matter are not inlined: an image carries the
 # whole suite in less than 5 MiB.
@@ -46,6 +46,13 @@ test-faults: deps
 # Under each version of s6 that Debian has.
 test-matrix: deps
 	scripts/matrix $(TAGS)
+
+# Each fuzz test for so long.
+FUZZTIME = 1m
+
+fuzz:
+	@scripts/deps s6-svscan execlineb
+	@scripts/fuzz $(TAGS) $(FUZZTIME)
 
 # Lays the programs, one file and links to it, and what an image adds to s6-overlay down below DESTDIR.
 install: build

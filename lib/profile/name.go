@@ -63,7 +63,7 @@ func CheckKey(key string) error {
 		return fail.Errorf(fail.Usage, "invalid environment key %s: it must match [A-Za-z_][A-Za-z0-9_]*", clip(key))
 	}
 	switch key {
-	case "OPTIND", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS":
+	case "OPTIND", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO":
 		// dash or bash refuses to have them set, and ends.
 		return fail.Errorf(fail.Usage, "invalid environment key %s: it belongs to the shell", key)
 	}

@@ -12,9 +12,9 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// maxSettings is more than a record of ours can be; what is larger is not read
-// at all.
-const maxSettings = 4 << 20
+// maxSettings is more than a record of ours can be, eight times what Check lets
+// pass (TestLargestRecord); what is larger is not read at all.
+const maxSettings = 8 << 20
 
 // Has tells whether there is a profile name: a directory with a SOUL.md, or for
 // the root profile a home with that or a state.

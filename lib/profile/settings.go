@@ -70,7 +70,12 @@ func (s *Settings) Check() error {
 		}
 		total += n
 	}
-	words, err := s.Words("x")
+	// As it comes, in one argument: a comment in it counts for nothing below.
+	if _, err := checkString("command", s.Command); err != nil {
+		return err
+	}
+	// With the longest name there is: each one's must pass.
+	words, err := s.Words(strings.Repeat("x", maxSlot-len(SlotPrefix)))
 	if err != nil {
 		return err
 	}

@@ -57,10 +57,10 @@ func (s *Status) decode(b []byte) bool {
 	copy(s.stamp[:], b)
 	s.Since = s.stamp
 	copy(s.ReadySince[:], b[12:])
-	s.PID = int(binary.BigEndian.Uint64(b[24:]))
+	s.PID = pidOf(b[24:])
 	rest := b[32:]
 	if len(b) == statusSize213 {
-		s.PGID = int(binary.BigEndian.Uint64(rest))
+		s.PGID = pidOf(rest)
 		rest = rest[8:]
 	}
 	s.Wait = syscall.WaitStatus(binary.BigEndian.Uint16(rest))
@@ -81,6 +81,9 @@ func (s *Status) decode(b []byte) bool {
 	}
 	return true
 }
+
+// pidOf takes a pid_t from its 8 bytes: what kill(2) would make of it.
+func pidOf(b []byte) int { return int(int32(binary.BigEndian.Uint64(b))) }
 
 // Same tells whether s and t are of the same state: no run or finish has started
 // or ended between them.
