@@ -351,8 +351,8 @@ func (q *query) objects(rows []row) error {
 			r.isUp() && r.Ready(), r.isUp() && r.IsPaused(),
 			given(r.PID, r.isUp()), given(r.ExitCode(), r.lived && r.ExitCode() >= 0),
 			given(r.SignalName(), r.Signal() >= 0),
-			given(r.Since.Time().Format(time.RFC3339), r.Known),
-			given(r.Seconds(), r.Known), r.deaths, given(r.desired, r.desired != ""),
+			given(r.Since.Time().Format(time.RFC3339), r.Dated()),
+			given(r.Seconds(), r.Dated()), r.deaths, given(r.desired, r.desired != ""),
 		})
 		if err != nil {
 			return err

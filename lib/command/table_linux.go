@@ -41,7 +41,7 @@ func (q *query) table(rows []row) error {
 		if r.isUp() {
 			pid = strconv.Itoa(r.PID)
 		}
-		if r.Supervised && r.Known {
+		if r.Supervised && r.Dated() {
 			since = span(r.Seconds())
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.name, paint(colour, r.state()), pid, since, r.wanted(), r.deaths, r.lastExit(), cmp.Or(r.desired, "-"))

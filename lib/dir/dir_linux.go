@@ -134,6 +134,9 @@ func (d *Dir) create(name string, mode uint32, uid, gid int, data []byte, sync b
 		if e := unix.Close(fd); err == nil {
 			err = d.Fail("close", name, e)
 		}
+		if err != nil {
+			_ = d.Unlink(name) // half of it is worth nothing
+		}
 	}()
 	if uid >= 0 {
 		if err := unix.Fchown(fd, uid, gid); err != nil {
@@ -174,9 +177,9 @@ func (d *Dir) Replace(name string, mode uint32, uid, gid int, data []byte) error
 	return d.Fail("fsync", "", unix.Fsync(d.fd))
 }
 
-// Append appends data to the file name in one write, and makes it, with exactly
-// mode and uid:gid's, where it is missing. What is not a regular file of uid with
-// this one name is refused before anything is written to it.
+// Append appends data to the file name in one write, all of it or nothing, and makes
+// it, with exactly mode and uid:gid's, where it is missing. What is not a regular
+// file of uid with this one name is refused before anything is written to it.
 func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error {
 	err := d.Create(name, mode, uid, gid, data)
 	if !errors.Is(err, fs.ErrExist) {
@@ -196,7 +199,16 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || uid >= 0 && int(st.Uid) != uid {
 		return d.Fail("append", name, ErrIrregular)
 	}
-	_, err = unix.Write(fd, data)
+	before := st.Size
+	n, err := unix.Write(fd, data)
+	if err == nil && n < len(data) {
+		// There was room for some of it, which is worth nothing and would be
+		// the beginning of the next. Unless somebody has appended since, it goes.
+		if unix.Fstat(fd, &st) == nil && st.Size == before+int64(n) {
+			_ = unix.Ftruncate(fd, before)
+		}
+		err = unix.ENOSPC
+	}
 	return d.Fail("write", name, err)
 }
 

@@ -6,6 +6,7 @@ package fail
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // A Code is the exit code of a process. The numbers are s6's own where s6 has
@@ -49,4 +50,16 @@ func CodeOf(err error) Code {
 		return c.code
 	}
 	return System
+}
+
+// Scarce tells whether err is the system's having run out of something: descriptors,
+// memory, processes. It says nothing of what was to be opened or run, which may be
+// as good as ever.
+func Scarce(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }

@@ -124,6 +124,9 @@ func (m *S6) restore(name string, down bool, timeout time.Duration) error {
 		return fail.Errorf(fail.Absent, "no such gateway '%s': create its profile with `hermes profile create %s`, or register it with hermes-svc-register", name, name)
 	}
 	settings, err := m.Home.Settings(name)
+	if fail.Scarce(err) {
+		return err // the record is good, and must not be replaced
+	}
 	if err != nil {
 		m.Warn("profile %s: what is on record of it is no use: %v", name, err)
 	}

@@ -1,5 +1,5 @@
 // Package par does many things that have nothing to do with each other at once,
-// on every processor. What they are it does not know.
+// on every processor. What they are it does not know, but that each has files open.
 package par
 
 import (
@@ -13,7 +13,7 @@ import (
 func Do(n int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
+	for range min(n, runtime.GOMAXPROCS(0), room()) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()

@@ -3,7 +3,6 @@ package profile
 import (
 	"errors"
 	"io/fs"
-	"slices"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -20,7 +19,7 @@ const (
 // write. A log that has reached its size, or is not the account's, is first
 // renamed to .1.
 func (h *Home) AppendBootLog(text []byte) error {
-	logs, err := h.makeDir(h.dir, "logs")
+	logs, _, err := h.makeDir(h.dir, "logs")
 	if err != nil {
 		return err
 	}
@@ -44,41 +43,42 @@ func (h *Home) LogFile(name string) string {
 }
 
 // MakeLogDir makes logs/gateways, in which each gateway's logger makes its own
-// directory, where it is missing. undo removes what it made.
+// directory, where it is missing. undo removes what it made. Nothing stays open in
+// between: one run may register many.
 func (h *Home) MakeLogDir() (undo func() error, err error) {
-	var made []func() error
+	var made, madeBelow bool
 	undo = func() error {
-		for _, remove := range slices.Backward(made) {
-			_ = remove() // what is in use by now stays
+		// What is in use by now stays.
+		if madeBelow {
+			if logs, err := h.dir.Dir("logs"); err == nil {
+				_ = logs.Rmdir("gateways")
+				logs.Close()
+			}
+		}
+		if made {
+			_ = h.dir.Rmdir("logs")
 		}
 		return nil
 	}
-	in := h.dir
-	for _, name := range []string{"logs", "gateways"} {
-		there, err := in.Exists(name)
-		if err != nil {
-			return undo, err
-		}
-		d, err := h.makeDir(in, name)
-		if err != nil {
-			return undo, err
-		}
-		if !there {
-			parent := in
-			made = append(made, func() error { return parent.Rmdir(name) })
-		}
-		in = d
+	logs, made, err := h.makeDir(h.dir, "logs")
+	if err != nil {
+		return undo, err
 	}
-	return undo, nil
+	defer logs.Close()
+	gateways, madeBelow, err := h.makeDir(logs, "gateways")
+	gateways.Close()
+	return undo, err
 }
 
-func (h *Home) makeDir(in *dir.Dir, name string) (*dir.Dir, error) {
-	d, err := in.Mkdir(name, 0o755)
+// makeDir makes the directory name, or opens the one that is there.
+func (h *Home) makeDir(in *dir.Dir, name string) (d *dir.Dir, made bool, err error) {
+	d, err = in.Mkdir(name, 0o755)
 	if errors.Is(err, fs.ErrExist) {
-		return in.Dir(name)
+		d, err = in.Dir(name)
+		return d, false, err
 	}
 	if err != nil || h.UID < 0 {
-		return d, err
+		return d, err == nil, err
 	}
 	// Between mkdir and open the account may have renamed another directory
 	// to this name, a root-owned one included, to have it given away. An
@@ -90,5 +90,9 @@ func (h *Home) makeDir(in *dir.Dir, name string) (*dir.Dir, error) {
 	if err == nil {
 		err = d.Own(h.UID, h.GID, 0o755)
 	}
-	return d, err
+	if err != nil {
+		d.Close()
+		return nil, false, err
+	}
+	return d, true, nil
 }

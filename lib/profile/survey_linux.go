@@ -108,6 +108,11 @@ func examine(d *dir.Dir, name string, stale func(string) bool) Found {
 		settingsErr = nil
 	}
 	f.Warning = errors.Join(stateErr, settingsErr)
+	if fail.Scarce(stateErr) || fail.Scarce(settingsErr) {
+		// They may be fine. To do without them would change the slot, and the
+		// record of a port would replace all that is recorded.
+		f.Err, f.Warning = f.Warning, nil
+	}
 	for _, file := range staleFiles {
 		// On a read-only file system unlink fails for nothing, too.
 		if there, err := d.Exists(file); err == nil && there && stale(name) {

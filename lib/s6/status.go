@@ -102,6 +102,10 @@ func (s *Status) Ready() bool { return s.PID != 0 && s.readyFlag }
 // never started the flag means just that.
 func (s *Status) IsPaused() bool { return s.Paused && s.PID != 0 }
 
+// Dated tells whether Since is a date that a clock can have shown: one that was not
+// set says 1970, and what is before that is of a damaged file.
+func (s *Status) Dated() bool { return s.Known && s.Since.sec() >= taiOffset }
+
 // Seconds tells for how long it has been up or down.
 func (s *Status) Seconds() uint64 { return s.Since.until(s.Now) }
 
@@ -250,12 +254,14 @@ func decodeDeaths(b []byte) []Death {
 	return deaths
 }
 
-// DeathsWithin counts the deaths in the last span before now.
+// DeathsWithin counts the deaths in the last span before now. One shortly after now
+// is of a clock that goes back a little, or has happened while we looked; those of a
+// time to come are from before the clock was set back.
 func DeathsWithin(deaths []Death, now TAI64N, span time.Duration) int {
-	from := taiOf(now.Time().Add(-span))
+	from, to := taiOf(now.Time().Add(-span)), taiOf(now.Time().Add(span))
 	n := 0
 	for _, d := range deaths {
-		if bytes.Compare(d.At[:], from[:]) >= 0 {
+		if bytes.Compare(d.At[:], from[:]) >= 0 && bytes.Compare(d.At[:], to[:]) <= 0 {
 			n++
 		}
 	}
@@ -270,5 +276,7 @@ func (s *Status) Orphaned() bool {
 		return false
 	}
 	age, ok := proc.Age(s.PID)
-	return ok && (age-s.Now.Time().Sub(s.Since.Time())).Abs() < 2*time.Second
+	// Not Since: with a stamp in the future that is now, and the age of whoever
+	// has just got that pid.
+	return ok && (age-s.Now.Time().Sub(s.stamp.Time())).Abs() < 2*time.Second
 }

@@ -53,6 +53,9 @@ func Run(deadline time.Time, name, path string, args ...string) (stdout []byte, 
 	if ctx.Err() != nil {
 		return stdout, fail.Errorf(fail.Timeout, "%s: timed out", name)
 	}
+	if fail.Scarce(err) {
+		return stdout, fail.Errorf(fail.System, "%s: %w", name, err)
+	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return stdout, fail.Errorf(fail.Program, "%s: %w", name, err)

@@ -1,0 +1,166 @@
+//go:build linux
+
+package s6
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"hermes-s6/lib/proc"
+)
+
+// A clock jumps when it is set, by whoever sets it: a stamp can lie in the future,
+// or further back than anything has been running, and a damaged file can say what
+// it likes.
+
+// stampOf makes what s6-supervise up to 2.12 writes of a service that is up as pid.
+func stampOf(since TAI64N, pid int) []byte {
+	b := make([]byte, statusSize)
+	copy(b, since[:])
+	copy(b[12:], since[:])
+	binary.BigEndian.PutUint64(b[24:], uint64(pid))
+	b[34] = 4 // wanted up
+	return b
+}
+
+func decodeAt(t *testing.T, now time.Time, b []byte) *Status {
+	t.Helper()
+	st := &Status{Now: taiOf(now)}
+	if !st.decode(b) {
+		t.Fatal("not decoded")
+	}
+	return st
+}
+
+var far = map[string]TAI64N{
+	"zero":        {},
+	"all ones":    TAI64N(bytes.Repeat([]byte{0xff}, 12)),
+	"1970":        taiOf(time.Unix(0, 0)),
+	"before 1970": taiOf(time.Unix(-1, 0)),
+	"year 3000":   taiOf(time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)),
+	"in a second": taiOf(time.Unix(1795396853+1, 0)),
+	"no such ns":  {0x40, 0, 0, 0, 0x6b, 3, 0x87, 9, 0xff, 0xff, 0xff, 0xff},
+	"largest":     TAI64N(append([]byte{0x7f}, bytes.Repeat([]byte{0xff}, 11)...)),
+}
+
+// TestFarStamps shows that no stamp makes a time that has passed wild: none is
+// negative, which without a sign is 584 thousand million years, and what cannot
+// be a date is none.
+func TestFarStamps(t *testing.T) {
+	now := time.Unix(1795396853, 0)
+	for name, l := range far {
+		st := decodeAt(t, now, stampOf(l, 3432))
+		if !st.Up() || st.PID != 3432 {
+			t.Errorf("%s: %+v", name, st)
+		}
+		if st.Since.Time().After(now) {
+			t.Errorf("%s: since %v, which is to come", name, st.Since.Time())
+		}
+		if !st.Dated() {
+			continue
+		}
+		if s := st.Seconds(); s > uint64(now.Unix()) {
+			t.Errorf("%s: for %d s", name, s)
+		}
+		if y := st.Since.Time().Year(); y < 1970 || y > now.Year() {
+			t.Errorf("%s: in the year %d", name, y)
+		}
+	}
+	for name, want := range map[string]bool{"zero": false, "before 1970": false, "1970": true, "year 3000": true} {
+		if got := decodeAt(t, now, stampOf(far[name], 1)).Dated(); got != want {
+			t.Errorf("%s: Dated is %t", name, got)
+		}
+	}
+	if (&Status{}).Dated() {
+		t.Error("what is not known has no date")
+	}
+}
+
+// TestSameInTheFuture shows that what tells one run from the next, which a restart
+// waits for, is what was written and not what the clock makes of it.
+func TestSameInTheFuture(t *testing.T) {
+	now := time.Unix(1795396853, 0)
+	l := taiOf(now.Add(time.Hour))
+	before := decodeAt(t, now, stampOf(l, 3432))
+	if later := decodeAt(t, now.Add(time.Minute), stampOf(l, 3432)); !later.Same(before) {
+		t.Error("a minute has made another run of it")
+	}
+	if back := decodeAt(t, now.Add(-24*time.Hour), stampOf(l, 3432)); !back.Same(before) {
+		t.Error("a clock set back has made another run of it")
+	}
+	// Started anew under the same pid, both times in the future.
+	if next := decodeAt(t, now, stampOf(taiOf(now.Add(time.Hour+time.Second)), 3432)); next.Same(before) {
+		t.Error("another run is taken for the same")
+	}
+	// The clock was set back between the two.
+	if next := decodeAt(t, now, stampOf(taiOf(now), 3433)); next.Same(before) {
+		t.Error("another run, of an earlier stamp, is taken for the same")
+	}
+}
+
+// TestDeathsInTheFuture shows that those from before a clock was set back are not
+// the last minute's for as long as it takes to get there again.
+func TestDeathsInTheFuture(t *testing.T) {
+	now := time.Unix(1795396853, 0)
+	var deaths []Death
+	for _, l := range far {
+		if l != far["in a second"] && l != far["no such ns"] {
+			deaths = append(deaths, Death{At: l})
+		}
+	}
+	for _, ahead := range []time.Duration{time.Hour, 24 * time.Hour} {
+		deaths = append(deaths, Death{At: taiOf(now.Add(ahead))})
+	}
+	if n := DeathsWithin(deaths, taiOf(now), time.Minute); n != 0 {
+		t.Errorf("%d deaths in the last minute, want none", n)
+	}
+	// One that has happened since we took the time, or while a clock was being
+	// slewed, counts.
+	for _, ahead := range []time.Duration{0, time.Millisecond, time.Second} {
+		if n := DeathsWithin([]Death{{At: taiOf(now.Add(ahead))}}, taiOf(now), time.Minute); n != 1 {
+			t.Errorf("a death %v from now: %d in the last minute, want 1", ahead, n)
+		}
+	}
+}
+
+// TestOrphanInTheFuture shows that a process which has just been started is not
+// taken for a gateway whose stamp lies in the future: it would be killed.
+func TestOrphanInTheFuture(t *testing.T) {
+	cmd := exec.Command("sleep", "100000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	now := time.Now()
+	for name, c := range map[string]struct {
+		since TAI64N
+		want  bool
+	}{
+		"its own":     {taiOf(now), true},
+		"an hour on":  {taiOf(now.Add(time.Hour)), false},
+		"an hour ago": {taiOf(now.Add(-time.Hour)), false},
+		"zero":        {far["zero"], false},
+		"all ones":    {far["all ones"], false},
+		"largest":     {far["largest"], false},
+	} {
+		st := decodeAt(t, now, stampOf(c.since, cmd.Process.Pid))
+		if age, ok := proc.Age(cmd.Process.Pid); !ok || age > time.Second {
+			t.Logf("%s: too slow to tell: %v", name, age) // a loaded machine is no failure
+			continue
+		}
+		if got := st.Orphaned(); got != c.want {
+			t.Errorf("%s: Orphaned is %t", name, got)
+		}
+	}
+	for _, pid := range []int{0, -1, 1 << 40, -1 << 62, os.Getpid()} {
+		if st := decodeAt(t, now, stampOf(far["zero"], pid)); st.Orphaned() {
+			t.Errorf("pid %d: an orphan", pid)
+		}
+	}
+}
