@@ -200,7 +200,7 @@ func (c *chaos) run(op chaosOp) {
 		if fatal > 0 {
 			why = "a failure is said, and none is meant"
 		}
-	case fatal == 0, fatal > 1 && !(many && code == 1):
+	case fatal == 0, fatal > 1 && !many:
 		why = "a failure has one message"
 	}
 	c.mu.Lock()
