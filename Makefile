@@ -11,7 +11,7 @@ SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/fuzz scripts/matrix sc
 # Where an image has the binaries: on the bare PATH of docker exec.
 BINDIR = /usr/bin
 
-.PHONY: build install demo test test-faults test-matrix fuzz lint deps clean
+.PHONY: build install demo test test-faults test-matrix fuzz chaos soak lint deps clean
 
 # Libraries whose speed does not matter are not inlined: an image carries the
 # whole suite in less than 5 MiB.
@@ -53,6 +53,13 @@ FUZZTIME = 1m
 fuzz:
 	@scripts/deps s6-svscan execlineb
 	@scripts/fuzz $(TAGS) $(FUZZTIME)
+
+# What the tests do for seconds, for minutes.
+chaos: deps
+	$(GO) test -count=1 -timeout 10m -tags $(TAGS) -v -run 'TestChaos$$' . -chaos 1m
+
+soak: deps
+	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestSoak$$' . -soak 10m
 
 # Lays the programs, one file and links to it, and what an image adds to s6-overlay down below DESTDIR.
 install: build

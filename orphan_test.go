@@ -3,6 +3,7 @@
 package hermes_test
 
 import (
+	"context"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -48,6 +49,47 @@ func TestUnregisterOrphan(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestUnregisterAdopted shows that a slot whose supervisors are left from an
+// s6-svscan that was killed goes without ado, though the s6-svscan of today has no
+// say over them: also where there is no limit to wait for, and where the logger's
+// alone is left.
+func TestUnregisterAdopted(t *testing.T) {
+	for _, left := range []string{"both", "the logger's"} {
+		t.Run(left, func(t *testing.T) {
+			p := newPlace(t)
+			tree, err := s6test.Run(p.scan, p.env())
+			if err != nil {
+				t.Fatal(err)
+			}
+			// It stays down: a gateway whose supervisor is killed runs on,
+			// and that is not the matter here.
+			p.run(t, 0, "hermes-svc-register", "--down", "coder")
+			tree.Kill()
+			for _, process := range tree.Processes() {
+				if left != "both" && process.Command == "s6-supervise gateway-coder" {
+					_ = syscall.Kill(process.PID, syscall.SIGKILL)
+				}
+			}
+			tree = s6test.Start(t, p.scan, p.env())
+			if left != "both" {
+				s6test.Await(t, func() error {
+					return exec.Command("s6-svok", filepath.Join(p.scan, "gateway-coder")).Run()
+				})
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), s6test.Patience)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, "hermes-svc-unregister", "--timeout", "0", "coder")
+			cmd.Env = p.env()
+			if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+				t.Errorf("%v: %s", err, out)
+			}
+			if ps := tree.Processes(); len(ps) > 0 {
+				t.Errorf("processes are left: %v", ps)
+			}
+		})
+	}
 }
 
 // TestUnregisterSparesStrangers shows that a process which merely has the pid

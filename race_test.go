@@ -155,6 +155,11 @@ func TestOwnerAlive(t *testing.T) {
 	p.run(t, 0, "hermes-svc-register", "writer")
 	p.run(t, 99, "hermes-svc-register", "--timeout", "100", "coder")
 	p.run(t, 99, "hermes-svc-unregister", "--timeout", "100", "coder")
+	// What is not to be had is one profile; the others are supervised, though
+	// all the time there was went by waiting for it.
+	p.run(t, 0, "hermes-svc-unregister", "writer")
+	p.run(t, 1, "hermes-reconcile", "--timeout", "3000")
+	p.run(t, 0, "s6-svok", filepath.Join(p.scan, "gateway-writer"))
 	if _, err := os.Stat(filepath.Join(hold, "slot")); err != nil {
 		t.Errorf("the hold of a living owner was cleaned: %v", err)
 	}

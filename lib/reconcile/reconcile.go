@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"hermes-s6/lib/fail"
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/slot"
@@ -238,6 +239,8 @@ func (r *run) settle(found []profile.Found) error {
 		}
 		return nil
 	}
+	// Waiting for who is at work on one profile was not the others' time.
+	r.deadline = slot.Deadline(r.Timeout)
 	rescanned := false
 	for _, x := range r.Scan.Retire(gone, r.Timeout, func(string) error { return nil }) {
 		result := Result{Profile: x.Profile, Action: Removed, Err: x.Err}
@@ -280,7 +283,11 @@ func (r *run) await() {
 		return // it takes up what it finds when it starts
 	}
 	for _, i := range r.awaited {
-		if err := r.Scan.AwaitSupervised(r.results[i].Profile, r.deadline); err != nil {
+		err := r.Scan.AwaitSupervised(r.results[i].Profile, r.deadline)
+		if fail.CodeOf(err) == fail.Absent {
+			continue // unregistered since: that was asked for later than this
+		}
+		if err != nil {
 			r.results[i].Action, r.results[i].Err = Failed, err
 		}
 	}

@@ -3,6 +3,7 @@
 package s6
 
 import (
+	"encoding/binary"
 	"os"
 	"time"
 
@@ -35,25 +36,32 @@ func (s Service) Wait(p Programs, deadline time.Time, reached func(*Status) bool
 			w.close()
 			return err
 		}
+		if w.ended {
+			w.close()
+			w = nil
+		}
 	}
 }
 
 // A watch is an inotify instance on one directory; with fd -1 it stands for
 // one that could not be had (there are 128 a user, which a busy host uses up)
 // and makes us poll.
-type watch struct{ fd int }
+type watch struct {
+	fd    int
+	ended bool // the directory is gone; there may be another by its name
+}
 
 func newWatch(path string) *watch {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		return &watch{-1}
+		return &watch{fd: -1}
 	}
 	_, err = unix.InotifyAddWatch(fd, path, unix.IN_MOVED_TO|unix.IN_CREATE|unix.IN_CLOSE_WRITE|unix.IN_ONLYDIR)
 	if err != nil {
 		unix.Close(fd)
-		return &watch{-1}
+		return &watch{fd: -1}
 	}
-	return &watch{fd}
+	return &watch{fd: fd}
 }
 
 func (w *watch) close() {
@@ -83,8 +91,14 @@ func (w *watch) next(deadline time.Time) error {
 	}
 	var buf [4096]byte
 	for {
-		if n, err := unix.Read(w.fd, buf[:]); n <= 0 || err != nil {
+		n, err := unix.Read(w.fd, buf[:])
+		if n <= 0 || err != nil {
 			return nil
+		}
+		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
+			mask, name := binary.NativeEndian.Uint32(b[4:]), binary.NativeEndian.Uint32(b[12:])
+			w.ended = w.ended || mask&unix.IN_IGNORED != 0
+			b = b[unix.SizeofInotifyEvent+int(name):]
 		}
 	}
 }

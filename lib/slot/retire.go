@@ -146,6 +146,9 @@ func (s *Scan) drop(all retirees, deadline time.Time, failed func(*retiree, erro
 		}
 	})
 	deadline = atLeast(deadline, dropGrace)
+	reaped := time.Now().Add(dropGrace)
+	all.each(func(r *retiree) { r.awaitReaped(reaped) })
+	deadline = atLeast(deadline, dropGrace)
 	all.each(func(r *retiree) { r.awaitGone(deadline) })
 	all.each(func(r *retiree) { r.err = r.hold.dir.RemoveAll(work) })
 }
@@ -259,6 +262,23 @@ func (r *retiree) restore() {
 func (r *retiree) dismiss() {
 	_ = r.at.Control("dx")
 	_ = r.at.Log().Control("dx")
+}
+
+// awaitReaped waits until both supervisors have exited, which they do soon where
+// s6-svscan knows them. One that is still there at deadline may be left from an
+// s6-svscan that was killed, over which the one of today has no say: then it is
+// told to exit by us. The logger is not told to stop: it ends at the end of its
+// pipe, when it has read all.
+func (r *retiree) awaitReaped(deadline time.Time) {
+	if isSlot, err := r.hold.isSlot(r.at); !isSlot {
+		r.err = err
+		return
+	}
+	if r.err = r.gone(deadline); errors.Is(r.err, os.ErrDeadlineExceeded) {
+		_ = r.at.Control("dx")
+		_ = r.at.Log().Control("x")
+		r.err = nil
+	}
 }
 
 // awaitGone waits until both supervisors have exited. The logger's exits when

@@ -32,7 +32,8 @@ func (h *Hold) Supervise(deadline time.Time) error {
 }
 
 // AwaitSupervised is the second half of Supervise, for who has had s6-svscan
-// rescan.
+// rescan. Exit code 102 where the slot goes meanwhile, which it cannot while
+// its hold is ours.
 func (s *Scan) AwaitSupervised(name string, deadline time.Time) error {
 	if deadline.IsZero() {
 		// Without a limit for the gateway there is still one for s6-svscan.
@@ -40,7 +41,17 @@ func (s *Scan) AwaitSupervised(name string, deadline time.Time) error {
 	}
 	service := s.Service(name)
 	for _, at := range []s6.Service{service, service.Log()} {
-		err := at.Wait(s.Programs, deadline, func(st *s6.Status) bool { return st.Supervised && st.Known })
+		there := true
+		err := at.Wait(s.Programs, deadline, func(st *s6.Status) bool {
+			if st.Supervised && st.Known {
+				return true
+			}
+			there, _ = s.Exists(name)
+			return !there
+		})
+		if err == nil && !there {
+			return fail.Errorf(fail.Absent, "profile %s: its slot is gone again: somebody has unregistered it", name)
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", at.Path())
 		}

@@ -114,6 +114,9 @@ func MaxServices(n int) []string {
 // included.
 func (s *Svscan) LogFile() string { return filepath.Clean(s.ScanDir) + ".log" }
 
+// PID is s6-svscan's.
+func (s *Svscan) PID() int { return s.cmd.Process.Pid }
+
 // Kill kills s6-svscan alone.
 func (s *Svscan) Kill() {
 	_ = s.cmd.Process.Kill()

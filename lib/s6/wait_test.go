@@ -1,0 +1,58 @@
+//go:build linux
+
+package s6_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/s6/s6test"
+)
+
+// TestWaitOnAnother shows that who waits on a service is told also of what
+// becomes of another that has come in its place.
+func TestWaitOnAnother(t *testing.T) {
+	parent := t.TempDir()
+	supervise := filepath.Join(parent, "a/supervise")
+	mkdir := func() {
+		if err := os.MkdirAll(supervise, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mkdir()
+	in, err := dir.Open(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	looked, done := make(chan bool, 100), make(chan error, 1)
+	go func() {
+		service := s6.Service{In: in, Name: "a"}
+		done <- service.Wait("", time.Now().Add(s6test.Patience), func(*s6.Status) bool {
+			_, err := os.Stat(filepath.Join(supervise, "reached"))
+			looked <- true
+			return err == nil
+		})
+	}()
+	<-looked
+	<-looked // it looks again once it is watching
+	if err := os.Rename(filepath.Join(parent, "a"), filepath.Join(parent, "b")); err != nil {
+		t.Fatal(err)
+	}
+	mkdir()
+	if err := os.RemoveAll(filepath.Join(parent, "b")); err != nil {
+		t.Fatal(err)
+	}
+	<-looked
+	<-looked
+	if err := os.WriteFile(filepath.Join(supervise, "reached"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
