@@ -100,7 +100,8 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		},
 	}
 	err := app.Run(args)
-	if e := c.Out.Flush(); e != nil && err == nil {
+	// An answer of no that nobody got is none.
+	if e := c.Out.Flush(); e != nil && (err == nil || err.Error() == "") {
 		err = fail.Errorf(fail.System, "write to stdout: %w", e)
 	}
 	if err != nil && err.Error() != "" {
