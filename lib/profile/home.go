@@ -42,6 +42,7 @@ type Home struct {
 	// UID and GID own what is written to the home: the account, where we
 	// are root, else -1: whoever we are.
 	UID, GID int
+	locked   bool // by Lock
 }
 
 // OpenHome opens the home at path for uid:gid.
@@ -50,7 +51,7 @@ func OpenHome(path string, uid, gid int) (*Home, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Home{d, uid, gid}, nil
+	return &Home{dir: d, UID: uid, GID: gid}, nil
 }
 
 // Close closes h. A nil h is no error.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"hermes-s6/lib/fail"
 )
@@ -250,5 +251,36 @@ func TestLock(t *testing.T) {
 	other.Close()
 	if err := h.Lock(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRecordAtOnce shows that two who record something of a profile at once, one of
+// whom could not have the home's lock, do not get into each other's way.
+func TestRecordAtOnce(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "profiles/coder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const writers, times = 2, 50
+	failed := make(chan error, writers)
+	for i := range writers {
+		go func() {
+			home, err := OpenHome(root, -1, -1)
+			defer home.Close()
+			for n := 0; err == nil && n < times; n++ {
+				if _, err = home.Record("coder", Settings{Port: 1 + i*times + n}); err == nil {
+					_, err = home.Settings("coder") // it can be read at any time
+				}
+				if err == nil {
+					err = home.PlanStop("coder", Target{PID: i}, time.Now())
+				}
+			}
+			failed <- err
+		}()
+	}
+	for range writers {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -78,6 +78,7 @@ func (h *Home) Record(name string, s Settings) (undo func() error, err error) {
 		return nothing, err
 	}
 	defer d.Close()
+	h.alone(name, d)
 	old, oldErr := d.Read(settingsFile, maxSettings)
 	if oldErr != nil && !errors.Is(oldErr, fs.ErrNotExist) {
 		return nothing, oldErr // what cannot be brought back is not replaced
@@ -101,6 +102,7 @@ func (h *Home) Record(name string, s Settings) (undo func() error, err error) {
 			return err
 		}
 		defer d.Close()
+		h.alone(name, d)
 		return d.Replace(settingsFile, 0o600, h.UID, h.GID, old)
 	}, nil
 }
