@@ -38,6 +38,10 @@ func readEnvFile(path string, env map[string]profile.Bytes) error {
 		if strings.TrimSpace(text) == "" || text[0] == '#' {
 			continue
 		}
+		if key, _, _ := strings.Cut(text, "="); profile.CheckKey(key) != nil {
+			// What stands there may be the second line of a secret.
+			return fail.Errorf(fail.Usage, "env file %s: line %d: it does not begin with a key that can be exported and '='", path, number)
+		}
 		if err := setEnv(env, text); err != nil {
 			return fail.Errorf(fail.Usage, "env file %s: line %d: %w", path, number, err)
 		}
