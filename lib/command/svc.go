@@ -159,29 +159,39 @@ func progress() func(done, total int) {
 }
 
 func reportOutcomes(c *cli.Context, outcomes []manager.Outcome) error {
-	var failed []error
+	return report(c, outcomes, "gateway '%s': it did not end in time: killed %s", func(o manager.Outcome) any {
+		return struct {
+			Name   string `json:"name"`
+			Action string `json:"action"`
+			PID    *int   `json:"pid"`
+			Killed bool   `json:"killed"`
+		}{o.Name, o.Action, given(o.PID, o.PID != 0), o.Killed != ""}
+	})
+}
+
+// failed stands in reports for what an outcome's error says.
+const failed = "failed"
+
+// report says what became of gateways; killed is for what had to be killed, object
+// for --json.
+func report(c *cli.Context, outcomes []manager.Outcome, killed string, object func(manager.Outcome) any) error {
+	var errs []error
 	for _, o := range outcomes {
 		if o.Killed != "" {
-			c.Warn("gateway '%s': it did not end in time: killed %s", o.Name, o.Killed)
+			c.Warn(killed, o.Name, o.Killed)
 		}
-		action := o.Action
 		if o.Err != nil {
-			action = "failed"
-			failed = append(failed, o.Err)
+			o.Action = failed
+			errs = append(errs, o.Err)
 		}
-		c.Info("gateway '%s': %s", o.Name, action)
+		c.Info("gateway '%s': %s", o.Name, o.Action)
 		if c.Bool("json") {
-			if err := c.JSON(struct {
-				Name   string `json:"name"`
-				Action string `json:"action"`
-				PID    *int   `json:"pid"`
-				Killed bool   `json:"killed"`
-			}{o.Name, action, given(o.PID, o.PID != 0), o.Killed != ""}); err != nil {
+			if err := c.JSON(object(o)); err != nil {
 				return err
 			}
 		}
 	}
-	return c.Several(failed, len(outcomes))
+	return c.Several(errs, len(outcomes))
 }
 
 // given returns v for JSON, null where it does not apply.

@@ -87,26 +87,11 @@ func retire(c *cli.Context, names []string, timeout time.Duration) ([]manager.Ou
 }
 
 func reportRetired(c *cli.Context, outcomes []manager.Outcome) error {
-	var failed []error
-	for _, o := range outcomes {
-		if o.Killed != "" {
-			c.Warn("profile %s: killed %s", o.Name, o.Killed)
-		}
-		action := o.Action
-		if o.Err != nil {
-			action = "failed"
-			failed = append(failed, o.Err)
-		}
-		c.Info("profile %s: %s", o.Name, action)
-		if c.Bool("json") {
-			if err := c.JSON(struct {
-				Name   string `json:"name"`
-				Action string `json:"action"`
-				Killed bool   `json:"killed"`
-			}{o.Name, action, o.Killed != ""}); err != nil {
-				return err
-			}
-		}
-	}
-	return c.Several(failed, len(outcomes))
+	return report(c, outcomes, "profile %s: killed %s", func(o manager.Outcome) any {
+		return struct {
+			Name   string `json:"name"`
+			Action string `json:"action"`
+			Killed bool   `json:"killed"`
+		}{o.Name, o.Action, o.Killed != ""}
+	})
 }
