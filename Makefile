@@ -1,6 +1,6 @@
 # make demo: the main job, shown. make test: all tests. make fuzz: each fuzz test
-# for FUZZTIME. They install what they need as root on Debian and Ubuntu, else they
-# say what to install.
+# for FUZZTIME. make bench: what things cost. They install what they need as root on
+# Debian and Ubuntu, else they say what to install.
 
 # The library's documentation generators are not for us.
 TAGS = urfave_cli_no_docs
@@ -10,8 +10,10 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
 SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/fuzz scripts/matrix scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
 # Where an image has the binaries: on the bare PATH of docker exec.
 BINDIR = /usr/bin
+# Rounds of make bench: fewer are done sooner, and less sure.
+BENCH_RUNS = 10
 
-.PHONY: build install demo test test-faults test-matrix fuzz chaos soak lint deps clean
+.PHONY: build install demo test test-faults test-matrix fuzz chaos soak bench lint deps clean
 
 # Libraries whose speed does not matter are not inlined: an image carries the
 # whole suite in less than 5 MiB.
@@ -33,6 +35,7 @@ deps:
 lint: deps
 	shellcheck -s sh $(SHELL_SCRIPTS)
 	for os in linux darwin windows; do GOOS=$$os $(GO) vet -tags $(TAGS) ./... || exit; done
+	cd bench && $(GO) vet ./...
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 
@@ -60,6 +63,11 @@ chaos: deps
 
 soak: deps
 	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestSoak$$' . -soak 10m
+
+# Measures, and writes what came out into docs/performance.md and its charts.
+bench: build
+	@scripts/deps s6-svscan cc
+	cd bench && $(GO) run . -runs $(BENCH_RUNS)
 
 # Lays the programs, one file and links to it, and what an image adds to s6-overlay down below DESTDIR.
 install: build

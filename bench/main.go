@@ -1,0 +1,98 @@
+//go:build linux
+
+// Command bench measures the programs side by side with what they are compared to,
+// prints the ratios, and writes them into docs/performance.md, with two charts. It
+// is a module of its own, because nothing else needs a plotting library.
+//
+// Whole processes are timed, a run of each after the other, round after round: what
+// else the machine does falls on all of them alike, and a ratio is taken within a
+// round.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// A bench is one run of this program.
+type bench struct {
+	context.Context
+	root  string // the repository
+	tools string // a directory of what is measured besides the programs of bin/
+	runs  int
+	report
+	// What the charts show.
+	starts []bar
+	scale  map[string]*series
+}
+
+// A stage is something that can be measured by itself.
+type stage struct {
+	name    string
+	measure func(*bench) error
+}
+
+// stages are in the order of docs/performance.md.
+var stages = []stage{
+	{"start", (*bench).start},
+	{"live", (*bench).live},
+	{"reconcile", (*bench).reconcile},
+	{"memory", (*bench).memory},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	b := &bench{Context: ctx, scale: map[string]*series{}}
+	flag.StringVar(&b.root, "root", "..", "the repository `DIR`, in which make build was run")
+	flag.IntVar(&b.runs, "runs", 10, "measure `N` rounds")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: bench [OPTIONS] [start] [live] [reconcile] [memory]")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if err := b.run(flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: fatal:", err)
+		os.Exit(1)
+	}
+}
+
+// run measures the stages of these names, all where there are none.
+func (b *bench) run(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(stages, func(s stage) bool { return s.name == name }) {
+			return fmt.Errorf("%s: there is nothing of that name to measure", name)
+		}
+	}
+	if b.runs < 1 {
+		return fmt.Errorf("-runs %d: it must be at least 1", b.runs)
+	}
+	var err error
+	if b.root, err = filepath.Abs(b.root); err != nil {
+		return err
+	}
+	if err := b.build(); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.tools)
+	b.machine()
+	for _, s := range stages {
+		if len(names) > 0 && !slices.Contains(names, s.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: measuring: %s\n", s.name)
+		if err := s.measure(b); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	if err := b.report.write(filepath.Join(b.root, "docs/performance.md")); err != nil {
+		return err
+	}
+	return b.charts(filepath.Join(b.root, "docs"))
+}

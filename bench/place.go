@@ -1,0 +1,208 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"hermes-s6/lib/s6/s6test"
+)
+
+// A place is a home and a scan directory on a tmpfs, which is what a scan
+// directory is on.
+type place struct {
+	bench *bench
+	ctx   context.Context
+	dir   string
+	env   []string
+	gid   int
+	uid   int
+	count int            // of profiles
+	tree  *s6test.Svscan // nil where nobody supervises
+}
+
+func (p *place) path(names ...string) string {
+	return filepath.Join(append([]string{p.dir}, names...)...)
+}
+
+func (p *place) slot(name string) string { return p.path("scan", "gateway-"+name) }
+
+// newPlace makes a place without profiles. Its gateways run as somebody else than
+// root, where we can drop to somebody.
+func newPlace(b *bench) (*place, error) {
+	account, err := user.Current()
+	if err == nil && os.Geteuid() == 0 {
+		account, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "hermes-bench-")
+	if err != nil {
+		return nil, err
+	}
+	p := &place{bench: b, ctx: b.Context, dir: dir}
+	p.uid, _ = strconv.Atoi(account.Uid)
+	p.gid, _ = strconv.Atoi(account.Gid)
+	p.env = append(os.Environ(), "HERMES_SERVICE_MANAGER=s6", "HERMES_USER="+account.Username,
+		"HERMES_HOME="+p.path("home"), "S6_PROFILE_GATEWAY_SCANDIR="+p.path("scan"))
+	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(p.path("scan"), 0o755), p.mkdir("home"), p.mkdir("home", "profiles"))
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// mkdir makes a directory of the account's.
+func (p *place) mkdir(names ...string) error {
+	return errors.Join(os.Mkdir(p.path(names...), 0o755), os.Chown(p.path(names...), p.uid, p.gid))
+}
+
+// write makes a file of the account's.
+func (p *place) write(text string, names ...string) error {
+	return errors.Join(os.WriteFile(p.path(names...), []byte(text), 0o644), os.Chown(p.path(names...), p.uid, p.gid))
+}
+
+const (
+	record = `{"command":"sleep 1000000"}`
+	ran    = `{"desired_state":"running"}`
+)
+
+// profiles makes profiles until there are n. In a live place all of them ran, with
+// a command that is there; else every second one ran.
+func (p *place) profiles(n int) error {
+	for ; p.count < n; p.count++ {
+		dir := filepath.Join("home", "profiles", fmt.Sprintf("p%d", p.count))
+		err := errors.Join(p.mkdir(dir), p.write("", dir, "SOUL.md"))
+		if p.tree != nil {
+			err = errors.Join(err, p.write(record, dir, "gateway_service.json"))
+		}
+		if p.tree != nil || p.count%2 == 0 {
+			err = errors.Join(err, p.write(ran, dir, "gateway_state.json"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// empty empties the scan directory, as a restart does, and forgets what was
+// recorded of the profiles, as of fresh ones.
+func (p *place) empty() error {
+	records, err := filepath.Glob(p.path("home/profiles/*/gateway_service.json"))
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		if err := os.Remove(r); err != nil {
+			return err
+		}
+	}
+	return errors.Join(os.RemoveAll(p.path("scan")), os.Mkdir(p.path("scan"), 0o755))
+}
+
+// supervise runs s6-svscan on the scan directory.
+func (p *place) supervise() (err error) {
+	p.tree, err = s6test.Run(p.path("scan"), p.env, s6test.MaxServices(4000)...)
+	return err
+}
+
+// grow brings a live place to n gateways, and returns when all are up and what
+// started them is done.
+func (p *place) grow(n int) error {
+	if err := p.profiles(n); err != nil {
+		return err
+	}
+	if _, err := p.run(p.reconciling()); err != nil {
+		return err
+	}
+	if err := p.awaitUp("p*"); err != nil {
+		return err
+	}
+	return p.awaitSettled()
+}
+
+// awaitSettled waits until there is a gateway and a logger for each profile where
+// their scripts were: up says that the scripts run, and a thousand of them do so for
+// a while.
+func (p *place) awaitSettled() error {
+	settled := func() error {
+		running := map[string]int{}
+		for _, process := range p.tree.Processes() {
+			program, _, _ := strings.Cut(process.Command, " ")
+			running[filepath.Base(program)]++
+		}
+		if p.ctx.Err() == nil && (running["sleep"] < p.count || running["s6-log"] < p.count) {
+			return fmt.Errorf("of %d gateways %d run, and %d loggers: %w", p.count, running["sleep"], running["s6-log"], s6test.ErrNot)
+		}
+		return p.ctx.Err()
+	}
+	deadline := time.Now().Add(patience)
+	err := s6test.AwaitErr(settled)
+	for errors.Is(err, s6test.ErrNot) && time.Now().Before(deadline) {
+		err = s6test.AwaitErr(settled)
+	}
+	return err
+}
+
+// reconciling is a run of hermes-reconcile.
+func (p *place) reconciling() contender { return p.program("hermes-reconcile", "--timeout", limit) }
+
+// limit is how many milliseconds anything may take to come up or to end.
+const limit = "120000"
+
+// program is one of ours.
+func (p *place) program(name string, args ...string) contender {
+	return contender{args: append([]string{p.bench.program(name)}, args...)}
+}
+
+// awaitUp waits until the gateways whose profiles match are up. s6-svwait says so,
+// since it is none of the programs that are measured.
+func (p *place) awaitUp(pattern string) error {
+	slots, err := filepath.Glob(p.slot(pattern))
+	if err != nil || len(slots) == 0 {
+		return fmt.Errorf("%s: no such gateways: %w", pattern, err)
+	}
+	_, err = p.run(contender{args: append([]string{"s6-svwait", "-u", "-t", limit}, slots...)})
+	return err
+}
+
+// close ends all that runs in p and removes it. It does so also when we were
+// interrupted.
+func (p *place) close() error {
+	p.ctx = context.WithoutCancel(p.ctx)
+	var err error
+	if p.tree != nil {
+		if _, err = p.run(p.program("hermes-svc-unregister", "--all", "--timeout", limit)); err != nil {
+			p.tree.Abort()
+		} else {
+			err = p.tree.Stop()
+		}
+	}
+	return errors.Join(err, os.RemoveAll(p.dir))
+}
+
+// in calls f with a new place, a live one or not, and closes it.
+func (b *bench) in(live bool, f func(p *place) error) (err error) {
+	p, err := newPlace(b)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if live {
+		if err := p.supervise(); err != nil {
+			return err
+		}
+	}
+	return f(p)
+}

@@ -1,0 +1,120 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience bounds every process. It is long, because a loaded machine is no
+// failure, and is reached only by one.
+const patience = 5 * time.Minute
+
+// A contender is a command that is measured.
+type contender struct {
+	args []string
+	// no tells that exit code 1 is an answer, and no failure.
+	no bool
+	// before makes the state that the command is to find; untimed.
+	before func() error
+}
+
+// String implements fmt.Stringer. It leaves out what nobody would read.
+func (c contender) String() string {
+	const most = 6
+	if len(c.args) > most {
+		return strings.Join(c.args[:most], " ") + " ..."
+	}
+	return strings.Join(c.args, " ")
+}
+
+// contend runs all contenders one after the other, round after round, and returns
+// how many milliseconds each took in each. A first round is not counted: what it
+// read from disk is in memory in the others.
+func (p *place) contend(runs int, contenders ...contender) ([]sample, error) {
+	samples := make([]sample, len(contenders))
+	for round := range runs + 1 {
+		for i, c := range contenders {
+			if c.before != nil {
+				if err := c.before(); err != nil {
+					return nil, err
+				}
+			}
+			took, err := p.run(c)
+			if err != nil {
+				return nil, err
+			}
+			if round > 0 {
+				samples[i] = append(samples[i], took.Seconds()*1000)
+			}
+		}
+	}
+	return samples, nil
+}
+
+// rounds is how many of them there are with n gateways: what takes a millisecond
+// is measured ten times as often.
+func (b *bench) rounds(n int) int {
+	if n <= 10 {
+		return 10 * b.runs
+	}
+	return b.runs
+}
+
+// run runs c and returns how long it took, from fork to wait.
+func (p *place) run(c contender, extra ...*os.File) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	// A file, not a pipe: nobody is there to be woken up and read it.
+	messages, err := os.Create(p.path("messages"))
+	if err != nil {
+		return 0, err
+	}
+	defer messages.Close()
+	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
+	cmd.Env, cmd.Stderr, cmd.ExtraFiles = p.env, messages, extra
+	// A shell's children end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	start := time.Now()
+	err = cmd.Run()
+	took := time.Since(start)
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("%s: %w", c, ctx.Err())
+	}
+	if err != nil && !(c.no && cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 1) {
+		text, _ := os.ReadFile(messages.Name())
+		return 0, fmt.Errorf("%s: %w: %s", c, err, text)
+	}
+	return took, nil
+}
+
+// peak runs c and returns the peak of its memory in MB (see peak.c).
+func (p *place) peak(c contender) (float64, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	c.args = slices.Concat([]string{p.bench.tool("peak")}, c.args)
+	_, err = p.run(c, w)
+	w.Close()
+	if err != nil {
+		return 0, err
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return 0, err
+	}
+	kb, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	return kb / 1024, err
+}
