@@ -266,6 +266,10 @@ func TestRecordAtOnce(t *testing.T) {
 	for i := range writers {
 		go func() {
 			home, err := OpenHome(root, -1, -1)
+			if err != nil {
+				failed <- err
+				return
+			}
 			defer home.Close()
 			for n := 0; err == nil && n < times; n++ {
 				if _, err = home.Record("coder", Settings{Port: 1 + i*times + n}); err == nil {
