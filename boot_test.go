@@ -40,7 +40,6 @@ func TestRestart(t *testing.T) {
 		}
 		await()
 		waitForFile(t, state)
-		before := readFile(t, filepath.Join(home, "profiles/ran/gateway.pid"))
 		end()
 		c.boot()
 		await()
@@ -50,7 +49,6 @@ func TestRestart(t *testing.T) {
 		if out, _ := c.exec(false, "hermes-svstat", "--list"); strings.Contains(out, "dashboard") {
 			t.Errorf("%s: %s", name, out)
 		}
-		_ = before
 	}
 	log := readFile(t, filepath.Join(home, "logs/container-boot.log"))
 	line := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} profile=ran prior_state=running action=started$`)

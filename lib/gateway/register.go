@@ -97,11 +97,11 @@ func (r *registration) define() (*slot.Definition, error) {
 			r.Settings.DerivedPort = r.Scan.Port(r.name)
 		}
 	}
-	others, err := r.Scan.Ports()
+	others, err := r.Scan.Profiles()
 	if err != nil {
 		return nil, err
 	}
-	ports, err := r.Home.Ports(r.name, others)
+	ports, err := r.Home.Ports(r.name, others, r.Scan.Port)
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"maps"
 	"slices"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/par"
 )
 
 // maxSettings is more than a record of ours can be, eight times what Check lets
@@ -145,24 +145,36 @@ func (h *Home) Forget(name string) error {
 }
 
 // Ports returns the ports that profiles other than name hold: what they have on
-// record, and for those that have no record, what registered says.
-func (h *Home) Ports(name string, registered map[string]int) (*Ports, error) {
+// record, and for those of slots that have no record, what portOf says.
+func (h *Home) Ports(name string, slots []string, portOf func(string) int) (*Ports, error) {
 	names, err := h.names()
 	if err != nil {
 		return nil, err
 	}
-	all := maps.Clone(registered)
-	for _, n := range append(names, Default) {
+	names = append(names, Default)
+	recorded := make([]int, len(names))
+	par.Do(len(names), func(i int) {
 		// A record that cannot be read claims nothing: it must not keep
 		// other profiles from being registered.
-		if s, err := h.Settings(n); err == nil && s.InForce() != 0 {
-			all[n] = s.InForce()
+		if s, err := h.Settings(names[i]); err == nil {
+			recorded[i] = s.InForce()
+		}
+	})
+	taken := NewPorts()
+	known := make(map[string]bool, len(names))
+	for i, n := range names {
+		if recorded[i] != 0 && n != name {
+			taken.take(recorded[i], n)
+			known[n] = true
 		}
 	}
-	delete(all, name)
-	taken := NewPorts()
-	for n, port := range all {
-		taken.take(port, n)
+	slots = slices.DeleteFunc(slices.Clone(slots), func(n string) bool { return known[n] || n == name })
+	ports := make([]int, len(slots))
+	par.Do(len(slots), func(i int) { ports[i] = portOf(slots[i]) })
+	for i, n := range slots {
+		if ports[i] != 0 {
+			taken.take(ports[i], n)
+		}
 	}
 	return taken, nil
 }

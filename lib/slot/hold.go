@@ -108,21 +108,6 @@ func (s *Scan) Port(name string) int {
 // with each byte quoted by five.
 const maxScript = 6 << 20
 
-// Ports returns the ports of all slots.
-func (s *Scan) Ports() (map[string]int, error) {
-	names, err := s.Profiles()
-	if err != nil {
-		return nil, err
-	}
-	ports := make(map[string]int, len(names))
-	for _, name := range names {
-		if port := s.Port(name); port != 0 {
-			ports[name] = port
-		}
-	}
-	return ports, nil
-}
-
 // A Hold is the right to make, change or remove the slot of one profile, and
 // the place to work in: a directory in the scan directory that s6-svscan skips
 // because its name begins with a dot, that nobody else can open (mode 0700),
