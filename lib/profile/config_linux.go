@@ -18,6 +18,8 @@ const configFile = "config.yaml"
 // profiles (multiplex_profiles). false where there is none; an error means one
 // that is no use.
 func (h *Home) Multiplex() (bool, error) {
+	// People write it, so the account can: no link to a file of root's, whose
+	// content a message could show; no FIFO, at which a boot would hang.
 	data, err := h.dir.Read(configFile, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil

@@ -124,6 +124,7 @@ func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	// Not into the file that is there, as with a record.
 	return d.Replace(plannedStop, 0o600, h.UID, h.GID, append(text, '\n'))
 }
 

@@ -30,6 +30,7 @@ func (h *Home) AppendBootLog(text []byte) error {
 	}
 	foreign := h.UID >= 0 && int(st.Uid) != h.UID // root's, from an earlier image
 	if err == nil && (st.Size >= bootLogSize || foreign) {
+		// Within the directory, by its descriptor: whatever is renamed stays in it.
 		if err := logs.Rename(bootLog, logs, bootLogOld); err != nil {
 			return err
 		}

@@ -49,6 +49,8 @@ func (h *Home) Settings(name string) (Settings, error) {
 }
 
 func readSettings(d *dir.Dir) (s Settings, err error) {
+	// A link would have root read for the account what that may not; a FIFO would
+	// hang a boot, and a file without end fill the memory.
 	data, err := d.Read(settingsFile, maxSettings)
 	if err == nil {
 		err = json.Unmarshal(data, &s)
@@ -90,6 +92,8 @@ func (h *Home) Record(name string, s Settings) (undo func() error, err error) {
 	if bytes.Equal(old, data) {
 		return nothing, nil
 	}
+	// Not into the file that is there: it may be a link, or a hard link, to one
+	// that the account could not write.
 	if err := d.Replace(settingsFile, 0o600, h.UID, h.GID, data); err != nil {
 		return nothing, err
 	}

@@ -84,6 +84,7 @@ func surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, 
 		return Found{Name: name, Err: err}, true
 	}
 	defer d.Close()
+	// Looked at, not opened: what it is does not matter, so it cannot hurt.
 	there, err := d.Exists(soulFile)
 	if err == nil && !there {
 		return Found{}, false
@@ -116,6 +117,7 @@ func examine(d *dir.Dir, name string, stale func(string) bool) Found {
 	for _, file := range staleFiles {
 		// On a read-only file system unlink fails for nothing, too.
 		if there, err := d.Exists(file); err == nil && there && stale(name) {
+			// unlink(2) removes a link, and not what it leads to.
 			f.Err = errors.Join(f.Err, d.Unlink(file))
 		}
 	}
