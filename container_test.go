@@ -100,8 +100,11 @@ func addProfile(t *testing.T, home, name, state string) {
 const gateway = `#!/bin/sh
 [ "$1" != dashboard ] || exec sleep 1000000
 [ "$1" != -p ] || dir=$HERMES_HOME/profiles/$2
-echo '{"gateway_state":"running"}' >"${dir:-$HERMES_HOME}/gateway_state.json"
-echo $$ >"${dir:-$HERMES_HOME}/gateway.pid"
+cd "${dir:-$HERMES_HOME}" || exit
+# In one step: the container may end at any moment.
+echo '{"gateway_state":"running"}' >gateway_state.json.own
+mv gateway_state.json.own gateway_state.json
+echo $$ >gateway.pid
 echo "up: $*"
 [ ! -e "$HERMES_HOME/behaviour" ] || . "$HERMES_HOME/behaviour"
 exec sleep 1000000
