@@ -50,7 +50,7 @@ func (b *bench) live() error {
 }
 
 func newStatusTable() *table {
-	return &table{header: []string{"gateways", "loop, ms", "the loop against -o up", "against --json", "against the table", "--json against -o up", "table against -o up"}}
+	return &table{header: []string{"gateways", "loop, ms", "the loop against -o up", "against --json", "against the table", "--json against -o up", "table against -o up", "-o up against C", "C for --json against C for -o up"}}
 }
 
 // statusLoop is what there is without hermes-svstat.
@@ -64,13 +64,15 @@ func (p *place) status(t *table, runs int, what string) error {
 		return c
 	}
 	times, err := p.contend(runs, contender{args: []string{"sh", "-c", statusLoop, p.path("scan")}},
-		svstat("-o", "up"), svstat("--json"), svstat())
+		svstat("-o", "up"), svstat("--json"), svstat(),
+		contender{args: []string{p.bench.tool("status"), p.path("scan")}},
+		contender{args: []string{p.bench.tool("status"), p.path("scan"), p.path("home/profiles")}})
 	if err != nil {
 		return err
 	}
-	loop, o, json, table := times[0], times[1], times[2], times[3]
+	loop, o, json, table, c, cJSON := times[0], times[1], times[2], times[3], times[4], times[5]
 	t.row(what, figure(loop.median()), loop.over(o).ratio(), loop.over(json).ratio(), loop.over(table).ratio(),
-		json.over(o).ratio(), table.over(o).ratio())
+		json.over(o).ratio(), table.over(o).ratio(), o.over(c).ratio(), cJSON.over(c).ratio())
 	p.bench.point("s6-svstat in a loop", p.count, loop)
 	p.bench.point("hermes-svstat -o up", p.count, o)
 	return nil

@@ -163,7 +163,7 @@ const limit = "120000"
 
 // program is one of ours.
 func (p *place) program(name string, args ...string) contender {
-	return contender{args: append([]string{p.bench.program(name)}, args...)}
+	return contender{args: append([]string{p.bench.tool(name)}, args...)}
 }
 
 // awaitUp waits until the gateways whose profiles match are up. s6-svwait says so,
