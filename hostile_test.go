@@ -99,7 +99,10 @@ func runGateway(t *testing.T, dialect string, env map[string]string, args []stri
 }
 
 // A place is what a script's setup gives it, for tests in Go.
-type place struct{ dir, scan, home, account string }
+type place struct {
+	dir, scan, home, account string
+	bin                      string // our programs, where they are not the test itself
+}
 
 func newPlace(t *testing.T) place {
 	t.Helper()
@@ -112,7 +115,7 @@ func newPlace(t *testing.T) place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return place{dir, filepath.Join(dir, "scan"), filepath.Join(dir, "home"), account.Username}
+	return place{dir: dir, scan: filepath.Join(dir, "scan"), home: filepath.Join(dir, "home"), account: account.Username}
 }
 
 func (p place) env() []string {
@@ -121,6 +124,9 @@ func (p place) env() []string {
 }
 
 func (p place) command(name string, args ...string) *exec.Cmd {
+	if p.bin != "" && strings.HasPrefix(name, "hermes-") {
+		name = filepath.Join(p.bin, name)
+	}
 	cmd := exec.Command(name, args...)
 	cmd.Env = p.env()
 	return cmd

@@ -41,10 +41,25 @@ func TestSystemd(t *testing.T) {
 				}
 				return c.exec(mode.user, append(args, rest...)...)
 			}
+			// up asks hermes-svstat, by the same way.
+			up := func(want string, wantCode int) {
+				t.Helper()
+				args := []string{}
+				for _, a := range mode.args {
+					if a != "VERB" {
+						args = append(args, strings.Replace(a, "hermes-svc", "hermes-svstat", 1))
+					}
+				}
+				if out, code := c.exec(mode.user, append(args, "--json", "coder")...); code != wantCode || !strings.Contains(out, want) {
+					t.Errorf("hermes-svstat: %d: %s", code, out)
+				}
+			}
+			up(`"up":false,"pid":null`, 1)
 			out, code := svc("start", "--wait", "--json", "coder")
 			if code != 0 || !strings.Contains(out, `"action":"started","pid":`) || strings.Contains(out, "null") {
 				t.Fatalf("start: %d: %s", code, out)
 			}
+			up(strings.Replace(out[strings.Index(out, `"pid"`):], `,"killed":false`, "", 1), 0)
 			if again, code := svc("start", "--wait", "--json", "coder"); code != 0 || again != out {
 				t.Errorf("start, again: %d: %swant %s", code, again, out)
 			}
@@ -57,6 +72,7 @@ func TestSystemd(t *testing.T) {
 					t.Errorf("stop: %d: %s", code, out)
 				}
 			}
+			up(`"up":false,"pid":null`, 1)
 			if got := readFile(t, state); !strings.Contains(got, `"desired_state": "stopped"`) {
 				t.Errorf("state: %s", got)
 			}

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/term"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
 )
 
 // Version is what --version prints; the build sets it.
@@ -37,11 +38,16 @@ type Command struct {
 	Operands string // for the usage line
 	Text     string // what --help says besides
 	Flags    []cli.Flag
-	// Bare commands have no common options but --json: where they work is not
+	// Variables are those of the environment that count besides the options'.
+	Variables []Variable
+	// Bare commands have no common options but --help: where they work is not
 	// for who calls them to say.
 	Bare bool
 	Run  func(*Context) error
 }
+
+// A Variable is one of the environment, for --help.
+type Variable struct{ Name, Usage string }
 
 // A Context is one run of a Command: its options, its output, its messages.
 type Context struct {
@@ -50,6 +56,8 @@ type Context struct {
 	name string
 	errs io.Writer
 	json *json.Encoder
+	// What Manager found out, "" until then.
+	manager manager.Kind
 }
 
 // Main runs cmd with args, of which the first is the program's name, and
@@ -72,6 +80,7 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		UsageText:                 cmd.Verb,
 		Description:               strings.TrimSpace(cmd.Text),
 		Version:                   Version,
+		Metadata:                  map[string]any{"variables": cmd.Variables},
 		Compiled:                  time.Unix(0, 0), // else the library asks the file system
 		CustomAppHelpTemplate:     help,
 		Flags:                     known(append(cmd.Flags, cmd.common()...)),
@@ -112,7 +121,7 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 
 func (cmd *Command) common() []cli.Flag {
 	if cmd.Bare {
-		return []cli.Flag{jsonFlag, helpFlag}
+		return []cli.Flag{helpFlag}
 	}
 	return common
 }
@@ -127,9 +136,12 @@ usage: {{.Name}}{{if .UsageText}} {{.UsageText}}{{end}} [OPTIONS]{{if .ArgsUsage
 {{if .Description}}
 {{.Description}}
 {{end}}
-options:
+options (variable, default):
 {{range .VisibleFlags}}  {{.}}
-{{end}}
+{{end}}{{with .Metadata.variables}}
+environment:
+{{range .}}  {{.Name}}{{"\t"}}{{.Usage}}
+{{end}}{{end}}
 exit codes: 0 done or yes, 1 no or some failed, 99 timed out, 100 wrong usage,
 101 already registered, 102 no such gateway or not supervised, 103 not with this
 service manager, 110 an s6 program failed, 111 a system call failed, 127 a

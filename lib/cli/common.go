@@ -25,23 +25,26 @@ var (
 	programs = option{"s6-bindir", "HERMES_S6_BINDIR", ""}
 )
 
-var (
-	jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"}
-	helpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"}
-)
+var helpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"}
+
+// JSONFlag is --json for the commands that have no common options.
+var JSONFlag cli.Flag = &cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"}
 
 var common = []cli.Flag{
 	&cli.StringFlag{Name: scanDir.flag, Usage: "the scan directory `DIR` that s6-svscan watches (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"},
 	&cli.StringFlag{Name: homeDir.flag, Usage: "the data root `DIR` (HERMES_HOME, /opt/data)"},
 	&cli.StringFlag{Name: account.flag, Usage: "the account `NAME` that gateways run as (HERMES_USER, hermes)"},
-	&cli.StringFlag{Name: programs.flag, Usage: "`DIR` of s6's programs (HERMES_S6_BINDIR, /command where it exists, else PATH)"},
-	jsonFlag,
+	&cli.StringFlag{Name: programs.flag, Usage: "the `DIR` that s6's programs are in (HERMES_S6_BINDIR, /command where it exists, else PATH)"},
+	JSONFlag,
 	helpFlag,
 	&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print info messages"},
 }
 
 // TimeoutFlag is --timeout for the commands that wait.
-var TimeoutFlag cli.Flag = &cli.StringFlag{Name: "timeout", Value: "10000", Usage: "wait at most `MS` milliseconds, 0 for no limit"}
+var TimeoutFlag cli.Flag = &cli.StringFlag{Name: "timeout", Value: "10000", Usage: "wait at most `MS` milliseconds, 0 for no limit (10000)"}
+
+// ManagerVariable is what Manager heeds.
+var ManagerVariable = Variable{"HERMES_SERVICE_MANAGER", "what is in charge, where it is not to be detected: s6, systemd, launchd, windows or none"}
 
 // check refuses what is wrong whatever the command.
 func (c *Context) check() error {
@@ -50,7 +53,8 @@ func (c *Context) check() error {
 			return fail.Errorf(fail.Usage, "--%s: it is empty", o.flag)
 		}
 	}
-	if c.named(account) {
+	// That of the environment is looked up by those who need it.
+	if c.IsSet(account.flag) {
 		_, err := c.Account()
 		return err
 	}
@@ -128,7 +132,14 @@ func (c *Context) Timeout() (time.Duration, error) {
 // Manager tells which service manager is in charge: the one that
 // HERMES_SERVICE_MANAGER names, else the one detected, else s6 where a scan
 // directory was named.
-func (c *Context) Manager() (manager.Kind, error) {
+func (c *Context) Manager() (kind manager.Kind, err error) {
+	if c.manager == "" {
+		c.manager, err = c.findManager()
+	}
+	return c.manager, err
+}
+
+func (c *Context) findManager() (manager.Kind, error) {
 	if v := manager.Kind(os.Getenv("HERMES_SERVICE_MANAGER")); v != "" {
 		if !slices.Contains(manager.Kinds, v) {
 			return "", fail.Errorf(fail.Usage, "invalid HERMES_SERVICE_MANAGER %q: it must be one of %v", v, manager.Kinds)

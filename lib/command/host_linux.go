@@ -13,6 +13,21 @@ import (
 	"hermes-s6/lib/slot"
 )
 
+// registrarVariable names who is asked for what only root may do.
+var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + registrar.Socket + ")"}
+
+// hostVariables are those that go into the scripts of slots, by hostOf.
+var hostVariables = []cli.Variable{
+	{Name: "HERMES_CONTENV", Usage: "loads the container's environment for the scripts, or none (/command/with-contenv where it exists)"},
+	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS from which a gateway is not restarted, 0 for no limit (" + slot.DefaultCrashLimit + ")"},
+	{Name: "HERMES_GATEWAY_PORT_ENV", Usage: "tells a gateway its port, besides HERMES_GATEWAY_PORT"},
+}
+
+// svcVariables are those of the commands that make a slot, or ask for one.
+func svcVariables() []cli.Variable {
+	return append([]cli.Variable{cli.ManagerVariable, registrarVariable}, hostVariables...)
+}
+
 // hostOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
 func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
@@ -61,6 +76,10 @@ func hostsOf(c *cli.Context) func(profile.Dialect) (*slot.Host, error) {
 // openS6 opens the scan directory and the home of the s6 that is in charge, after
 // it has made sure that a slot in dialect can be had here.
 func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
+	// Where there are no slots, what one would need may well be missing.
+	if err := c.NeedS6(); err != nil {
+		return nil, err
+	}
 	hosts := hostsOf(c)
 	if _, err := hosts(dialect); err != nil {
 		return nil, err
@@ -109,6 +128,6 @@ func s6Manager(c *cli.Context) (manager.ServiceManager, error) {
 	if err != nil {
 		return nil, err // not a nil *S6 that is no nil ServiceManager
 	}
-	m.Home, _ = c.OpenHome()
+	m.Home, m.HomeErr = c.OpenHome()
 	return m, nil
 }

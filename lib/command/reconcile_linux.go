@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,11 +30,9 @@ did on stdout and in HOME/logs/container-boot.log. Exits 1 if some profile could
 not be done; that costs the others nothing.
 
 A container started as the dashboard supervises no gateways. One started as
-"gateway run" has the root profile's gateway start, unless a state says otherwise
-or HERMES_GATEWAY_NO_SUPERVISE is set; so does
-HERMES_GATEWAY_BOOTSTRAP_STATE=running. Where one gateway serves all profiles
-(multiplex_profiles in HOME/config.yaml, GATEWAY_MULTIPLEX_PROFILES), the others
-are registered and stay down.`,
+"gateway run" has the root profile's gateway start, unless a state says otherwise.
+Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml), the
+others are registered and stay down.`,
 		Flags: []clilib.Flag{
 			&clilib.BoolFlag{Name: "dry-run", Usage: "say what would be done, touch nothing"},
 			&clilib.BoolFlag{Name: "prune", Usage: "unregister slots whose profile is gone"},
@@ -41,6 +40,11 @@ are registered and stay down.`,
 			&clilib.StringFlag{Name: "shard", Usage: "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"},
 			cli.TimeoutFlag,
 		},
+		Variables: slices.Concat([]cli.Variable{cli.ManagerVariable}, hostVariables, []cli.Variable{
+			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" starts nothing"},
+			{Name: "HERMES_GATEWAY_BOOTSTRAP_STATE", Usage: "running: start the root profile's gateway, unless a state says otherwise"},
+			{Name: "GATEWAY_MULTIPLEX_PROFILES", Usage: "true or false: whether one gateway serves all profiles, whatever config.yaml says"},
+		}),
 		Run: reconcileRun,
 	}, args)
 }
@@ -88,12 +92,14 @@ func newPlan(c *cli.Context) (*reconcile.Plan, error) {
 
 // prepare finds out what this container is for, and makes ready for it.
 func prepare(c *cli.Context, plan *reconcile.Plan) error {
-	container := reconcile.FindContainer("/proc")
+	container, err := reconcile.FindContainer()
+	if err != nil {
+		return err
+	}
 	if container == reconcile.Dashboard {
 		c.Info("this container is the dashboard: it supervises no gateways")
 		plan.Select, _ = reconcile.ParseSelection("none", "")
 	}
-	var err error
 	if plan.Multiplex, err = multiplex(c, plan.Home); err != nil {
 		return err
 	}
@@ -125,14 +131,18 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 }
 
 // multiplex tells whether one gateway serves all profiles. A configuration that
-// is no use is said, and the variable decides.
+// is no use is said, and the variable decides. One that cannot be read may say so:
+// then nothing is started.
 func multiplex(c *cli.Context, home *profile.Home) (bool, error) {
 	const variable = "GATEWAY_MULTIPLEX_PROFILES"
+	v := strings.ToLower(os.Getenv(variable))
 	configured, err := home.Multiplex()
+	if fail.Unread(err) && v == "" {
+		return false, fail.Errorf(fail.System, "whether one gateway serves all profiles: %w; %s=true or false says it, too", err, variable)
+	}
 	if err != nil {
 		c.Warn("%v", err)
 	}
-	v := strings.ToLower(os.Getenv(variable))
 	if v == "" {
 		return configured, nil
 	}

@@ -24,23 +24,24 @@ func Register(args []string) int {
 recorded in the profile's directory as gateway_service.json.
 
 An env file holds lines KEY=VALUE, taken as they are, blank lines and lines that
-begin with #; - is standard input. --env goes before --env-file, and the last of
-several for one key counts. Scripts in execline hand values on as arguments,
-which any process can see while the gateway starts: for secrets, stay with sh.`,
-		Flags: registerFlags(&env, &files),
-		Run:   func(c *cli.Context) error { return register(c, env, files) },
+begin with #. --env goes before --env-file, and the last of several for one key
+counts. Scripts in execline hand values on as arguments, which any process can see
+while the gateway starts: for secrets, stay with sh.`,
+		Flags:     registerFlags(&env, &files),
+		Variables: svcVariables(),
+		Run:       func(c *cli.Context) error { return register(c, env, files) },
 	}, args)
 }
 
 func registerFlags(env, files *list) []clilib.Flag {
 	return []clilib.Flag{
 		&clilib.StringFlag{Name: "port", Usage: "the gateway's port `N`, 1 to 65535 (derived from the name)"},
-		&clilib.GenericFlag{Name: "env", Value: env, Usage: "`KEY=VALUE` for the gateway's environment, repeatable"},
-		&clilib.GenericFlag{Name: "env-file", Value: files, Usage: "read the like from `FILE`, repeatable"},
-		&clilib.StringFlag{Name: "command", Usage: "the gateway's command `STRING`, split as a shell splits words, {profile} replaced"},
-		&clilib.StringFlag{Name: "dialect", Value: "sh", Usage: "write the scripts in sh or execline: `sh|execline`"},
+		&clilib.GenericFlag{Name: "env", Value: env, Usage: "put `KEY=VALUE` into the gateway's environment; repeatable"},
+		&clilib.GenericFlag{Name: "env-file", Value: files, Usage: "the same for each line of `FILE`, - for standard input; repeatable"},
+		&clilib.StringFlag{Name: "command", Usage: "run `STRING`, split as a shell splits words, {profile} replaced (hermes -p {profile} gateway run --replace)"},
+		&clilib.StringFlag{Name: "dialect", Value: "sh", Usage: "write the scripts in `sh|execline` (sh)"},
 		&clilib.BoolFlag{Name: "down", Usage: "do not start the gateway"},
-		&clilib.BoolFlag{Name: "keep", Usage: "if there is a slot already, leave it"},
+		&clilib.BoolFlag{Name: "keep", Usage: "if there is a slot already, leave it, and exit 0"},
 		&clilib.BoolFlag{Name: "replace", Usage: "if there is a slot already, bring it to this definition in place"},
 		&clilib.BoolFlag{Name: "wait", Usage: "wait until the gateway is up, or ready where it notifies"},
 		&clilib.BoolFlag{Name: "dry-run", Usage: "print what would be written, touch nothing"},

@@ -29,18 +29,22 @@ func Registrar(args []string) int {
 		verb = args[1]
 		args = slices.Delete(slices.Clone(args), 1, 2)
 	}
+	answer := args[:min(len(args), 1)]
+	if slices.Contains([]string{"--help", "-h", "--version"}, verb) {
+		answer = append(answer, verb)
+	}
 	var env list
 	switch verb {
 	case registrar.Register:
 		return cli.Main(&cli.Command{
-			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true,
-			Flags: only(registerFlags(&env, new(list)), "port", "env", "down", "keep", "replace", "dialect", "wait", "timeout"),
+			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
+			Flags: append(only(registerFlags(&env, new(list)), "port", "env", "down", "keep", "replace", "dialect", "wait", "timeout"), cli.JSONFlag),
 			Run:   bounded(func(c *cli.Context) error { return register(c, env, nil) }),
 		}, args)
 	case registrar.Unregister:
 		return cli.Main(&cli.Command{
-			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true,
-			Flags: []clilib.Flag{cli.TimeoutFlag},
+			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
+			Flags: []clilib.Flag{cli.TimeoutFlag, cli.JSONFlag},
 			Run: bounded(func(c *cli.Context) error {
 				if _, err := c.Operand("profile"); err != nil {
 					return err
@@ -52,10 +56,14 @@ func Registrar(args []string) int {
 	return cli.Main(&cli.Command{
 		Name: "hermes-registrar", Verb: registrar.Register + "|" + registrar.Unregister, Operands: "PROFILE", Bare: true,
 		Summary: "do for an account what only root may do; the registrar service runs it",
+		Text: `Only the registrar service of the image has a use for it: hermes-svc-register,
+hermes-svc-unregister and hermes-svc ask that service, where they may not write
+the scan directory themselves. Each request has a --help of its own.`,
+		Variables: append([]cli.Variable{cli.ManagerVariable}, hostVariables...),
 		Run: func(c *cli.Context) error {
 			return fail.Errorf(fail.Usage, "invalid request %.60q: it must be %s or %s", verb, registrar.Register, registrar.Unregister)
 		},
-	}, args[:min(len(args), 1)])
+	}, answer)
 }
 
 // only returns those of flags that are called one of names.

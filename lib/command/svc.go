@@ -65,10 +65,11 @@ A restart waits until the gateway is up under a new pid; start and stop wait wit
 		Flags: []clilib.Flag{
 			&clilib.BoolFlag{Name: "all", Usage: "every gateway that is registered"},
 			&clilib.BoolFlag{Name: "wait", Usage: "wait until they are up (ready, where that is known) or down"},
-			&clilib.BoolFlag{Name: "system", Usage: "under systemd, the system's services and not the user's"},
+			systemFlag,
 			cli.TimeoutFlag,
 		},
-		Run: func(c *cli.Context) error { return svc(c, v) },
+		Variables: svcVariables(),
+		Run:       func(c *cli.Context) error { return svc(c, v) },
 	}, args)
 }
 
@@ -131,11 +132,16 @@ func managerOf(c *cli.Context) (manager.ServiceManager, error) {
 	if err != nil {
 		return nil, err
 	}
+	if kind == manager.S6 && !c.Bool("system") {
+		return s6Manager(c)
+	}
+	return hostManager(c, kind)
+}
+
+// hostManager returns the service manager of a host.
+func hostManager(c *cli.Context, kind manager.Kind) (manager.ServiceManager, error) {
 	if c.Bool("system") && kind != manager.Systemd {
 		return nil, fail.Errorf(fail.Usage, "--system: service manager %s has no other", kind)
-	}
-	if kind == manager.S6 {
-		return s6Manager(c)
 	}
 	return manager.Host(kind, c.Bool("system"))
 }

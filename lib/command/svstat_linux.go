@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,12 +37,17 @@ not, 102 when a named one does not exist.
 FIELDS are names of s6-svstat -o, or name, with commas between them:
 up wantedup normallyup ready paused pid pgid exitcode signal signum updownsince
 readysince updownfor readyfor. As with s6-svstat, a service that is not
-supervised has no line then.`,
+supervised has no line then.
+
+On a host, whose service manager is not s6, there is something to be had only of a
+PROFILE that is named: whether it is up, and its pid.`,
 		Flags: []clilib.Flag{
 			&clilib.GenericFlag{Name: "o", Value: &fields, Usage: "print these `FIELDS`, as s6-svstat does; repeatable"},
 			&clilib.BoolFlag{Name: "list", Usage: "print the names alone"},
+			systemFlag,
 		},
-		Run: func(c *cli.Context) error { return svstat(c, fields) },
+		Variables: []cli.Variable{cli.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
+		Run:       func(c *cli.Context) error { return svstat(c, fields) },
 	}, args)
 }
 
@@ -49,6 +55,9 @@ supervised has no line then.`,
 const deathSpan = time.Minute
 
 func svstat(c *cli.Context, o list) error {
+	if kind, ok := onHost(c, c.Args().Slice()); ok {
+		return hostStatus(c, kind, c.Args().Slice())
+	}
 	fields, err := fieldsOf(c, o)
 	if err != nil {
 		return err
@@ -65,14 +74,16 @@ func svstat(c *cli.Context, o list) error {
 	if c.Bool("list") {
 		return q.list()
 	}
-	// Fields are s6's alone: the home and the deaths are for the others.
-	rows := q.read(fields == nil)
+	var rows []row
 	switch {
 	case fields != nil:
+		rows = q.read(nil)
 		err = q.fields(rows, fields)
 	case c.Bool("json"):
+		rows = q.read(q.moreForObject)
 		err = q.objects(rows)
 	default:
+		rows = q.read(q.moreForTable)
 		err = q.table(rows)
 	}
 	if err != nil {
@@ -159,10 +170,6 @@ func (q *query) resolve(operands []string) error {
 	return err
 }
 
-func isServiceDir(operand string) bool {
-	return strings.Contains(operand, "/") || operand == "." || operand == ".."
-}
-
 // open opens the scan directory; false where there is none, also because
 // another service manager is in charge.
 func (q *query) open() (bool, error) {
@@ -221,29 +228,32 @@ func (q *query) list() error {
 type row struct {
 	asked
 	s6.Status
-	deaths  int
-	lived   bool // it was started since its supervisor was
-	desired string
+	// What more there is to read.
+	normallyUp bool
+	deaths     int
+	lived      bool // it was started since its supervisor was
+	desired    string
 }
 
-// read reads the status of all services. Those that do not exist are kept for
-// verdict, with the ones that cannot be read.
-func (q *query) read(more bool) []row {
-	if more {
+// read reads the status of all services, and what more reads of each. Those that do
+// not exist are kept for verdict, with the ones that cannot be read.
+func (q *query) read(more func(*row) error) []row {
+	if more != nil {
 		if home, err := q.OpenHome(); err == nil {
 			q.home = home
 		}
 	}
 	read := make([]row, len(q.asked))
 	errs := make([]error, len(q.asked))
-	one := func(i int) { read[i], errs[i] = q.readOne(q.asked[i], more) }
-	if more {
-		par.Do(len(q.asked), one)
-	} else {
-		for i := range q.asked { // too little to share out
-			one(i)
+	programs := q.Programs()
+	par.Do(len(q.asked), func(i int) {
+		r := &read[i]
+		r.asked = q.asked[i]
+		errs[i] = r.read(programs)
+		if errs[i] == nil && more != nil {
+			errs[i] = more(r)
 		}
-	}
+	})
 	rows := read[:0]
 	for i, err := range errs {
 		switch {
@@ -258,33 +268,44 @@ func (q *query) read(more bool) []row {
 	return rows
 }
 
-func (q *query) readOne(a asked, more bool) (row, error) {
-	r := row{asked: a}
-	if a.In == nil {
-		return r, gateway.NoSuchGateway(a.name)
+// read reads r's status.
+func (r *row) read(p s6.Programs) (err error) {
+	if r.In != nil {
+		if r.Status, err = r.Service.Status(p); r.Supervised {
+			return err
+		}
+		// One that has a supervisor is there, which need not be asked.
+		if there, e := r.Exists(); e != nil || there {
+			return cmp.Or(err, e)
+		}
 	}
-	there, err := a.Exists()
-	if err != nil {
-		return r, err
+	if r.profile {
+		return gateway.NoSuchGateway(r.name)
 	}
-	if !there && !a.profile {
-		return r, fail.Errorf(fail.Absent, "no such service directory '%s'", a.Name)
+	return fail.Errorf(fail.Absent, "no such service directory '%s'", r.Name)
+}
+
+func (q *query) moreForObject(r *row) (err error) {
+	if r.normallyUp, err = r.NormallyUp(); err != nil {
+		return err
 	}
-	if !there {
-		return r, gateway.NoSuchGateway(a.name)
+	return q.moreForTable(r)
+}
+
+func (q *query) moreForTable(r *row) error {
+	if r.profile && q.home != nil {
+		r.desired = q.home.DesiredState(r.name)
 	}
-	if r.Status, err = a.Service.Status(q.Programs()); err != nil || !more {
-		return r, err
+	r.lived = r.Started && (r.Up() || r.Finishing)
+	if r.Up() && r.Dated() && r.Seconds() > uint64(deathSpan/time.Second) {
+		return nil // it did not die since
 	}
-	deaths, err := a.Deaths()
+	deaths, err := r.Deaths()
 	r.deaths = s6.DeathsWithin(deaths, r.Now, deathSpan)
 	// Up to 2.13.1 the status of a service that was never started looks like
 	// that of one that exited 0; its death tally is empty.
-	r.lived = r.Started && (r.Up() || r.Finishing || len(deaths) > 0)
-	if a.profile && q.home != nil {
-		r.desired = q.home.DesiredState(a.name)
-	}
-	return r, err
+	r.lived = r.lived || r.Started && len(deaths) > 0
+	return err
 }
 
 // verdict returns the exit code: the last error for what does not exist or
@@ -347,7 +368,7 @@ func (q *query) objects(rows []row) error {
 			Deaths     int     `json:"deaths"`
 			Desired    *string `json:"desired_state"`
 		}{
-			r.name, r.Supervised, r.isUp(), r.Supervised && r.WantedUp, r.NormallyUp,
+			r.name, r.Supervised, r.isUp(), r.Supervised && r.WantedUp, r.normallyUp,
 			r.isUp() && r.Ready(), r.isUp() && r.IsPaused(),
 			given(r.PID, r.isUp()), given(r.ExitCode(), r.lived && r.ExitCode() >= 0),
 			given(r.SignalName(), r.Signal() >= 0),

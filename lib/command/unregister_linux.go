@@ -27,7 +27,8 @@ profile that is not registered is no error.`,
 			&clilib.BoolFlag{Name: "all", Usage: "every gateway in the scan directory"},
 			cli.TimeoutFlag,
 		},
-		Run: unregister,
+		Variables: []cli.Variable{cli.ManagerVariable, registrarVariable},
+		Run:       unregister,
 	}, args)
 }
 

@@ -21,6 +21,8 @@ func unsupported(name string, args []string) int {
 	}, args)
 }
 
+func svcVariables() []cli.Variable { return []cli.Variable{cli.ManagerVariable} }
+
 func noS6() error {
 	return fail.Errorf(fail.Unsupported, "service manager s6: not on %s", runtime.GOOS)
 }
@@ -43,8 +45,12 @@ func Svstat(args []string) int {
 		Flags: []clilib.Flag{
 			&clilib.StringFlag{Name: "o", Usage: "print these `FIELDS`"},
 			&clilib.BoolFlag{Name: "list", Usage: "print the names alone"},
+			systemFlag,
 		},
 		Run: func(c *cli.Context) error {
+			if kind, ok := onHost(c, c.Args().Slice()); ok {
+				return hostStatus(c, kind, c.Args().Slice())
+			}
 			if c.NArg() > 0 {
 				return noS6()
 			}

@@ -230,6 +230,17 @@ func (d *Dir) ReadLinked(name string, limit int) ([]byte, error) {
 	return data, err
 }
 
+// ReadHead is ReadLinked of what fits into buf, at most.
+func (d *Dir) ReadHead(name string, buf []byte) ([]byte, error) {
+	fd, err := d.File(name)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	data, err := readAll(fd, buf)
+	return data, d.Fail("read", name, err)
+}
+
 func (d *Dir) read(name string, limit int) (data []byte, st unix.Stat_t, err error) {
 	fd, err := d.beneath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {

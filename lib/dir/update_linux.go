@@ -69,18 +69,30 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 // swap puts tmp in name's place and returns what it took away, which is nil and
 // must not be there where fresh is set.
 func (d *Dir) swap(tmp, name string, fresh bool, limit int) (taken []byte, err error) {
+	flag := uint(unix.RENAME_EXCHANGE)
 	if fresh {
-		return nil, d.Publish(tmp, d, name)
+		flag = unix.RENAME_NOREPLACE
 	}
-	err = unix.Renameat2(d.fd, tmp, d.fd, name, unix.RENAME_EXCHANGE)
-	if err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP {
-		if taken, err = d.Read(name, limit); err == nil {
-			err = d.Rename(tmp, d, name)
-		}
-		return taken, err
-	}
-	if err != nil {
+	switch err = unix.Renameat2(d.fd, tmp, d.fd, name, flag); {
+	case err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP:
+		return d.lookAndReplace(tmp, name, fresh, limit)
+	case err != nil || fresh:
 		return nil, d.Fail("rename", name, err)
 	}
 	return d.Read(tmp, limit)
+}
+
+// lookAndReplace is swap where the file system, NFS for one, has neither flag.
+func (d *Dir) lookAndReplace(tmp, name string, fresh bool, limit int) (taken []byte, err error) {
+	taken, err = d.Read(name, limit)
+	switch {
+	case fresh && err == nil:
+		err = fs.ErrExist
+	case fresh && errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err == nil {
+		err = d.Rename(tmp, d, name)
+	}
+	return taken, err
 }

@@ -52,6 +52,21 @@ func CodeOf(err error) Code {
 	return System
 }
 
+// Unread tells whether err, from reading a file, says nothing of what is in it: the
+// kernel failed to show it. What is there and no use, a link or what does not parse,
+// is another matter.
+func Unread(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case syscall.ENOENT, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, syscall.EXDEV, syscall.ENXIO, syscall.ENODEV:
+		return false
+	}
+	return true
+}
+
 // Scarce tells whether err is the system's having run out of something: descriptors,
 // memory, processes. It says nothing of what was to be opened or run, which may be
 // as good as ever.

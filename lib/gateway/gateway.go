@@ -22,6 +22,8 @@ import (
 type S6 struct {
 	Scan *slot.Scan
 	Home *profile.Home // nil: there is none
+	// HomeErr says why Home is nil, where something is to be said of that.
+	HomeErr error
 	// Host gives what slots in a dialect have in common.
 	Host func(profile.Dialect) (*slot.Host, error)
 	// Registrar does what we may not; nil where we may.

@@ -4,12 +4,14 @@ package gateway
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"time"
 
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/slot"
 )
@@ -95,43 +97,60 @@ func (m *S6) each(names []string, o manager.Options, action string, issue func(*
 // there.
 func (j *job) prepare(action string, timeout time.Duration) (err error) {
 	there, err := j.service.Exists()
-	if err == nil && !there {
-		err = j.m.restore(j.Name, action == manager.Stopped, timeout)
+	if err == nil && there {
+		j.before, err = j.service.Status(j.m.Scan.Programs)
 	}
-	if err != nil {
-		return err
+	if err == nil && !j.before.Supervised {
+		if err = j.complete(there, action == manager.Stopped, timeout); err == nil {
+			j.before, err = j.service.Status(j.m.Scan.Programs)
+		}
 	}
-	if j.isUp, err = isUp(j.service); err != nil {
-		return err
-	}
-	j.before, err = j.service.Status(j.m.Scan.Programs)
 	if err == nil && !j.before.Supervised {
 		err = j.unsupervised()
+	}
+	if err == nil {
+		j.isUp, err = isUp(j.service)
 	}
 	return err
 }
 
-// restore registers profile name with what is on record of it.
-func (m *S6) restore(name string, down bool, timeout time.Duration) error {
+// complete registers j's gateway with what is on record of it, where it has no slot,
+// or one that a killed run may have left without telling s6-svscan.
+func (j *job) complete(there, down bool, timeout time.Duration) error {
+	m := j.m
+	if there {
+		if held, err := m.Scan.Held(j.Name); err != nil || !held || m.Home == nil {
+			return err
+		}
+	} else if err := m.hasProfile(j.Name); err != nil {
+		return err
+	}
+	settings, err := m.Home.Settings(j.Name)
+	if fail.Unread(err) {
+		return err // the record is good, and must not be replaced
+	}
+	if err != nil {
+		m.Warn("profile %s: what is on record of it is no use: %v", j.Name, err)
+	}
+	if !there {
+		m.Info("profile %s: it had no slot and is registered first", j.Name)
+	}
+	_, err = m.Register(j.Name, manager.Registration{Settings: settings, Down: down, Keep: true, Timeout: timeout})
+	return err
+}
+
+// hasProfile is no error where there is a profile name to make a slot for.
+func (m *S6) hasProfile(name string) error {
+	if m.Home == nil && m.HomeErr != nil && !errors.Is(m.HomeErr, fs.ErrNotExist) {
+		return m.HomeErr
+	}
 	known, err := m.Home != nil, error(nil)
 	if known {
 		known, err = m.Home.Has(name)
 	}
-	if err != nil {
-		return err
+	if err == nil && !known {
+		err = fail.Errorf(fail.Absent, "no such gateway '%s': create its profile with `hermes profile create %s`, or register it with hermes-svc-register", name, name)
 	}
-	if !known {
-		return fail.Errorf(fail.Absent, "no such gateway '%s': create its profile with `hermes profile create %s`, or register it with hermes-svc-register", name, name)
-	}
-	settings, err := m.Home.Settings(name)
-	if fail.Scarce(err) {
-		return err // the record is good, and must not be replaced
-	}
-	if err != nil {
-		m.Warn("profile %s: what is on record of it is no use: %v", name, err)
-	}
-	m.Info("profile %s: it had no slot and is registered first", name)
-	_, err = m.Register(name, manager.Registration{Settings: settings, Down: down, Keep: true, Timeout: timeout})
 	return err
 }
 
@@ -208,11 +227,19 @@ func (j *job) killAt(deadline time.Time, ended func(*s6.Status) bool) error {
 		return err
 	}
 	j.Killed = "the gateway"
-	if err := j.service.Control(kill); err != nil {
+	st, err := j.service.Status(j.m.Scan.Programs)
+	if err == nil {
+		err = j.service.Control(kill)
+	}
+	if err != nil {
 		return err
 	}
 	if err = j.wait(time.Now().Add(killGrace), ended); errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fail.Errorf(fail.Timeout, "gateway '%s': still there after SIGKILL", j.Name)
+	}
+	if err == nil && st.Up() {
+		// It had no time to end what it has started.
+		proc.EndGroup(st.PID)
 	}
 	return err
 }

@@ -50,7 +50,7 @@ func Main(args []string) int {
 	return cli.Main(&cli.Command{
 		Name: "hermes-s6", Operands: "PROGRAM [ARGUMENTS]", Bare: true,
 		Summary: "all programs of the suite in one",
-		Text:    "Link it to the names of the programs, and call it by those.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
+		Text:    "Link it to the names of the programs, and call it by those; or name one first.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
 		Run: func(*cli.Context) error {
 			return fail.Errorf(fail.Usage, "no such program; --help lists them")
 		},

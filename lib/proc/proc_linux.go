@@ -8,28 +8,80 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GroupAlive tells whether a process of group pgid lives. A zombie is none: it
-// stays in its group until somebody reaps it, which not every PID 1 does.
-func GroupAlive(pgid int) bool {
+// GroupEnds waits until no process of group pgid lives, until deadline at the most,
+// and tells whether none does. A zombie is none: it stays in its group until somebody
+// reaps it, which not every PID 1 does.
+func GroupEnds(pgid int, deadline time.Time) bool {
+	for {
+		pid := living(pgid)
+		if pid == 0 {
+			return true
+		}
+		if !awaitEnd(pid, deadline) {
+			return living(pgid) == 0
+		}
+	}
+}
+
+// living returns the pid of a process of group pgid that lives, 0 where there is none,
+// -1 where there is one and no /proc to find it in.
+func living(pgid int) int {
 	if unix.Kill(-pgid, 0) == unix.ESRCH {
-		return false
+		return 0
 	}
 	proc, err := os.Open("/proc")
 	if err != nil {
-		return true
+		return -1
 	}
 	defer proc.Close()
 	names, _ := proc.Readdirnames(-1)
 	group := strconv.Itoa(pgid)
-	for _, pid := range names {
-		if pid[0] < '0' || pid[0] > '9' {
+	for _, name := range names {
+		if name[0] < '0' || name[0] > '9' {
 			continue
 		}
-		if f := stat(pid); len(f) > statPgrp && f[statPgrp] == group && f[statState] != "Z" && f[statState] != "X" {
-			return true
+		if f := stat(name); len(f) > statPgrp && f[statPgrp] == group && f[statState] != "Z" && f[statState] != "X" {
+			pid, _ := strconv.Atoi(name)
+			return pid
 		}
 	}
-	return false
+	return 0
+}
+
+// awaitEnd waits until process pid has ended; false at deadline. Should the pid be
+// another's by now, that one's end is waited for, and no longer than until deadline.
+func awaitEnd(pid int, deadline time.Time) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ESRCH {
+		return true
+	}
+	if err != nil { // Linux before 5.3, or a sandbox that forbids it
+		time.Sleep(min(10*time.Millisecond, time.Until(deadline)))
+		return time.Now().Before(deadline)
+	}
+	defer unix.Close(fd)
+	for {
+		left := time.Until(deadline).Milliseconds()
+		if left <= 0 {
+			return false
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left))
+		if n > 0 || err != nil && err != unix.EINTR {
+			return err == nil
+		}
+	}
+}
+
+// groupGrace is what EndGroup gives a group to end by itself.
+const groupGrace = 500 * time.Millisecond
+
+// EndGroup sees to it that the process group of a gateway that has ended, as pid, ends
+// as well: by itself and soon, or else it is killed, which is told. s6-supervise makes
+// each gateway a session leader, so the group has its pid, which the kernel gives to
+// nobody else while a process is in the group. What stays there would run on for ever,
+// with the logger's pipe open.
+func EndGroup(pid int) (killed bool) {
+	return pid > 1 && !GroupEnds(pid, time.Now().Add(groupGrace)) && unix.Kill(-pid, unix.SIGKILL) == nil
 }
 
 // ticks is USER_HZ, in which /proc counts time: 100 a second on every Linux

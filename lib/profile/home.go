@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"path"
 	"path/filepath"
 
 	"hermes-s6/lib/dir"
@@ -63,15 +64,14 @@ func (h *Home) Close() {
 
 // open opens the directory of profile name; fs.ErrNotExist when there is none.
 func (h *Home) open(name string) (*dir.Dir, error) {
+	return h.dir.Dir(h.path(name, "."))
+}
+
+// path returns where file of profile name is in h. Package dir follows no link on the
+// way: every component could have been made one by the account.
+func (h *Home) path(name, file string) string {
 	if name == Default {
-		return h.dir.Dir(".")
+		return file
 	}
-	// Two steps, not one path: in the home every component could have been
-	// made a link by the account, and O_NOFOLLOW guards only the last.
-	profiles, err := h.dir.Dir(profilesDir)
-	if err != nil {
-		return nil, err
-	}
-	defer profiles.Close()
-	return profiles.Dir(name)
+	return path.Join(profilesDir, name, file)
 }

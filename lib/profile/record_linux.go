@@ -36,22 +36,17 @@ func (h *Home) Has(name string) (bool, error) {
 // Settings returns what is recorded of profile name; the zero Settings where
 // there is no record or no profile. An error means a record that is no use.
 func (h *Home) Settings(name string) (Settings, error) {
-	var s Settings
-	d, err := h.open(name)
-	if err == nil {
-		defer d.Close()
-		s, err = readSettings(d)
-	}
+	s, err := readSettings(h.dir, h.path(name, settingsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	return s, err
 }
 
-func readSettings(d *dir.Dir) (s Settings, err error) {
+func readSettings(d *dir.Dir, path string) (s Settings, err error) {
 	// A link would have root read for the account what that may not; a FIFO would
 	// hang a boot, and a file without end fill the memory.
-	data, err := d.Read(settingsFile, maxSettings)
+	data, err := d.Read(path, maxSettings)
 	if err == nil {
 		err = json.Unmarshal(data, &s)
 	}
@@ -59,7 +54,7 @@ func readSettings(d *dir.Dir) (s Settings, err error) {
 		err = s.Check()
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		err = fail.Errorf(fail.System, "%s: %w", d.Path(settingsFile), err)
+		err = fail.Errorf(fail.System, "%s: %w", d.Path(path), err)
 	}
 	if err != nil {
 		s = Settings{}
@@ -157,13 +152,7 @@ func (h *Home) Ports(name string, slots []string, portOf func(string) int) (*Por
 	}
 	names = append(names, Default)
 	recorded := make([]int, len(names))
-	par.Do(len(names), func(i int) {
-		// A record that cannot be read claims nothing: it must not keep
-		// other profiles from being registered.
-		if s, err := h.Settings(names[i]); err == nil {
-			recorded[i] = s.InForce()
-		}
-	})
+	par.Do(len(names), func(i int) { recorded[i] = h.recordedPort(names[i]) })
 	taken := NewPorts()
 	known := make(map[string]bool, len(names))
 	for i, n := range names {
@@ -181,6 +170,28 @@ func (h *Home) Ports(name string, slots []string, portOf func(string) int) (*Por
 		}
 	}
 	return taken, nil
+}
+
+// recordedPort returns the port that profile name has on record, 0 for none. A record
+// that is no use claims nothing: it must not keep other profiles from being registered.
+func (h *Home) recordedPort(name string) int {
+	data, err := h.dir.Read(h.path(name, settingsFile), maxSettings)
+	if err != nil {
+		return 0
+	}
+	// Of thousands of records no more than this is looked at.
+	var record struct {
+		Port        int `json:"port"`
+		DerivedPort int `json:"derived_port"`
+	}
+	if json.Unmarshal(data, &record) != nil {
+		return 0
+	}
+	s := Settings{Port: record.Port, DerivedPort: record.DerivedPort}
+	if s.Check() != nil {
+		return 0
+	}
+	return s.InForce()
 }
 
 // names lists the names below profiles/ that a profile can have.

@@ -95,14 +95,7 @@ func parseState(text []byte) (State, error) {
 // DesiredState returns what the operator last asked of profile name's gateway,
 // "" where nothing readable says so.
 func (h *Home) DesiredState(name string) string {
-	var s State
-	var err error
-	if name == Default {
-		s, err = readState(h.dir)
-	} else {
-		// One path, opened without following a link anywhere in it.
-		s, err = readStateAt(h.dir, profilesDir+"/"+name+"/"+stateFile)
-	}
+	s, err := readStateAt(h.dir, h.path(name, stateFile))
 	if err != nil {
 		return ""
 	}

@@ -105,13 +105,15 @@ func examine(d *dir.Dir, name string, stale func(string) bool) Found {
 	if f.State, stateErr = readState(d); errors.Is(stateErr, fs.ErrNotExist) {
 		stateErr = nil
 	}
-	if f.Settings, settingsErr = readSettings(d); errors.Is(settingsErr, fs.ErrNotExist) {
+	if f.Settings, settingsErr = readSettings(d, settingsFile); errors.Is(settingsErr, fs.ErrNotExist) {
 		settingsErr = nil
 	}
 	f.Warning = errors.Join(stateErr, settingsErr)
-	if fail.Scarce(stateErr) || fail.Scarce(settingsErr) {
+	unread := fail.Unread(stateErr) && !errors.Is(stateErr, fs.ErrPermission)
+	if unread || fail.Unread(settingsErr) {
 		// They may be fine. To do without them would change the slot, and the
-		// record of a port would replace all that is recorded.
+		// record of a port would replace all that is recorded. (A state that is
+		// kept from us for good counts as none.)
 		f.Err, f.Warning = f.Warning, nil
 	}
 	for _, file := range staleFiles {

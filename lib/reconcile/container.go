@@ -4,6 +4,9 @@ package reconcile
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,34 +27,62 @@ const (
 // its arguments are a runlevel and the container's command.
 const rcInit = "/run/s6/basedir/scripts/rc.init"
 
-// FindContainer looks for the container's command line in proc, the directory
-// of procfs: among the arguments of root's processes, since anybody can call a
-// process what he likes.
-func FindContainer(proc string) Container {
+// FindContainer looks for the container's command line in procfs: among the arguments
+// of root's processes, since anybody can call a process what he likes. An error says
+// that it could not look: a dashboard that is taken for something else would run each
+// gateway a second time.
+func FindContainer() (Container, error) {
+	// Where stage 2 is not, nobody runs it, and a host may have thousands of
+	// processes to look at.
+	if _, err := os.Stat(rcInit); errors.Is(err, fs.ErrNotExist) {
+		return Other, nil
+	}
+	return findContainer("/proc")
+}
+
+// findContainer looks in proc, the directory of procfs.
+func findContainer(proc string) (Container, error) {
 	entries, err := os.ReadDir(proc)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Other, nil
+	}
 	if err != nil {
-		return Other
+		return Other, err
 	}
 	for _, e := range entries {
 		if e.Name()[0] < '0' || e.Name()[0] > '9' {
 			continue
 		}
-		info, err := e.Info()
+		cmdline, err := rootsCommandLine(filepath.Join(proc, e.Name()))
 		if err != nil {
-			continue
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
-			continue
-		}
-		cmdline, err := os.ReadFile(filepath.Join(proc, e.Name(), "cmdline"))
-		if err != nil {
-			continue
+			return Other, err
 		}
 		if command, ok := containerCommand(cmdline); ok {
-			return Classify(command)
+			return Classify(command), nil
 		}
 	}
-	return Other
+	return Other, nil
+}
+
+// rootsCommandLine reads the command line of the process whose directory in procfs
+// is dir; nil where it is not root's (or, where we are not root, ours), or has ended.
+func rootsCommandLine(dir string) ([]byte, error) {
+	var st syscall.Stat_t
+	err := syscall.Lstat(dir, &st)
+	if err == nil && int(st.Uid) != os.Geteuid() {
+		return nil, nil
+	}
+	var cmdline []byte
+	if err == nil {
+		cmdline, err = os.ReadFile(filepath.Join(dir, "cmdline"))
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	if err != nil {
+		err = fmt.Errorf("what this container is for: %w", err)
+	}
+	return cmdline, err
 }
 
 // containerCommand takes the container's command from rc.init's command line.

@@ -4,6 +4,8 @@ package reconcile
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -72,6 +74,43 @@ func TestShards(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A process that is gone or nobody's business is passed over; one that cannot be
+// read for another reason could be the one that counts.
+func TestFindContainer(t *testing.T) {
+	proc := t.TempDir()
+	process := func(pid, cmdline string) string {
+		dir := filepath.Join(proc, pid)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cmdline"), []byte(cmdline), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	find := func(want Container, fails bool) {
+		t.Helper()
+		if got, err := findContainer(proc); got != want || (err != nil) != fails {
+			t.Errorf("%v, %v; want %v, an error: %v", got, err, want, fails)
+		}
+	}
+	find(Other, false)
+	process("1", "s6-svscan\x00/run/service\x00")
+	if err := os.Mkdir(filepath.Join(proc, "2"), 0o755); err != nil { // gone since
+		t.Fatal(err)
+	}
+	find(Other, false)
+	process("9", "/bin/sh\x00-e\x00"+rcInit+"\x00top\x00hermes\x00dashboard\x00")
+	find(Dashboard, false)
+	unreadable := process("3", "")
+	for _, err := range []error{os.Remove(filepath.Join(unreadable, "cmdline")), os.Mkdir(filepath.Join(unreadable, "cmdline"), 0o755)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	find(Other, true)
 }
 
 func TestClassify(t *testing.T) {

@@ -47,11 +47,10 @@ const connectLimit = "5000"
 // its last words are the error's.
 func (c *Client) Ask(verb string, args ...string) (Answer, error) {
 	if _, err := os.Stat(c.Socket); err != nil {
-		hint := err
 		if errors.Is(err, fs.ErrNotExist) {
-			hint = errors.New("there is no " + c.Socket)
+			err = errors.New("there is no " + c.Socket)
 		}
-		return Answer{}, fail.Errorf(fail.System, "only root may do that, and there is no registrar to ask: run it as root, or start the registrar service: %w", hint)
+		return Answer{}, unreachable(err)
 	}
 	path, err := c.Programs.Path("s6-sudo")
 	if err != nil {
@@ -78,8 +77,15 @@ func (c *Client) Ask(verb string, args ...string) (Answer, error) {
 		return answer, nil
 	case !errors.As(err, &exit) || exit.ExitCode() < 0:
 		return answer, fail.Errorf(fail.Program, "s6-sudo: %w", err)
+	case strings.HasPrefix(last, "unable to connect to "+c.Socket): // s6-ipcclient's words
+		return answer, unreachable(errors.New(last))
 	case last == "":
 		last = "registrar: exit code " + exit.String()
 	}
 	return answer, fail.Errorf(fail.Code(exit.ExitCode()), "%s", last)
+}
+
+// unreachable is the error where nobody answers the door.
+func unreachable(why error) error {
+	return fail.Errorf(fail.System, "only root may do that, and there is no registrar to ask: run it as root, or start the registrar service: %w", why)
 }

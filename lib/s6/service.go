@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,21 +88,16 @@ func (s Service) Gone(deadline time.Time) error {
 	return s.fail("wait for lock", lockFile, err)
 }
 
-// Status reads what is known of s. Where s is not supervised, only NormallyUp
-// and what its last supervisor left are set.
+// Status reads what is known of s. Where s is not supervised, that is what its last
+// supervisor left.
 func (s Service) Status(p Programs) (Status, error) {
-	st := Status{Now: taiOf(time.Now()), NormallyUp: true}
+	st := Status{Now: taiOf(time.Now())}
 	var err error
 	if st.Supervised, err = s.Supervised(); err != nil {
 		return st, err
 	}
-	err = unix.Faccessat(s.In.Fd(), s.Name+downFile, unix.F_OK, 0)
-	if err == nil {
-		st.NormallyUp = false
-	} else if err != unix.ENOENT {
-		return st, s.fail("access", downFile, err)
-	}
-	b, err := s.In.ReadLinked(s.Name+statusFile, maxStatus)
+	var buf [statusSize213 + 1]byte // one more, to see that it is larger
+	b, err := s.In.ReadHead(s.Name+statusFile, buf[:])
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, nil
 	}
@@ -117,6 +113,10 @@ func (s Service) Status(p Programs) (Status, error) {
 
 // Field returns what s6-svstat -o name prints for s, whose status is st.
 func (s Service) Field(p Programs, st *Status, name string) string {
+	if name == "normallyup" {
+		up, err := s.NormallyUp()
+		return strconv.FormatBool(up && err == nil)
+	}
 	// Two signals have two names each, and which one counts depends on the
 	// version of skalibs (sig_name.c: 2.13 has ABRT and POLL, 2.15 IOT and
 	// IO). Who wants to compare them must get s6's own.
@@ -128,14 +128,22 @@ func (s Service) Field(p Programs, st *Status, name string) string {
 	return st.Field(name)
 }
 
+// NormallyUp tells whether s is to be started by itself: it has no ./down.
+func (s Service) NormallyUp() (bool, error) {
+	down, err := s.has(downFile)
+	return !down, err
+}
+
 // Notifies tells whether s says when it is ready (notification-fd in
 // servicedir's manual page).
-func (s Service) Notifies() (bool, error) {
-	err := unix.Faccessat(s.In.Fd(), s.Name+"/notification-fd", unix.F_OK, 0)
+func (s Service) Notifies() (bool, error) { return s.has("/notification-fd") }
+
+func (s Service) has(name string) (bool, error) {
+	err := unix.Faccessat(s.In.Fd(), s.Name+name, unix.F_OK, 0)
 	if err == unix.ENOENT {
 		return false, nil
 	}
-	return err == nil, s.fail("access", "/notification-fd", err)
+	return err == nil, s.fail("access", name, err)
 }
 
 // Deaths reads s's death tally, oldest first; none where there is none.

@@ -22,7 +22,6 @@ type Status struct {
 	Supervised bool // an s6-supervise is running; else all below is of its past, or nothing
 	Known      bool // there is a status at all
 	Started    bool // the service was started once
-	NormallyUp bool // there is no ./down
 
 	stamp      TAI64N // Since as it was written, whatever the clock says now
 	Since      TAI64N // of the last start, death or, where it was never started, of the supervisor
@@ -44,7 +43,6 @@ type Status struct {
 const (
 	statusSize    = 35
 	statusSize213 = 43
-	maxStatus     = 4096 // no s6 to come is near it
 )
 
 // decode fills s from the content of supervise/status; false where its size is
@@ -148,15 +146,14 @@ func (s *Status) SignalName() string {
 var Fields = []string{"up", "wantedup", "normallyup", "ready", "paused", "pid", "pgid",
 	"exitcode", "signal", "signum", "updownsince", "readysince", "updownfor", "readyfor"}
 
-// Field returns what s6-svstat -o name prints for s; but see Service.Field.
+// Field returns what s6-svstat -o name prints for s, but for what s alone does not
+// tell; see Service.Field.
 func (s *Status) Field(name string) string {
 	switch name {
 	case "up":
 		return strconv.FormatBool(s.Up())
 	case "wantedup":
 		return strconv.FormatBool(s.WantedUp)
-	case "normallyup":
-		return strconv.FormatBool(s.NormallyUp)
 	case "ready":
 		return strconv.FormatBool(s.Ready())
 	case "paused":
@@ -193,7 +190,7 @@ func (s *Status) Field(name string) string {
 }
 
 // asked are the fields from which parse makes a Status.
-const asked = "up,wantedup,normallyup,ready,paused,pid,exitcode,signum,updownsince,readysince"
+const asked = "up,wantedup,ready,paused,pid,exitcode,signum,updownsince,readysince"
 
 // parse fills s from what s6-svstat -o asked printed. That output does not
 // tell a finish script that runs from none: such a service is down here.
@@ -203,13 +200,12 @@ func (s *Status) parse(out string) error {
 		return fail.Errorf(fail.Program, "s6-svstat: cannot parse %q", out)
 	}
 	s.WantedUp = f[1] == "true"
-	s.NormallyUp = f[2] == "true"
-	s.readyFlag = f[3] == "true"
-	s.Paused = f[4] == "true"
+	s.readyFlag = f[2] == "true"
+	s.Paused = f[3] == "true"
 	s.Known, s.Started = true, true
-	pid, err1 := strconv.Atoi(f[5])
-	code, err2 := strconv.Atoi(f[6])
-	signal, err3 := strconv.Atoi(f[7])
+	pid, err1 := strconv.Atoi(f[4])
+	code, err2 := strconv.Atoi(f[5])
+	signal, err3 := strconv.Atoi(f[6])
 	if f[0] == "true" {
 		s.PID, s.PGID = pid, pid
 	}
@@ -221,7 +217,7 @@ func (s *Status) parse(out string) error {
 	case f[0] != "true":
 		s.Started = false
 	}
-	if err1 != nil || err2 != nil || err3 != nil || !s.Since.scan(f[8]) || !s.ReadySince.scan(f[9]) {
+	if err1 != nil || err2 != nil || err3 != nil || !s.Since.scan(f[7]) || !s.ReadySince.scan(f[8]) {
 		return fail.Errorf(fail.Program, "s6-svstat: cannot parse %q", out)
 	}
 	s.stamp = s.Since

@@ -54,6 +54,10 @@ func (s *Scan) Service(name string) s6.Service {
 // Exists tells whether there is anything by the name of profile name's slot.
 func (s *Scan) Exists(name string) (bool, error) { return s.dir.Exists(profile.Slot(name)) }
 
+// Held tells whether somebody is at work on profile name's slot, or was when he was
+// killed.
+func (s *Scan) Held(name string) (bool, error) { return s.dir.Exists(holdName(name)) }
+
 // AnyExist is Exists for one of several.
 func (s *Scan) AnyExist(names []string) (bool, error) {
 	for _, name := range names {
@@ -86,12 +90,7 @@ const portLine = "export HERMES_GATEWAY_PORT"
 // Port returns the port that the slot of profile name was made with, 0 where
 // there is none to be found.
 func (s *Scan) Port(name string) int {
-	slot, err := s.dir.Dir(profile.Slot(name))
-	if err != nil {
-		return 0
-	}
-	defer slot.Close()
-	script, err := slot.Read(runFile, maxScript)
+	script, err := s.dir.Read(profile.Slot(name)+"/"+runFile, maxScript)
 	if err != nil {
 		return 0
 	}

@@ -205,7 +205,7 @@ func (r *retiree) awaitDown(deadline time.Time) {
 	if errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.err = fail.Errorf(fail.Timeout, "profile %s: its gateway (pid %d) is still there after SIGKILL", r.name, r.pid)
 	}
-	if r.err == nil && r.pid > 1 && !groupEnds(r.pid) && unix.Kill(-r.pid, unix.SIGKILL) == nil && r.killed == "" {
+	if r.err == nil && proc.EndGroup(r.pid) && r.killed == "" {
 		r.killed = "what the gateway left running"
 	}
 }
@@ -219,22 +219,6 @@ func (r *retiree) wait(deadline time.Time) error {
 		r.see(st)
 		return !st.Supervised || st.Down()
 	})
-}
-
-// groupEnds tells whether the process group of a gateway that has ended ends as
-// well, by itself and soon. s6-supervise makes each gateway a session leader, so
-// the group has its pid, which the kernel gives to nobody else while a process
-// is in the group. What stays there would run on for ever, with the logger's
-// pipe open. The kernel has nothing to wait on for a group, so we look.
-func groupEnds(pid int) bool {
-	const soon, interval = 500 * time.Millisecond, 10 * time.Millisecond
-	for range soon / interval {
-		if !proc.GroupAlive(pid) {
-			return true
-		}
-		time.Sleep(interval)
-	}
-	return false
 }
 
 // withdraw takes the slot out of the scan directory. Where it went, nobody

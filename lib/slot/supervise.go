@@ -41,14 +41,17 @@ func (s *Scan) AwaitSupervised(name string, deadline time.Time) error {
 	}
 	service := s.Service(name)
 	for _, at := range []s6.Service{service, service.Log()} {
-		there := true
+		there, lost := true, error(nil)
 		err := at.Wait(s.Programs, deadline, func(st *s6.Status) bool {
 			if st.Supervised && st.Known {
 				return true
 			}
-			there, _ = s.Exists(name)
+			there, lost = s.Exists(name)
 			return !there
 		})
+		if err == nil {
+			err = lost
+		}
 		if err == nil && !there {
 			return fail.Errorf(fail.Absent, "profile %s: its slot is gone again: somebody has unregistered it", name)
 		}

@@ -1,0 +1,105 @@
+package command
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	clilib "github.com/urfave/cli/v2"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/profile"
+)
+
+// On a host hermes-svstat tells of the gateways named what their service manager
+// says: that they are up, and their pid.
+
+var systemFlag clilib.Flag = &clilib.BoolFlag{Name: "system", Usage: "under systemd, the system's services and not the user's"}
+
+// isServiceDir tells a service directory from a profile.
+func isServiceDir(operand string) bool {
+	return strings.Contains(operand, "/") || operand == "." || operand == ".."
+}
+
+// onHost tells whether operands ask for gateways of a host, and of which kind of
+// service manager.
+func onHost(c *cli.Context, operands []string) (manager.Kind, bool) {
+	system := c.Bool("system")
+	if !system && (len(operands) == 0 || slices.ContainsFunc(operands, isServiceDir)) {
+		return "", false
+	}
+	kind, err := c.Manager()
+	return kind, err == nil && (system || kind != manager.S6 && kind != manager.None)
+}
+
+// hostStatus is hermes-svstat for such gateways.
+func hostStatus(c *cli.Context, kind manager.Kind, names []string) error {
+	if c.Bool("list") && len(names) > 0 {
+		return fail.Errorf(fail.Usage, "--list: it takes no operands")
+	}
+	if c.IsSet("o") {
+		return fail.Errorf(fail.Unsupported, "-o: service manager %s has no such fields; --json shows what it has", kind)
+	}
+	for _, name := range names {
+		if err := profile.CheckName(name); err != nil {
+			return err
+		}
+	}
+	m, err := hostManager(c, kind)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	allUp := true
+	w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
+	if !c.Bool("json") && len(names) > 0 {
+		fmt.Fprintln(w, "NAME\tSTATE\tPID")
+	}
+	for _, name := range names {
+		pid, up, err := m.Running(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		allUp = allUp && up
+		if err := printOnHost(c, w, name, pid, up); err != nil {
+			return err
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, err := range errs[:max(len(errs)-1, 0)] {
+		c.Error(err)
+	}
+	switch {
+	case len(errs) > 0:
+		return errs[len(errs)-1]
+	case !allUp:
+		return cli.Quiet(fail.No)
+	}
+	return nil
+}
+
+func printOnHost(c *cli.Context, w *tabwriter.Writer, name string, pid int, up bool) error {
+	if c.Bool("json") {
+		return c.JSON(struct {
+			Name string `json:"name"`
+			Up   bool   `json:"up"`
+			PID  *int   `json:"pid"`
+		}{name, up, given(pid, pid != 0)})
+	}
+	state, shown := "down", "-"
+	if up {
+		state = "up"
+	}
+	if pid != 0 {
+		shown = strconv.Itoa(pid)
+	}
+	_, err := fmt.Fprintf(w, "%s\t%s\t%s\n", name, state, shown)
+	return err
+}
