@@ -8,23 +8,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"hermes-s6/lib/s6/s6test"
 )
 
-// image is made of a root with s6, and kept for the next run.
-const image = "hermes-s6-test:bookworm"
+// image is made of a root with these packages, and kept for the next run: who
+// changes the packages changes the name.
+const (
+	image    = "hermes-s6-test:bookworm-xz"
+	packages = "s6,execline,xz-utils"
+)
 
 // docker runs a docker command and returns its output.
 func docker(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command("docker", args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("docker %v: %v: %s", args, err, out)
-	}
-	return strings.TrimSpace(string(out))
+	return run(t, "docker", args...)
 }
 
 // needDocker skips the test where there is no engine, or no root to make an
@@ -45,12 +44,35 @@ func needDocker(t *testing.T) {
 		leaveOut("an image needs root and debootstrap")
 	}
 	root := filepath.Join(t.TempDir(), "root")
-	if out, err := exec.Command("debootstrap", "--variant=minbase", "--include=s6,execline", "bookworm", root).CombinedOutput(); err != nil {
+	if out, err := exec.Command("debootstrap", "--variant=minbase", "--include="+packages, "bookworm", root).CombinedOutput(); err != nil {
 		leaveOut(fmt.Sprintf("debootstrap: %v: %.300s", err, out[max(0, len(out)-300):]))
 	}
-	if out, err := exec.Command("sh", "-c", `tar -C "$0" -c . | docker import - "$1"`, root, image).CombinedOutput(); err != nil {
-		t.Fatalf("docker import: %v: %s", err, out)
-	}
+	run(t, "sh", "-c", `tar -C "$0" -c . | docker import - "$1"`, root, image)
+}
+
+// awaitBooted waits until a container's init scripts have run.
+func awaitBooted(t *testing.T, name string) {
+	t.Helper()
+	s6test.Await(t, func() error {
+		out, err := exec.Command("docker", "exec", name, "test", "-e", "/run/booted").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+}
+
+// awaitDockerStatus waits until hermes-svstat -o name,wantedup,up prints want in a
+// container.
+func awaitDockerStatus(t *testing.T, name, want string) {
+	t.Helper()
+	s6test.Await(t, func() error {
+		out, _ := exec.Command("docker", "exec", name, "hermes-svstat", "-o", "name,wantedup,up").CombinedOutput()
+		if string(out) != want {
+			return fmt.Errorf("status:\n%swant:\n%s", out, want)
+		}
+		return nil
+	})
 }
 
 // TestDocker boots a container of a real engine on a named volume: what ran runs
@@ -66,35 +88,15 @@ func TestDocker(t *testing.T) {
 		docker(t, "volume", "rm", volume)
 	})
 	docker(t, "create", "--name", name, "-v", volume+":/opt/data", "-e", "HERMES_HOME=/opt/data", "--network", "none", image, "/harness/init")
-	docker(t, "cp", filepath.Join(c.dir, "upper")+"/.", name+":/")
+	docker(t, "cp", c.upper()+"/.", name+":/")
 
-	booted := func() {
-		t.Helper()
-		s6test.Await(t, func() error {
-			out, err := exec.Command("docker", "exec", name, "test", "-e", "/run/booted").CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("%w: %s", err, out)
-			}
-			return nil
-		})
-	}
-	status := func(want string) {
-		t.Helper()
-		s6test.Await(t, func() error {
-			out, _ := exec.Command("docker", "exec", name, "hermes-svstat", "-o", "name,wantedup,up").CombinedOutput()
-			if string(out) != want {
-				return fmt.Errorf("status:\n%swant:\n%s", out, want)
-			}
-			return nil
-		})
-	}
 	docker(t, "start", name)
-	booted()
+	awaitBooted(t, name)
 	docker(t, "exec", "-u", "hermes", name, "mkdir", "/opt/data/profiles/coder", "/opt/data/profiles/writer")
 	docker(t, "exec", "-u", "hermes", name, "touch", "/opt/data/profiles/coder/SOUL.md", "/opt/data/profiles/writer/SOUL.md")
 	docker(t, "exec", name, "hermes-svc-register", "--wait", "--env", "TOKEN=x", "coder")
 	docker(t, "exec", name, "hermes-reconcile")
-	status("coder true true\nwriter false false\n")
+	awaitDockerStatus(t, name, "coder true true\nwriter false false\n")
 	docker(t, "exec", "-u", "hermes", name, "hermes-svstat", "coder")
 	// The stand-in says that it runs a moment after it was started.
 	s6test.Await(t, func() error {
@@ -105,8 +107,8 @@ func TestDocker(t *testing.T) {
 		if end[0] == "kill" {
 			docker(t, "start", name)
 		}
-		booted()
-		status("coder true true\nwriter false false\n")
+		awaitBooted(t, name)
+		awaitDockerStatus(t, name, "coder true true\nwriter false false\n")
 		docker(t, "exec", name, "grep", "-q", "TOKEN=x", "/run/service/gateway-coder/run")
 	}
 }
