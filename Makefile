@@ -1,28 +1,34 @@
 # make demo: the main job, shown. make test: all tests. make fuzz: each fuzz test
-# for FUZZTIME. make bench: what things cost. They install what they need as root on
-# Debian and Ubuntu, else they say what to install.
+# for FUZZTIME. make bench: what things cost. make dist: what is released. They install
+# what they need as root on Debian and Ubuntu, else they say what to install.
 
 # The library's documentation generators are not for us.
 TAGS = urfave_cli_no_docs
-VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# So many digits of a commit in each clone: git's own choice grows with the clone.
+VERSION = $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run scripts/demo scripts/deps scripts/fuzz scripts/matrix scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
+SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/fuzz scripts/matrix scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
+# What is built, and where it is put.
+PROGRAMS = ./cmd/...
+BIN = bin
 # Where an image has the binaries: on the bare PATH of docker exec.
 BINDIR = /usr/bin
+SHARE = /usr/share
 # Rounds of make bench: fewer are done sooner, and less sure.
 BENCH_RUNS = 10
 
-.PHONY: build install demo test test-faults test-matrix fuzz chaos soak bench lint deps clean
+.PHONY: build install install-share dist demo test test-faults test-matrix fuzz chaos soak bench lint deps clean
 
-# Libraries whose speed does not matter are not inlined: an image carries the
-# whole suite in less than 5 MiB.
-LEAN = text/template/... regexp/... encoding/json reflect fmt crypto/... net/... os/... flag time strconv \
-	github.com/urfave/cli/v2 github.com/goccy/go-yaml/...
+# Inlining makes the runtime fast and all else only large: without it an image carries
+# the whole suite in less than 5 MB. Of several patterns the last that matches counts.
+LEAN = -gcflags=all=-l -gcflags=runtime= -gcflags=internal/runtime/maps=
 
+# The version says which commit this is. What git says of the work tree besides would
+# make two builds of one commit differ.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) $(patsubst %,-gcflags='%=-l',$(LEAN)) \
-		-ldflags "-s -w -X hermes-s6/lib/cli.Version=$(VERSION)" -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) $(LEAN) \
+		-ldflags "-s -w -X hermes-s6/lib/cli.Version=$(VERSION)" -o "$(BIN)/" $(PROGRAMS)
 
 demo:
 	@scripts/deps s6-svscan execlineb pgrep
@@ -30,10 +36,13 @@ demo:
 	@scripts/demo bin
 
 deps:
-	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl
+	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 pyflakes3 mandoc zsh fish xz zip
 
 lint: deps
 	shellcheck -s sh $(SHELL_SCRIPTS)
+	shellcheck completions/hermes-s6.bash testdata/completions/bash
+	mandoc -T lint -W warning man/*
+	pyflakes3 examples/python/*.py
 	for os in linux darwin windows; do GOOS=$$os $(GO) vet -tags $(TAGS) ./... || exit; done
 	cd bench && $(GO) vet ./...
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
@@ -44,7 +53,7 @@ test: lint
 
 # Every system call of every command that makes or removes anything, failed.
 test-faults: deps
-	$(GO) test -count=1 -timeout 3h -tags $(TAGS) -v -run TestFaults . -fault-step 1
+	scripts/faults $(TAGS)
 
 # Under each version of s6 that Debian has.
 test-matrix: deps
@@ -70,12 +79,33 @@ bench: build
 	cd bench && $(GO) run . -runs $(BENCH_RUNS)
 
 # Lays the programs, one file and links to it, and what an image adds to s6-overlay down below DESTDIR.
-install: build
+install: build install-share
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)/etc"
-	install -m 755 bin/hermes-s6 "$(DESTDIR)$(BINDIR)/"
+	install -D -m 644 LICENSE "$(DESTDIR)$(SHARE)/doc/hermes-s6/LICENSE"
+	install -m 755 "$(BIN)/hermes-s6" "$(DESTDIR)$(BINDIR)/"
 	for program in cmd/hermes-*; do \
 		[ "$$program" = cmd/hermes-s6 ] || ln -sf hermes-s6 "$(DESTDIR)$(BINDIR)/$${program##*/}" || exit; done
 	cp -R --preserve=mode rootfs/etc/. "$(DESTDIR)/etc/"
 
+# Lays the manual pages and the completions down, where Debian's shells look for them.
+install-share:
+	install -d $(addprefix "$(DESTDIR)$(SHARE)"/,man/man1 man/man7 hermes-s6 bash-completion/completions zsh/vendor-completions fish/vendor_completions.d)
+	install -m 644 man/*.1 "$(DESTDIR)$(SHARE)/man/man1/"
+	install -m 644 man/*.7 "$(DESTDIR)$(SHARE)/man/man7/"
+	install -m 755 completions/complete "$(DESTDIR)$(SHARE)/hermes-s6/"
+	install -m 644 completions/hermes-s6.bash "$(DESTDIR)$(SHARE)/bash-completion/completions/hermes-s6"
+	install -m 644 completions/_hermes-s6 "$(DESTDIR)$(SHARE)/zsh/vendor-completions/"
+	install -m 644 completions/hermes-s6.fish "$(DESTDIR)$(SHARE)/fish/vendor_completions.d/"
+	for program in cmd/hermes-*; do program=$${program##*/}; [ $$program = hermes-s6 ] || { \
+		ln -sf hermes-s6 "$(DESTDIR)$(SHARE)/bash-completion/completions/$$program" && \
+		ln -sf hermes-s6.fish "$(DESTDIR)$(SHARE)/fish/vendor_completions.d/$$program.fish"; } || exit; done
+
+# What is released, in dist/: of all systems, or of TARGETS.
+DIST = dist
+
+dist:
+	@scripts/deps xz zip
+	@scripts/dist "$(DIST)" "$(VERSION)" $(TARGETS)
+
 clean:
-	rm -rf bin
+	rm -rf bin dist
