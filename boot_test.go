@@ -191,6 +191,22 @@ func TestHomeOfRoot(t *testing.T) {
 	}
 }
 
+// TestRunOfAnybody shows that a /run that anybody may write, as Kubernetes makes an
+// emptyDir, is root's alone after a boot: by renaming what is in it the account would
+// have root run what it likes.
+func TestRunOfAnybody(t *testing.T) {
+	home := newHomeFor(t)
+	addProfile(t, home, "coder", `{"desired_state":"running"}`)
+	c := newContainer(t, home, "RUN_MODE=0777")
+	c.boot()
+	c.awaitStatus("coder true true\n")
+	for _, name := range []string{"/run/service", "/run/s6"} {
+		if _, code := c.exec(true, "mv", name, name+".not"); code == 0 {
+			t.Errorf("the account can rename %s", name)
+		}
+	}
+}
+
 // TestStaticServices shows that the account can look at the static services, and
 // that the dashboard runs where it is wanted and nowhere else.
 func TestStaticServices(t *testing.T) {
@@ -204,9 +220,9 @@ func TestStaticServices(t *testing.T) {
 			home := newHomeFor(t)
 			c := newContainer(t, home, "HERMES_DASHBOARD="+wanted)
 			if strings.Contains(bundle, "s6-rc.d") {
-				c.check(os.MkdirAll(filepath.Join(c.dir, "upper", bundle), 0o755))
-				c.check(os.WriteFile(filepath.Join(c.dir, "upper", bundle, "type"), []byte("bundle\n"), 0o644))
-				c.check(os.RemoveAll(filepath.Join(c.dir, "upper/etc/s6-overlay/user-bundles.d")))
+				c.check(os.MkdirAll(filepath.Join(c.upper(), bundle), 0o755))
+				c.check(os.WriteFile(filepath.Join(c.upper(), bundle, "type"), []byte("bundle\n"), 0o644))
+				c.check(os.RemoveAll(filepath.Join(c.upper(), "etc/s6-overlay/user-bundles.d")))
 			}
 			c.boot()
 			up := map[string]string{"main-hermes": "true\n", "dashboard": "false\n"}
@@ -224,4 +240,33 @@ func TestStaticServices(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDashboard shows that the dashboard gets its address from the environment, and
+// that one which cannot run as it is configured is not started over and over.
+func TestDashboard(t *testing.T) {
+	home := newHomeFor(t)
+	c := newContainer(t, home, "HERMES_DASHBOARD=Yes", "HERMES_DASHBOARD_HOST=0.0.0.0", "HERMES_DASHBOARD_PORT=")
+	awaitDashboard := func(want string) {
+		t.Helper()
+		s6test.Await(t, func() error {
+			got, _ := c.exec(true, "/command/s6-svstat", "-o", "up,wantedup", "/run/service/dashboard")
+			if got != want {
+				return fmt.Errorf("up, wanted up: %q, want %q", got, want)
+			}
+			return nil
+		})
+	}
+	c.boot()
+	waitForFile(t, filepath.Join(home, "dashboard"))
+	awaitDashboard("true true\n")
+	if got, want := readFile(t, filepath.Join(home, "dashboard")), "/opt/data/home dashboard --host 0.0.0.0 --port 9119 --no-open\n"; got != want {
+		t.Errorf("HOME and arguments: %q, want %q", got, want)
+	}
+	c.stop()
+	if err := os.WriteFile(filepath.Join(home, "misconfigured"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.boot()
+	awaitDashboard("false false\n")
 }

@@ -32,9 +32,17 @@ type container struct {
 	pid  int // of its PID 1, here
 }
 
-// newContainer prepares a container on home. It skips the test, and says so
-// where `make test` shows it, if namespaces cannot be had.
+// newContainer prepares a container on home, with what we install. It skips the
+// test, and says so where `make test` shows it, if namespaces cannot be had.
 func newContainer(t *testing.T, home string, env ...string) *container {
+	t.Helper()
+	c := newBareContainer(t, home, env...)
+	c.install()
+	return c
+}
+
+// newBareContainer is newContainer with nothing of ours in it.
+func newBareContainer(t *testing.T, home string, env ...string) *container {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		note("%s: left out: a container needs root", t.Name())
@@ -98,7 +106,11 @@ func addProfile(t *testing.T, home, name, state string) {
 // gateway stands in for hermes: it says that it runs, as the real one does, and
 // then does what HOME/bin/behaviour says, or stays.
 const gateway = `#!/bin/sh
-[ "$1" != dashboard ] || exec sleep 1000000
+if [ "$1" = dashboard ]; then
+	echo "$HOME $*" >"$HERMES_HOME/dashboard"
+	[ ! -e "$HERMES_HOME/misconfigured" ] || exit 78
+	exec sleep 1000000
+fi
 [ "$1" != -p ] || dir=$HERMES_HOME/profiles/$2
 cd "${dir:-$HERMES_HOME}" || exit
 # In one step: the container may end at any moment.
@@ -110,10 +122,10 @@ echo "up: $*"
 exec sleep 1000000
 `
 
-// furnish fills upper/: /command, the harness, the account, make install's files.
+// furnish fills upper/: /command, the harness, the account.
 func (c *container) furnish() {
 	c.t.Helper()
-	upper := filepath.Join(c.dir, "upper")
+	upper := c.upper()
 	for _, d := range []string{"command", "harness", "etc", "usr/bin", "opt/hermes/.venv/bin"} {
 		c.check(os.MkdirAll(filepath.Join(upper, d), 0o755))
 	}
@@ -130,17 +142,6 @@ func (c *container) furnish() {
 		_ = os.Remove(filepath.Join(upper, "command", f))
 		c.copy(filepath.Join("testdata/container", f), filepath.Join(upper, "command", f))
 	}
-	out, err := exec.Command("cp", "-R", "--preserve=mode", "rootfs/etc/.", filepath.Join(upper, "etc")).CombinedOutput()
-	if err != nil {
-		c.t.Fatalf("%v: %s", err, out)
-	}
-	bin, err := static()
-	c.check(err)
-	ours, err := filepath.Glob(filepath.Join(bin, "hermes-*"))
-	c.check(err)
-	for _, path := range ours {
-		c.copy(path, filepath.Join(upper, "usr/bin", filepath.Base(path)))
-	}
 	c.check(os.WriteFile(filepath.Join(upper, "opt/hermes/.venv/bin/hermes"), []byte(gateway), 0o755))
 	for file, line := range map[string]string{
 		"passwd": fmt.Sprintf("hermes:x:%d:%d::/opt/data/home:/bin/sh\n", accountUID, accountUID),
@@ -150,6 +151,32 @@ func (c *container) furnish() {
 		c.check(err)
 		c.check(os.WriteFile(filepath.Join(upper, "etc", file), append(data, line...), 0o644))
 	}
+}
+
+// install adds what make install does.
+func (c *container) install() {
+	c.t.Helper()
+	run(c.t, "cp", "-R", "--preserve=mode", "rootfs/etc/.", filepath.Join(c.upper(), "etc"))
+	bin, err := static()
+	c.check(err)
+	ours, err := filepath.Glob(filepath.Join(bin, "hermes-*"))
+	c.check(err)
+	for _, path := range ours {
+		c.copy(path, filepath.Join(c.upper(), "usr/bin", filepath.Base(path)))
+	}
+}
+
+// upper is what is laid over the host's root.
+func (c *container) upper() string { return filepath.Join(c.dir, "upper") }
+
+// run runs a program of others and returns what it said.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // static builds our binaries as they are shipped, once, and returns where.
