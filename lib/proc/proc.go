@@ -21,11 +21,12 @@ func stat(pid string) []string {
 	return strings.Fields(string(line[i+1:]))
 }
 
-// Indices into stat's result: fields 3, 5 and 22.
+// Indices into stat's result: fields 3, 5, 20 and 22.
 const (
-	statState = 0
-	statPgrp  = 2
-	statStart = 19
+	statState   = 0
+	statPgrp    = 2
+	statThreads = 17
+	statStart   = 19
 )
 
 // StartTime returns when the process pid was started, in ticks since boot. With

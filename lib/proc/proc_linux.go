@@ -40,12 +40,18 @@ func living(pgid int) int {
 		if name[0] < '0' || name[0] > '9' {
 			continue
 		}
-		if f := stat(name); len(f) > statPgrp && f[statPgrp] == group && f[statState] != "Z" && f[statState] != "X" {
+		if f := stat(name); len(f) > statThreads && f[statPgrp] == group && !dead(f) {
 			pid, _ := strconv.Atoi(name)
 			return pid
 		}
 	}
 	return 0
+}
+
+// dead tells whether of a process, whose stat is f, no thread runs any more. One whose
+// first thread has ended is shown as a zombie, and lives in the others.
+func dead(f []string) bool {
+	return f[statState] == "X" || f[statState] == "Z" && (f[statThreads] == "0" || f[statThreads] == "1")
 }
 
 // awaitEnd waits until process pid has ended; false at deadline. Should the pid be
