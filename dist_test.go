@@ -108,6 +108,22 @@ func TestDistIsReproducible(t *testing.T) {
 	}
 }
 
+// TestDistFails shows that an archive that cannot be made whole is not released.
+func TestDistFails(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "tar"), []byte("#!/bin/sh\nexec /bin/tar \"$@\" --no-such-option\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	dist := t.TempDir()
+	if out, err := exec.Command("make", "-s", "dist", "DIST="+dist, "TARGETS="+ours).CombinedOutput(); err == nil {
+		t.Errorf("it is released though tar failed: %s", out)
+	}
+	if left, err := os.ReadDir(dist); err != nil || len(left) > 0 {
+		t.Errorf("left there: %v, %v", left, err)
+	}
+}
+
 // TestDist shows that each archive has its checksum and what make install lays
 // down, root's, and that it was built for whom it says.
 func TestDist(t *testing.T) {
