@@ -3,6 +3,7 @@
 package multi
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -44,15 +45,21 @@ func Main(args []string) int {
 	for _, p := range programs {
 		names += "  " + p.name + "\n"
 	}
-	if len(args) > 1 && !strings.HasPrefix(args[1], "-") || len(args) == 0 {
+	wrong := "a program is needed"
+	if len(args) == 0 {
 		args = []string{"hermes-s6"}
+	} else if name := filepath.Base(args[0]); name != "hermes-s6" {
+		wrong = fmt.Sprintf("%q: no such program", name)
+		if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
+			args = args[:1] // what follows is for a program that we have not
+		}
 	}
 	return cli.Main(&cli.Command{
 		Name: "hermes-s6", Operands: "PROGRAM [ARGUMENTS]", Bare: true,
 		Summary: "all programs of the suite in one",
 		Text:    "Link it to the names of the programs, and call it by those; or name one first.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
 		Run: func(*cli.Context) error {
-			return fail.Errorf(fail.Usage, "no such program; --help lists them")
+			return fail.Errorf(fail.Usage, "%s; --help lists them", wrong)
 		},
 	}, args)
 }
