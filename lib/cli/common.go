@@ -53,8 +53,7 @@ func (c *Context) check() error {
 			return fail.Errorf(fail.Usage, "--%s: it is empty", o.flag)
 		}
 	}
-	// That of the environment is looked up by those who need it.
-	if c.IsSet(account.flag) {
+	if c.named(account) {
 		_, err := c.Account()
 		return err
 	}
