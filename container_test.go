@@ -240,7 +240,7 @@ func (c *container) start(command ...string) {
 			return fmt.Errorf("%w: %s", err, readFile(c.t, said))
 		}
 		if c.pid, err = strconv.Atoi(strings.TrimSpace(string(children))); err != nil {
-			return err
+			return fmt.Errorf("%w: %s", err, readFile(c.t, said))
 		}
 		_, err = os.Stat(c.path("/run/booted"))
 		if err != nil {
@@ -258,7 +258,10 @@ func (c *container) kill() {
 	if c.cmd == nil {
 		return
 	}
-	_ = syscall.Kill(c.pid, syscall.SIGKILL)
+	if c.pid > 0 { // of 0, we were meant ourselves
+		_ = syscall.Kill(c.pid, syscall.SIGKILL)
+	}
+	_ = c.cmd.Process.Kill()
 	_ = c.cmd.Wait()
 	c.cmd = nil
 }
