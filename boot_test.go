@@ -242,8 +242,9 @@ func TestStaticServices(t *testing.T) {
 	}
 }
 
-// TestDashboard shows that the dashboard gets its address from the environment, and
-// that one which cannot run as it is configured is not started over and over.
+// TestDashboard shows that the dashboard gets its address from the environment, starts
+// when the home is the account's, and that one which cannot run as it is configured is
+// not started over and over.
 func TestDashboard(t *testing.T) {
 	home := newHomeFor(t)
 	c := newContainer(t, home, "HERMES_DASHBOARD=Yes", "HERMES_DASHBOARD_HOST=0.0.0.0", "HERMES_DASHBOARD_PORT=")
@@ -260,8 +261,8 @@ func TestDashboard(t *testing.T) {
 	c.boot()
 	waitForFile(t, filepath.Join(home, "dashboard"))
 	awaitDashboard("true true\n")
-	if got, want := readFile(t, filepath.Join(home, "dashboard")), "/opt/data/home dashboard --host 0.0.0.0 --port 9119 --no-open\n"; got != want {
-		t.Errorf("HOME and arguments: %q, want %q", got, want)
+	if got, want := readFile(t, filepath.Join(home, "dashboard")), "/opt/data/home dashboard --host 0.0.0.0 --port 9119 --no-open gateways\n"; got != want {
+		t.Errorf("HOME, arguments and logs: %q, want %q", got, want)
 	}
 	c.stop()
 	if err := os.WriteFile(filepath.Join(home, "misconfigured"), nil, 0o644); err != nil {

@@ -107,7 +107,8 @@ func addProfile(t *testing.T, home, name, state string) {
 // then does what HOME/bin/behaviour says, or stays.
 const gateway = `#!/bin/sh
 if [ "$1" = dashboard ]; then
-	echo "$HOME $*" >"$HERMES_HOME/dashboard"
+	# With what is there: it was not started before it could be.
+	echo "$HOME $*" $(ls "$HERMES_HOME/logs") >"$HERMES_HOME/dashboard"
 	[ ! -e "$HERMES_HOME/misconfigured" ] || exit 78
 	exec sleep 1000000
 fi
