@@ -74,17 +74,12 @@ A restart waits until the gateway is up under a new pid; start and stop wait wit
 }
 
 func svc(c *cli.Context, v *verb) error {
-	names := c.Args().Slice()
 	if v == nil {
 		return fail.Errorf(fail.Usage, "start, stop or restart: one of them comes first; try --help")
 	}
-	if c.Bool("all") == (len(names) > 0) {
-		return fail.Errorf(fail.Usage, "name profiles, or --all, and options before them; try --help")
-	}
-	for _, name := range names {
-		if err := profile.CheckName(name); err != nil {
-			return err
-		}
+	names, err := profilesOrAll(c)
+	if err != nil {
+		return err
 	}
 	timeout, err := c.Timeout()
 	if err != nil {
@@ -113,6 +108,25 @@ func svc(c *cli.Context, v *verb) error {
 	})
 	i.confirm()
 	return reportOutcomes(c, outcomes)
+}
+
+// profilesOrAll returns the profiles that the operands name, none with --all.
+func profilesOrAll(c *cli.Context) ([]string, error) {
+	names := c.Args().Slice()
+	if c.Bool("all") == (len(names) > 0) {
+		return nil, fail.Errorf(fail.Usage, "name profiles, or --all, and options before them; try --help")
+	}
+	return names, checkNames(names)
+}
+
+// checkNames refuses what cannot be a profile's name.
+func checkNames(names []string) error {
+	for _, name := range names {
+		if err := profile.CheckName(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unique returns names without those that were there before, in order.

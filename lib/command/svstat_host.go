@@ -12,7 +12,6 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
-	"hermes-s6/lib/profile"
 )
 
 // On a host hermes-svstat tells of the gateways named what their service manager
@@ -44,10 +43,8 @@ func hostStatus(c *cli.Context, kind manager.Kind, names []string) error {
 	if c.IsSet("o") {
 		return fail.Errorf(fail.Unsupported, "-o: service manager %s has no such fields; --json shows what it has", kind)
 	}
-	for _, name := range names {
-		if err := profile.CheckName(name); err != nil {
-			return err
-		}
+	if err := checkNames(names); err != nil {
+		return err
 	}
 	m, err := hostManager(c, kind)
 	if err != nil {

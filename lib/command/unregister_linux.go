@@ -8,9 +8,7 @@ import (
 	clilib "github.com/urfave/cli/v2"
 
 	"hermes-s6/lib/cli"
-	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
-	"hermes-s6/lib/profile"
 	"hermes-s6/lib/slot"
 )
 
@@ -33,14 +31,9 @@ profile that is not registered is no error.`,
 }
 
 func unregister(c *cli.Context) error {
-	names := c.Args().Slice()
-	if c.Bool("all") == (len(names) > 0) {
-		return fail.Errorf(fail.Usage, "name profiles, or --all, and options before them; try --help")
-	}
-	for _, name := range names {
-		if err := profile.CheckName(name); err != nil {
-			return err
-		}
+	names, err := profilesOrAll(c)
+	if err != nil {
+		return err
 	}
 	timeout, err := c.Timeout()
 	if err != nil {
