@@ -8,7 +8,7 @@ TAGS = urfave_cli_no_docs
 VERSION = $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/fuzz scripts/matrix scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
+SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/fuzz scripts/licenses scripts/matrix scripts/test rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
 # What is built, and where it is put.
 PROGRAMS = ./cmd/...
 BIN = bin
@@ -18,7 +18,7 @@ SHARE = /usr/share
 # Rounds of make bench: fewer are done sooner, and less sure.
 BENCH_RUNS = 10
 
-.PHONY: build install install-share dist demo test test-faults test-matrix fuzz chaos soak bench lint deps clean
+.PHONY: build license install install-share dist demo test test-faults test-matrix fuzz chaos soak bench lint deps clean
 
 # Inlining makes the runtime fast and all else only large: without it an image carries
 # the whole suite in less than 5 MB. Of several patterns the last that matches counts.
@@ -29,6 +29,11 @@ LEAN = -gcflags=all=-l -gcflags=runtime= -gcflags=internal/runtime/maps=
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) $(LEAN) \
 		-ldflags "-s -w -X hermes-s6/lib/cli.Version=$(VERSION)" -o "$(BIN)/" $(PROGRAMS)
+
+# Ours, and those of the libraries that are in what was built.
+license:
+	install -d "$(BIN)"
+	scripts/licenses $(TAGS) >"$(BIN)/LICENSE"
 
 demo:
 	@scripts/deps s6-svscan execlineb pgrep
@@ -79,9 +84,9 @@ bench: build
 	cd bench && $(GO) run . -runs $(BENCH_RUNS)
 
 # Lays the programs, one file and links to it, and what an image adds to s6-overlay down below DESTDIR.
-install: build install-share
+install: build license install-share
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)/etc"
-	install -D -m 644 LICENSE "$(DESTDIR)$(SHARE)/doc/hermes-s6/LICENSE"
+	install -D -m 644 "$(BIN)/LICENSE" "$(DESTDIR)$(SHARE)/doc/hermes-s6/LICENSE"
 	install -m 755 "$(BIN)/hermes-s6" "$(DESTDIR)$(BINDIR)/"
 	for program in cmd/hermes-*; do \
 		[ "$$program" = cmd/hermes-s6 ] || ln -sf hermes-s6 "$(DESTDIR)$(BINDIR)/$${program##*/}" || exit; done

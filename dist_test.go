@@ -143,6 +143,7 @@ func TestDist(t *testing.T) {
 			root := t.TempDir()
 			run(t, "tar", "-C", root, "-Jxpf", path)
 			binary = filepath.Join(root, "usr/bin/hermes-s6")
+			checkLicense(t, filepath.Join(root, "usr/share/doc/hermes-s6/LICENSE"))
 			checkArchive(t, path, installed)
 		}
 		info, err := buildinfo.ReadFile(binary)
@@ -242,7 +243,20 @@ func unzip(t *testing.T, path string) string {
 			t.Fatal(err)
 		}
 	}
+	checkLicense(t, filepath.Join(dir, "LICENSE"))
 	return filepath.Join(dir, "hermes-svc.exe")
+}
+
+// checkLicense tells whether the file has our license, and those of others whose code
+// is in our programs.
+func checkLicense(t *testing.T, path string) {
+	t.Helper()
+	text := readFile(t, path)
+	for _, want := range []string{"MIT License", "urfave/cli/v2 v", "The Go Authors", "Apache License", "SUSE LLC"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: %q is missing", path, want)
+		}
+	}
 }
 
 // TestDistUnpacked shows that unpacking replaces files that were there and leaves
