@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"hermes-s6/lib/s6"
@@ -55,6 +57,10 @@ func TestStatusAgreesWithS6(t *testing.T) {
 		writeService(t, filepath.Join(p.scan, name), map[string]string{"run": fmt.Sprintf("ulimit -c 0; kill -%d $$; exec sleep 100000", n), "finish": "exit 125"})
 		signals = append(signals, name)
 	}
+	// Under nohup(1) all that we start would ignore it. What is caught, they do not.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	tree := s6test.Start(t, p.scan, p.env(), s6test.MaxServices(200)...)
 	defer tree.Abort() // some of the states are those of services that do not stop
 	fields := fieldsOfS6(t, p)
