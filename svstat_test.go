@@ -57,10 +57,11 @@ func TestStatusAgreesWithS6(t *testing.T) {
 		writeService(t, filepath.Join(p.scan, name), map[string]string{"run": fmt.Sprintf("ulimit -c 0; kill -%d $$; exec sleep 100000", n), "finish": "exit 125"})
 		signals = append(signals, name)
 	}
-	// Under nohup(1) all that we start would ignore it. What is caught, they do not.
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	// What nohup(1) and a shell's & have us ignore, all that we start would ignore as
+	// well. What is caught, they do not.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT)
+	defer signal.Stop(caught)
 	tree := s6test.Start(t, p.scan, p.env(), s6test.MaxServices(200)...)
 	defer tree.Abort() // some of the states are those of services that do not stop
 	fields := fieldsOfS6(t, p)
