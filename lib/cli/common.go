@@ -48,9 +48,11 @@ var ManagerVariable = Variable{"HERMES_SERVICE_MANAGER", "what is in charge, whe
 
 // check refuses what is wrong whatever the command.
 func (c *Context) check() error {
-	for _, o := range []option{scanDir, homeDir, account, programs} {
-		if c.IsSet(o.flag) && c.String(o.flag) == "" {
-			return fail.Errorf(fail.Usage, "--%s: it is empty", o.flag)
+	// "$UNSET" is a mistake, and is not to mean all profiles, or the usual home.
+	for _, f := range c.App.Flags {
+		name := f.Names()[0]
+		if isString(f) && c.IsSet(name) && c.String(name) == "" {
+			return fail.Errorf(fail.Usage, "--%s: it is empty", name)
 		}
 	}
 	// That of the environment is looked up by those who need it.
