@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -71,6 +73,36 @@ func (c *Context) value(o option) string {
 		return v
 	}
 	return o.fallback
+}
+
+// Elsewhere is nil unless an option names another scan directory, home or account than
+// the environment, which is the container's, and so that of its services as well.
+func (c *Context) Elsewhere() error {
+	for _, o := range []option{scanDir, homeDir, account} {
+		usual := cmp.Or(os.Getenv(o.variable), o.fallback)
+		if !c.IsSet(o.flag) || c.String(o.flag) == usual {
+			continue
+		}
+		there, err := place(o, c.String(o.flag))
+		if err != nil {
+			return err
+		}
+		if here, err := place(o, usual); err != nil || there != here {
+			return fail.Errorf(fail.System, "--%s: only root may choose it", o.flag)
+		}
+	}
+	return nil
+}
+
+// place returns what value of o comes to.
+func place(o option, value string) (string, error) {
+	switch o {
+	case homeDir:
+		return profile.Root(value)
+	case scanDir:
+		return filepath.Abs(value)
+	}
+	return value, nil
 }
 
 // Value returns the value of flag, else of the environment variable.
