@@ -5,6 +5,7 @@ package hermes_test
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRegistrar shows that the account can ask for all that it could do before,
@@ -46,6 +47,29 @@ func TestRegistrar(t *testing.T) {
 	}
 	if left, _ := c.exec(false, "sh", "-c", "ls -A /run/service | grep gateway"); left != "" {
 		t.Errorf("left: %s", left)
+	}
+}
+
+// TestRegistrarTogether shows that gateways which the account unregisters get the
+// timeout together, and not one after the other.
+func TestRegistrarTogether(t *testing.T) {
+	c := newContainer(t, newHomeFor(t, "coder", "tester", "writer"))
+	c.boot()
+	c.awaitRegistrar()
+	for _, name := range []string{"coder", "tester", "writer"} {
+		c.exec(false, "hermes-svc-register", "--replace", "--command", `sh -c 'trap "" TERM; touch /tmp/{profile}; while :; do sleep 1; done'`, name)
+		c.exec(false, "hermes-svc", "restart", name)
+		waitForFile(t, c.path("/tmp/"+name))
+	}
+	began := time.Now()
+	out, code := c.exec(true, "hermes-svc-unregister", "--json", "--timeout", "4000", "writer", "coder", "tester", "coder")
+	took := time.Since(began)
+	want := ""
+	for _, name := range []string{"coder", "tester", "writer"} {
+		want += `{"name":"` + name + `","action":"removed","killed":true}` + "\n"
+	}
+	if out != want || code != 0 || took > 10*time.Second {
+		t.Errorf("exit code %d after %v:\n%swant:\n%s", code, took, out, want)
 	}
 }
 

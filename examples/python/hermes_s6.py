@@ -31,8 +31,8 @@ _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # The programs have a --timeout of their own. Ours is for one that does not keep it:
 # unregister waits so long for its turn and so long for the gateway, then up to 7 s
-# for what it has killed and 2 s for supervisors. What is done by the registrar, or
-# needs a slot first, is done for one gateway after the other.
+# for what it has killed and 2 s for supervisors. Of several gateways some may have to
+# wait for others: the registrar is asked for a few at a time.
 _TURNS = 2
 _GRACE = 15.0
 

@@ -337,7 +337,7 @@ class TestErrors(Tree):
         with mock.patch.object(s6, "_GRACE", 0.3):
             with self.error(s6.ServiceTimeoutError, 99, TimeoutError, "^hermes-svstat: no answer in 0.5 s: killed$"):
                 s6.S6ServiceManager(timeout=0.1).is_running("coder")
-            # Where the registrar is asked, each of several has its own time.
+            # Of several one may have to wait for the other.
             self.first("hermes-svc-unregister", HANGS)
             with self.error(s6.ServiceTimeoutError, 99, TimeoutError, "^hermes-svc-unregister: no answer in 1 s: killed$"):
                 s6.S6ServiceManager(timeout=0.1).unregister_profile_gateway("coder", "writer")
