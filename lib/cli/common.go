@@ -43,7 +43,16 @@ var common = []cli.Flag{
 }
 
 // TimeoutFlag is --timeout for the commands that wait.
-var TimeoutFlag cli.Flag = &cli.StringFlag{Name: "timeout", Value: "10000", Usage: "wait at most `MS` milliseconds, 0 for no limit (10000)"}
+var TimeoutFlag = timeoutFlag("0 for no limit")
+
+// AskedTimeoutFlag is TimeoutFlag where most milliseconds are the longest that is waited.
+func AskedTimeoutFlag(most time.Duration) cli.Flag {
+	return timeoutFlag(strconv.FormatInt(most.Milliseconds(), 10) + " at the most")
+}
+
+func timeoutFlag(bound string) cli.Flag {
+	return &cli.StringFlag{Name: "timeout", Value: "10000", Usage: "wait at most `MS` milliseconds, " + bound + " (10000)"}
+}
 
 // ManagerVariable is what Manager heeds.
 var ManagerVariable = Variable{"HERMES_SERVICE_MANAGER", "what is in charge, where it is not to be detected: s6, systemd, launchd, windows or none"}
@@ -158,7 +167,7 @@ func (c *Context) Timeout() (time.Duration, error) {
 	const most = 1 << 31 // about 24 days; what is longer is a mistake
 	ms, err := strconv.ParseUint(c.String("timeout"), 10, 64)
 	if err != nil || ms > most {
-		return 0, fail.Errorf(fail.Usage, "invalid timeout %q: it must be milliseconds", c.String("timeout"))
+		return 0, fail.Errorf(fail.Usage, "invalid timeout %q: it must be 0 to %d milliseconds", c.String("timeout"), most)
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }
