@@ -394,7 +394,7 @@ func TestRegistrarUnderFire(t *testing.T) {
 	// Another account.
 	cmd := exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "-p", "-r", "-w", "-S", "10001", "-G", "10001", "hermes-svc-register", "stranger")
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 111 || !strings.Contains(string(out), "check that you have appropriate permissions") {
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 111 || !strings.Contains(string(out), "it does not let us in") {
 		t.Errorf("another account: exit code %d: %s", cmd.ProcessState.ExitCode(), out)
 	}
 	c.unharmed(t, before)

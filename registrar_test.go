@@ -5,6 +5,7 @@ package hermes_test
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRegistrar shows that the account can ask for all that it could do before,
@@ -46,5 +47,62 @@ func TestRegistrar(t *testing.T) {
 	}
 	if left, _ := c.exec(false, "sh", "-c", "ls -A /run/service | grep gateway"); left != "" {
 		t.Errorf("left: %s", left)
+	}
+}
+
+// TestRegistrarTogether shows that gateways which the account unregisters get the
+// timeout together, and not one after the other.
+func TestRegistrarTogether(t *testing.T) {
+	c := newContainer(t, newHomeFor(t, "coder", "tester", "writer"))
+	c.boot()
+	c.awaitRegistrar()
+	for _, name := range []string{"coder", "tester", "writer"} {
+		c.exec(false, "hermes-svc-register", "--replace", "--command", `sh -c 'trap "" TERM; touch /tmp/{profile}; while :; do sleep 1; done'`, name)
+		c.exec(false, "hermes-svc", "restart", name)
+		waitForFile(t, c.path("/tmp/"+name))
+	}
+	began := time.Now()
+	out, code := c.exec(true, "hermes-svc-unregister", "--json", "--timeout", "4000", "writer", "coder", "tester", "coder")
+	took := time.Since(began)
+	want := ""
+	for _, name := range []string{"coder", "tester", "writer"} {
+		want += `{"name":"` + name + `","action":"removed","killed":true}` + "\n"
+	}
+	if out != want || code != 0 || took > 10*time.Second {
+		t.Errorf("exit code %d after %v:\n%swant:\n%s", code, took, out, want)
+	}
+}
+
+// TestRegistrarRefuses shows what the account is told where the registrar does not
+// do it, or would do another thing than was asked for.
+func TestRegistrarRefuses(t *testing.T) {
+	c := newContainer(t, newHomeFor(t, "coder"))
+	c.boot()
+	c.awaitRegistrar()
+	before, _ := c.exec(false, "hermes-svstat", "-o", "name,pid")
+	for _, step := range []struct {
+		user bool
+		sh   string
+		code int
+		want string // the message, but for the program's name
+	}{
+		// Root's service has its own, and these would have been ignored.
+		{true, "hermes-svc-register --scandir /etc --keep coder", 111, "--scandir: only root may choose it"},
+		{true, "hermes-svc-register --home /tmp --keep coder", 111, "--home: only root may choose it"},
+		{true, "hermes-svc-register --user root --keep coder", 111, "--user: only root may choose it"},
+		{true, "mkdir -p /tmp/s/gateway-coder && chmod 555 /tmp/s && hermes-svc-unregister --scandir /tmp/s coder", 111, "--scandir: only root may choose it"},
+		{true, "hermes-svc-register --scandir /run/service/ --home /opt/data/profiles/coder --user hermes --keep coder", 0, ""},
+		{false, "/command/s6-setuidgid nobody hermes-svc-register --keep coder", 111, "registrar: it does not let us in: root may ask it and the account's group, 30 at once"},
+		// Killed, and no code of ours.
+		{false, "printf '#!/bin/sh\nkill -9 $$\n' >/command/hermes-registrar && chmod 755 /command/hermes-registrar", 0, ""},
+		{true, "hermes-svc-register --keep coder", 110, "registrar: exit code 137"},
+	} {
+		out, code := c.exec(step.user, "sh", "-c", step.sh+" 2>&1 >/dev/null")
+		if _, said, _ := strings.Cut(strings.TrimSpace(out), ": fatal: "); code != step.code || said != step.want {
+			t.Errorf("%s: exit code %d, want %d: %s", step.sh, code, step.code, out)
+		}
+	}
+	if after, _ := c.exec(false, "hermes-svstat", "-o", "name,pid"); after != before {
+		t.Errorf("before:\n%safter:\n%s", before, after)
 	}
 }

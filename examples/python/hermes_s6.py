@@ -10,6 +10,7 @@ for as well.
 """
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -30,7 +31,8 @@ _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # The programs have a --timeout of their own. Ours is for one that does not keep it:
 # unregister waits so long for its turn and so long for the gateway, then up to 7 s
-# for what it has killed and 2 s for supervisors.
+# for what it has killed and 2 s for supervisors. Of several gateways some may have to
+# wait for others: the registrar is asked for a few at a time.
 _TURNS = 2
 _GRACE = 15.0
 
@@ -44,7 +46,11 @@ class ServiceError(Exception):
 
 
 class S6Error(ServiceError, RuntimeError):
-    """Some of several gateways failed (exit code 1), or a code not listed here."""
+    """Exit code 1, or one not listed here.
+
+    1 is for several gateways of which some failed, and for one that was to be up
+    and has ended instead.
+    """
 
 
 class ServiceTimeoutError(ServiceError, TimeoutError):
@@ -107,7 +113,7 @@ def validate_profile_name(name: str) -> None:
                           "and begin with a-z or 0-9")
 
 
-def _run(program: str, *args: str, stdin: bytes = b"", env: Optional[Mapping[str, str]] = None,
+def _run(program: str, *args: str, stdin: str = "", env: Optional[Mapping[str, str]] = None,
          limit: Optional[float] = _GRACE, answers: Sequence[int] = (0,)) -> str:
     """Run program for at most limit seconds and return its stdout.
 
@@ -117,13 +123,17 @@ def _run(program: str, *args: str, stdin: bytes = b"", env: Optional[Mapping[str
     What it was at is then mended by the next that works on the same gateway.
     """
     try:
-        done = subprocess.run([program, *args], input=stdin, capture_output=True, env=env, timeout=limit)
+        done = subprocess.run([program, *args], input=os.fsencode(stdin), capture_output=True, env=env, timeout=limit)
     except subprocess.TimeoutExpired as e:
         raise _error(99, f"{program}: no answer in {e.timeout:g} s: killed", program) from None
     except FileNotFoundError as e:
         raise _error(127, f"{program}: not found on PATH; install hermes-s6", program) from e
     except OSError as e:
-        raise _error(111, f"{program}: {e}", program) from e
+        # A program's arguments can be too long for the kernel, but not its stdin.
+        code = 100 if e.errno == errno.E2BIG else 111
+        raise _error(code, f"{program}: {e}", program) from e
+    except ValueError as e:  # a NUL in an argument, half of a character
+        raise _error(100, f"{program}: invalid argument: {e}", program) from e
     # The programs speak UTF-8, but may have to repeat what is none.
     stderr = done.stderr.decode("utf-8", "replace")
     fatal = []
@@ -138,7 +148,7 @@ def _run(program: str, *args: str, stdin: bytes = b"", env: Optional[Mapping[str
     return done.stdout.decode("utf-8", "replace")
 
 
-def _environment(extra: Mapping[str, str]) -> Tuple[List[str], bytes]:
+def _environment(extra: Mapping[str, str]) -> Tuple[List[str], str]:
     """Return the options and the stdin that hand extra to hermes-svc-register.
 
     Anybody can read a program's arguments, so values go by stdin. It holds a
@@ -155,7 +165,7 @@ def _environment(extra: Mapping[str, str]) -> Tuple[List[str], bytes]:
             lines.append(f"{key}={value}\n")
     if lines:
         options.append("--env-file=-")
-    return options, os.fsencode("".join(lines))
+    return options, "".join(lines)
 
 
 @runtime_checkable
@@ -237,10 +247,10 @@ class _Manager:
         return []
 
     def _call(self, program: str, verb: List[str], options: List[str], names: Sequence[str] = (),
-              stdin: bytes = b"", answers: Sequence[int] = (0,)) -> str:
+              stdin: str = "", answers: Sequence[int] = (0,)) -> str:
         for name in names:
             validate_profile_name(name)
-        limit = None if self.timeout is None else _TURNS * self.timeout + _GRACE
+        limit = None if self.timeout is None else max(1, len(names)) * (_TURNS * self.timeout + _GRACE)
         # The programs are not to find another service manager than we have.
         env = dict(os.environ, HERMES_SERVICE_MANAGER=self.kind)
         try:

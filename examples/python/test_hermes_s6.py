@@ -337,6 +337,10 @@ class TestErrors(Tree):
         with mock.patch.object(s6, "_GRACE", 0.3):
             with self.error(s6.ServiceTimeoutError, 99, TimeoutError, "^hermes-svstat: no answer in 0.5 s: killed$"):
                 s6.S6ServiceManager(timeout=0.1).is_running("coder")
+            # Of several one may have to wait for the other.
+            self.first("hermes-svc-unregister", HANGS)
+            with self.error(s6.ServiceTimeoutError, 99, TimeoutError, "^hermes-svc-unregister: no answer in 1 s: killed$"):
+                s6.S6ServiceManager(timeout=0.1).unregister_profile_gateway("coder", "writer")
         with open(self.path("pid")) as f:
             self.assertTrue(exited(int(f.read())))
 
@@ -350,6 +354,11 @@ class TestErrors(Tree):
                 ({"start_now": False, "wait": True}, "does not come up"),
                 ({"extra_env": {"PPID": "1"}}, "environment key PPID|line 1"),
                 ({"extra_env": {"A": "b\0c"}}, "NUL"),
+                ({"extra_env": {"A": "b\n\0c"}}, "^hermes-svc-register: .*null byte"),
+                ({"extra_env": {"A": "b\n" + "c" * (1 << 18)}}, "^hermes-svc-register: .*too long"),
+                ({"extra_env": {"A": "\ud800"}}, "^hermes-svc-register: .*surrogates"),
+                ({"extra_env": {"A": "\n\ud800"}}, "^hermes-svc-register: .*surrogates"),
+                ({"command": "a\0"}, "^hermes-svc-register: .*null byte"),
                 ({"extra_env": {"A-B": "\n"}}, "^invalid environment key 'A-B'"),
                 ({"extra_env": {"#A": "1"}}, "^invalid environment key '#A'"),
                 ({"extra_env": {"A=B": "1"}}, "^invalid environment key 'A=B'"),
@@ -357,7 +366,7 @@ class TestErrors(Tree):
                 ({"extra_env": {"A\n": "1"}}, "^invalid environment key "),
                 ({"extra_env": {"": "1"}}, "^invalid environment key "),
         ):
-            with self.subTest(options), self.error(s6.InvalidInputError, 100, ValueError, message):
+            with self.subTest(message), self.error(s6.InvalidInputError, 100, ValueError, message):
                 m.register_profile_gateway("coder", **options)
         for method in (m.start, m.stop, m.restart, m.is_running, m.status, m.register_profile_gateway,
                        m.unregister_profile_gateway):

@@ -19,6 +19,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -91,7 +92,7 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
 			// The flag package calls every option -o.
-			text := err.Error()
+			text := strings.Replace(err.Error(), " for -", " for --", 1)
 			if i := strings.LastIndex(text, ": -"); i >= 0 && len(text) > i+4 && text[i+3] != '-' {
 				text = text[:i+2] + "-" + text[i+2:]
 			}
@@ -152,7 +153,7 @@ program is missing
 // hold a newline, which would make it two messages, or an escape sequence.
 func (c *Context) say(level, text string) {
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r

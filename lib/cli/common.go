@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -41,16 +43,27 @@ var common = []cli.Flag{
 }
 
 // TimeoutFlag is --timeout for the commands that wait.
-var TimeoutFlag cli.Flag = &cli.StringFlag{Name: "timeout", Value: "10000", Usage: "wait at most `MS` milliseconds, 0 for no limit (10000)"}
+var TimeoutFlag = timeoutFlag("0 for no limit")
+
+// AskedTimeoutFlag is TimeoutFlag where most milliseconds are the longest that is waited.
+func AskedTimeoutFlag(most time.Duration) cli.Flag {
+	return timeoutFlag(strconv.FormatInt(most.Milliseconds(), 10) + " at the most")
+}
+
+func timeoutFlag(bound string) cli.Flag {
+	return &cli.StringFlag{Name: "timeout", Value: "10000", Usage: "wait at most `MS` milliseconds, " + bound + " (10000)"}
+}
 
 // ManagerVariable is what Manager heeds.
 var ManagerVariable = Variable{"HERMES_SERVICE_MANAGER", "what is in charge, where it is not to be detected: s6, systemd, launchd, windows or none"}
 
 // check refuses what is wrong whatever the command.
 func (c *Context) check() error {
-	for _, o := range []option{scanDir, homeDir, account, programs} {
-		if c.IsSet(o.flag) && c.String(o.flag) == "" {
-			return fail.Errorf(fail.Usage, "--%s: it is empty", o.flag)
+	// "$UNSET" is a mistake, and is not to mean all profiles, or the usual home.
+	for _, f := range c.App.Flags {
+		name := f.Names()[0]
+		if isString(f) && c.IsSet(name) && c.String(name) == "" {
+			return fail.Errorf(fail.Usage, "--%s: it is empty", name)
 		}
 	}
 	if c.named(account) {
@@ -68,6 +81,36 @@ func (c *Context) value(o option) string {
 		return v
 	}
 	return o.fallback
+}
+
+// Elsewhere is nil unless an option names another scan directory, home or account than
+// the environment, which is the container's, and so that of its services as well.
+func (c *Context) Elsewhere() error {
+	for _, o := range []option{scanDir, homeDir, account} {
+		usual := cmp.Or(os.Getenv(o.variable), o.fallback)
+		if !c.IsSet(o.flag) || c.String(o.flag) == usual {
+			continue
+		}
+		there, err := place(o, c.String(o.flag))
+		if err != nil {
+			return err
+		}
+		if here, err := place(o, usual); err != nil || there != here {
+			return fail.Errorf(fail.System, "--%s: only root may choose it", o.flag)
+		}
+	}
+	return nil
+}
+
+// place returns what value of o comes to.
+func place(o option, value string) (string, error) {
+	switch o {
+	case homeDir:
+		return profile.Root(value)
+	case scanDir:
+		return filepath.Abs(value)
+	}
+	return value, nil
 }
 
 // Value returns the value of flag, else of the environment variable.
@@ -123,7 +166,7 @@ func (c *Context) Timeout() (time.Duration, error) {
 	const most = 1 << 31 // about 24 days; what is longer is a mistake
 	ms, err := strconv.ParseUint(c.String("timeout"), 10, 64)
 	if err != nil || ms > most {
-		return 0, fail.Errorf(fail.Usage, "invalid timeout %q: it must be milliseconds", c.String("timeout"))
+		return 0, fail.Errorf(fail.Usage, "invalid timeout %q: it must be 0 to %d milliseconds", c.String("timeout"), most)
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }

@@ -31,6 +31,15 @@ func known(flags []cli.Flag) []cli.Flag {
 	return all
 }
 
+// isString tells whether f, one of known's, has one string for a value.
+func isString(f cli.Flag) bool {
+	k, ok := f.(*flagged)
+	if ok {
+		_, ok = k.documented.(*cli.StringFlag)
+	}
+	return ok
+}
+
 func namesOf(f cli.Flag) []string {
 	switch f := f.(type) {
 	case *cli.StringFlag:

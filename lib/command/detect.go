@@ -36,8 +36,6 @@ func detect(c *cli.Context) error {
 	}
 	is := manager.Kind(c.String("is"))
 	switch {
-	case c.String("root") == "":
-		return fail.Errorf(fail.Usage, "--root: it is empty")
 	case c.IsSet("is") && !slices.Contains(manager.Kinds, is):
 		return fail.Errorf(fail.Usage, "invalid kind %q: it must be one of %v", is, manager.Kinds)
 	case c.IsSet("is") && c.Bool("json"):

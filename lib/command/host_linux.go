@@ -117,7 +117,9 @@ func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (
 func newS6(c *cli.Context, scan *slot.Scan) *gateway.S6 {
 	m := &gateway.S6{Scan: scan, Warn: c.Warn, Info: c.Info}
 	if os.Geteuid() != 0 && !scan.Writable() {
-		m.Registrar = &registrar.Client{Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), registrar.Socket), Programs: scan.Programs}
+		m.Registrar = &registrar.Client{
+			Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), registrar.Socket), Programs: scan.Programs, Refused: c.Elsewhere(),
+		}
 	}
 	return m
 }

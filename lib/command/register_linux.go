@@ -118,14 +118,8 @@ func settingsOf(c *cli.Context, env, files list) (s profile.Settings, err error)
 			return s, fail.Errorf(fail.Usage, "invalid port %q: it must be 1 to 65535", c.String("port"))
 		}
 	}
-	if c.IsSet("command") && c.String("command") == "" {
-		return s, fail.Errorf(fail.Usage, "--command: it is empty")
-	}
 	s.Command = c.String("command")
 	s.Dialect = profile.Dialect(c.String("dialect"))
-	if s.Dialect == "" {
-		return s, fail.Errorf(fail.Usage, "--dialect: it is empty")
-	}
 	return s, s.Check()
 }
 

@@ -2,7 +2,6 @@ package command
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	clilib "github.com/urfave/cli/v2"
@@ -38,13 +37,13 @@ func Registrar(args []string) int {
 	case registrar.Register:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
-			Flags: append(only(registerFlags(&env, new(list)), "port", "env", "down", "keep", "replace", "dialect", "wait", "timeout"), cli.JSONFlag),
+			Flags: append(only(registerFlags(&env, new(list)), "port", "env", "down", "keep", "replace", "dialect", "wait"), cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag),
 			Run:   bounded(func(c *cli.Context) error { return register(c, env, nil) }),
 		}, args)
 	case registrar.Unregister:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
-			Flags: []clilib.Flag{cli.TimeoutFlag, cli.JSONFlag},
+			Flags: []clilib.Flag{cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag},
 			Run: bounded(func(c *cli.Context) error {
 				if _, err := c.Operand("profile"); err != nil {
 					return err
@@ -76,7 +75,7 @@ func bounded(run func(*cli.Context) error) func(*cli.Context) error {
 	return func(c *cli.Context) error {
 		timeout, err := c.Timeout()
 		if err == nil && (timeout == 0 || timeout > maxAsked) {
-			err = fail.Errorf(fail.Usage, "invalid timeout %q: the registrar takes at most %d milliseconds", strings.TrimSpace(c.String("timeout")), maxAsked.Milliseconds())
+			err = fail.Errorf(fail.Usage, "invalid timeout %q: the registrar takes 1 to %d milliseconds", c.String("timeout"), maxAsked.Milliseconds())
 		}
 		if err != nil {
 			return err

@@ -97,13 +97,18 @@ func svc(c *cli.Context, v *verb) error {
 		if err != nil {
 			return err
 		}
+		if !m.SupportsRegistration() {
+			kind, _ := c.Manager()
+			c.Warn("--all: service manager %s has no list of gateways: nothing is done; name them", kind)
+		}
 	}
+	names = unique(names)
 	i := newIntent(c, m, v.desired)
 	defer i.home.Close()
 	if v.desired == profile.Stopped {
 		i.planStops(names)
 	}
-	outcomes := v.do(m, unique(names), manager.Options{
+	outcomes := v.do(m, names, manager.Options{
 		Wait: c.Bool("wait"), Timeout: timeout, Issued: i.record, Progress: progress(),
 	})
 	i.confirm()

@@ -60,7 +60,7 @@ func (q *query) table(rows []row) error {
 // trouble says what is wrong with r, "" for nothing: that it is not up although it
 // is to be, or that it dies again and again.
 func (r *row) trouble() string {
-	if !r.profile || !r.Supervised || r.desired == profile.Stopped {
+	if !r.profile || !r.Supervised || r.desired == profile.Stopped && !r.WantedUp {
 		return ""
 	}
 	failed := r.lived && (r.ExitCode() > 0 || r.Signal() >= 0)

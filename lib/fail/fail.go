@@ -26,6 +26,15 @@ const (
 	NotFound    Code = 127 // a program that is needed is not there
 )
 
+// Known tells whether c is one of ours, and not what a killed process leaves, say.
+func (c Code) Known() bool {
+	switch c {
+	case OK, No, Timeout, Usage, Exists, Absent, Unsupported, Program, System, NotFound:
+		return true
+	}
+	return false
+}
+
 type coded struct {
 	error
 	code Code

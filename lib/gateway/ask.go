@@ -4,8 +4,10 @@ package gateway
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -66,19 +68,36 @@ func (m *S6) askRegister(name string, r manager.Registration) (manager.Registere
 	return manager.Registered{Path: answer.ServiceDir, Action: answer.Action, Port: answer.Port, Supervised: answer.Supervised, Affected: answer.Affected}, err
 }
 
-// askUnregister is Unregister by way of the registrar.
+// asksAtOnce leaves the service connections for others: it takes 30 of an account.
+const asksAtOnce = 8
+
+// askUnregister is Unregister by way of the registrar, which takes one name at a
+// time: several are asked for at once, or the last would wait for all others to stop.
 func (m *S6) askUnregister(names []string, timeout time.Duration) []manager.Outcome {
+	names = slices.Compact(slices.Sorted(slices.Values(names))) // as by root
 	outcomes := make([]manager.Outcome, len(names))
+	free := make(chan struct{}, asksAtOnce)
+	var all sync.WaitGroup
 	for i, name := range names {
-		if there, err := m.Scan.Exists(name); err == nil && !there {
-			outcomes[i] = manager.Outcome{Name: name, Action: manager.Absent, Err: m.forget(name)}
-			continue
-		}
-		var answer struct {
-			Action string `json:"action"`
-		}
-		killed, err := m.ask(&answer, "profile "+name+": killed ", registrar.Unregister, "--timeout", milliseconds(timeout), "--", name)
-		outcomes[i] = manager.Outcome{Name: name, Action: answer.Action, Killed: killed, Err: err}
+		free <- struct{}{}
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			outcomes[i] = m.askUnregisterOne(name, timeout)
+			<-free
+		}()
 	}
+	all.Wait()
 	return outcomes
+}
+
+func (m *S6) askUnregisterOne(name string, timeout time.Duration) manager.Outcome {
+	if there, err := m.Scan.Exists(name); err == nil && !there {
+		return manager.Outcome{Name: name, Action: manager.Absent, Err: m.forget(name)}
+	}
+	var answer struct {
+		Action string `json:"action"`
+	}
+	killed, err := m.ask(&answer, "profile "+name+": killed ", registrar.Unregister, "--timeout", milliseconds(timeout), "--", name)
+	return manager.Outcome{Name: name, Action: answer.Action, Killed: killed, Err: err}
 }

@@ -3,6 +3,7 @@ package manager
 import (
 	"errors"
 	"os/exec"
+	"sync"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -51,6 +52,7 @@ func (h host) Stop(names []string, o Options) []Outcome {
 }
 
 func (h host) Restart(names []string, o Options) []Outcome {
+	o.Wait = true
 	return h.each(names, o, Restarted, service.restart)
 }
 
@@ -67,10 +69,24 @@ func (h host) each(names []string, o Options, action string, command func(servic
 		deadline = time.Now().Add(o.Timeout)
 	}
 	outcomes := make([]Outcome, len(names))
+	// A tool that waits must not keep the others from being told. One that does not
+	// is at its end at once.
+	var all sync.WaitGroup
 	for i, name := range names {
-		s := h.service(name)
-		outcomes[i] = Outcome{Name: name, Err: command(s, deadline)}
-		if outcomes[i].Err != nil {
+		tell := func() { outcomes[i] = Outcome{Name: name, Err: command(h.service(name), deadline)} }
+		if !o.Wait {
+			tell()
+			continue
+		}
+		all.Add(1)
+		go func() { defer all.Done(); tell() }()
+	}
+	all.Wait()
+	for i, name := range names {
+		if err := outcomes[i].Err; err != nil {
+			if len(names) > 1 && fail.CodeOf(err) != fail.Absent { // that one has the name in it
+				outcomes[i].Err = fail.Errorf(fail.CodeOf(err), "gateway '%s': %w", name, err)
+			}
 			continue
 		}
 		outcomes[i].Action = action
@@ -79,7 +95,7 @@ func (h host) each(names []string, o Options, action string, command func(servic
 		}
 		if action != Stopped {
 			// That it cannot be said is no failure of the start.
-			outcomes[i].PID, _, _ = s.running(deadline)
+			outcomes[i].PID, _, _ = h.service(name).running(deadline)
 		}
 	}
 	return outcomes

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"fmt"
 	"path"
 	"path/filepath"
 
@@ -50,7 +51,7 @@ type Home struct {
 func OpenHome(path string, uid, gid int) (*Home, error) {
 	d, err := dir.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("home: %w", err)
 	}
 	return &Home{dir: d, UID: uid, GID: gid}, nil
 }

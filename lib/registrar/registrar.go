@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 
 	"hermes-s6/lib/fail"
@@ -31,6 +32,9 @@ const (
 type Client struct {
 	Socket   string
 	Programs s6.Programs
+	// Refused is why it cannot be asked: it works on a scan directory, a home and
+	// for an account of its own, and would do so whatever others were meant.
+	Refused error
 }
 
 // An Answer is what the service did.
@@ -43,9 +47,12 @@ type Answer struct {
 // milliseconds. How long it works is the request's own affair.
 const connectLimit = "5000"
 
-// Ask has the service run verb with args. Its exit code, where that is not 0, and
-// its last words are the error's.
+// Ask has the service run verb with args. Its exit code, where that is one of ours
+// and not 0, and its last words are the error's.
 func (c *Client) Ask(verb string, args ...string) (Answer, error) {
+	if c.Refused != nil {
+		return Answer{}, c.Refused
+	}
 	if _, err := os.Stat(c.Socket); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("there is no " + c.Socket)
@@ -79,10 +86,16 @@ func (c *Client) Ask(verb string, args ...string) (Answer, error) {
 		return answer, fail.Errorf(fail.Program, "s6-sudo: %w", err)
 	case strings.HasPrefix(last, "unable to connect to "+c.Socket): // s6-ipcclient's words
 		return answer, unreachable(errors.New(last))
+	case strings.Contains(last, "unable to connect to the s6-sudod server"): // s6-sudoc's
+		return answer, fail.Errorf(fail.System, "registrar: it does not let us in: root may ask it and the account's group, 30 at once")
 	case last == "":
-		last = "registrar: exit code " + exit.String()
+		last = "registrar: exit code " + strconv.Itoa(exit.ExitCode())
 	}
-	return answer, fail.Errorf(fail.Code(exit.ExitCode()), "%s", last)
+	code := fail.Code(exit.ExitCode())
+	if !code.Known() {
+		code = fail.Program
+	}
+	return answer, fail.Errorf(code, "%s", last)
 }
 
 // unreachable is the error where nobody answers the door.

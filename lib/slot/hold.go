@@ -4,6 +4,7 @@ package slot
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -31,7 +32,7 @@ type Scan struct {
 func Open(tree s6.Tree) (*Scan, error) {
 	d, err := dir.Open(tree.ScanDir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("scan directory: %w", err)
 	}
 	return &Scan{Tree: tree, dir: d}, nil
 }
