@@ -108,19 +108,28 @@ func TestDistIsReproducible(t *testing.T) {
 	}
 }
 
-// TestDistFails shows that an archive that cannot be made whole is not released.
+// TestDistFails shows that an archive that cannot be made whole is not released, and
+// that what was released before stays until then.
 func TestDistFails(t *testing.T) {
+	dist := t.TempDir()
+	kept := filepath.Join(dist, "hermes-s6-1-x86_64.tar.xz")
+	if err := os.WriteFile(kept, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("make", "-s", "dist", "DIST="+dist, "TARGETS=x86_46").CombinedOutput()
+	if err == nil || !strings.HasPrefix(string(out), "dist: fatal: x86_46: no such target\n") {
+		t.Errorf("of no known target: %v: %s", err, out)
+	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "tar"), []byte("#!/bin/sh\nexec /bin/tar \"$@\" --no-such-option\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	dist := t.TempDir()
 	if out, err := exec.Command("make", "-s", "dist", "DIST="+dist, "TARGETS="+ours).CombinedOutput(); err == nil {
 		t.Errorf("it is released though tar failed: %s", out)
 	}
-	if left, err := os.ReadDir(dist); err != nil || len(left) > 0 {
-		t.Errorf("left there: %v, %v", left, err)
+	if there, err := os.ReadDir(dist); err != nil || len(there) != 1 || there[0].Name() != filepath.Base(kept) {
+		t.Errorf("there is %v, %v", there, err)
 	}
 }
 

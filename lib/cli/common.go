@@ -163,7 +163,7 @@ func (c *Context) Account() (profile.Account, error) {
 
 // Timeout returns the value of TimeoutFlag, 0 for no limit.
 func (c *Context) Timeout() (time.Duration, error) {
-	const most = 1 << 31 // about 24 days; what is longer is a mistake
+	const most uint64 = 1 << 31 // about 24 days; what is longer is a mistake
 	ms, err := strconv.ParseUint(c.String("timeout"), 10, 64)
 	if err != nil || ms > most {
 		return 0, fail.Errorf(fail.Usage, "invalid timeout %q: it must be 0 to %d milliseconds", c.String("timeout"), most)

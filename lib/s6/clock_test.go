@@ -19,7 +19,7 @@ import (
 // it likes.
 
 // stampOf makes what s6-supervise up to 2.12 writes of a service that is up as pid.
-func stampOf(since TAI64N, pid int) []byte {
+func stampOf(since TAI64N, pid int64) []byte {
 	b := make([]byte, statusSize)
 	copy(b, since[:])
 	copy(b[12:], since[:])
@@ -149,7 +149,7 @@ func TestOrphanInTheFuture(t *testing.T) {
 		"all ones":    {far["all ones"], false},
 		"largest":     {far["largest"], false},
 	} {
-		st := decodeAt(t, now, stampOf(c.since, cmd.Process.Pid))
+		st := decodeAt(t, now, stampOf(c.since, int64(cmd.Process.Pid)))
 		if age, ok := proc.Age(cmd.Process.Pid); !ok || age > time.Second {
 			t.Logf("%s: too slow to tell: %v", name, age) // a loaded machine is no failure
 			continue
@@ -158,7 +158,7 @@ func TestOrphanInTheFuture(t *testing.T) {
 			t.Errorf("%s: Orphaned is %t", name, got)
 		}
 	}
-	for _, pid := range []int{0, -1, 1 << 40, -1 << 62, os.Getpid()} {
+	for _, pid := range []int64{0, -1, 1 << 40, -1 << 62, int64(os.Getpid())} {
 		if st := decodeAt(t, now, stampOf(far["zero"], pid)); st.Orphaned() {
 			t.Errorf("pid %d: an orphan", pid)
 		}
