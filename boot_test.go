@@ -271,3 +271,17 @@ func TestDashboard(t *testing.T) {
 	c.boot()
 	awaitDashboard("false false\n")
 }
+
+// TestDashboardWithoutRoot shows that the dashboard does not drop what it does not have:
+// in a container without root it would never start.
+func TestDashboardWithoutRoot(t *testing.T) {
+	home := newHomeFor(t)
+	if err := os.WriteFile(filepath.Join(home, "misconfigured"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := newContainer(t, home, "HERMES_DASHBOARD=1")
+	c.boot()
+	if out, code := c.exec(true, "/run/service/dashboard/run"); code != 78 {
+		t.Errorf("exit code %d, want the dashboard's own, 78: %s", code, out)
+	}
+}

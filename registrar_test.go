@@ -3,8 +3,11 @@
 package hermes_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"hermes-s6/lib/s6/s6test"
 )
 
 // TestRegistrar shows that the account can ask for all that it could do before,
@@ -103,4 +106,18 @@ func TestRegistrarRefuses(t *testing.T) {
 	if after, _ := c.exec(false, "hermes-svstat", "-o", "name,pid"); after != before {
 		t.Errorf("before:\n%safter:\n%s", before, after)
 	}
+}
+
+// TestRegistrarGivenUp shows that a registrar which cannot come up is not started over
+// and over: s6-rc would wait for it, and the container's command for s6-rc.
+func TestRegistrarGivenUp(t *testing.T) {
+	c := newContainer(t, newHomeFor(t), "HERMES_USER=nosuch")
+	c.start()
+	s6test.Await(t, func() error {
+		got, _ := c.exec(false, "/command/s6-svstat", "-o", "up,wantedup,exitcode", "/run/service/registrar")
+		if got != "false false 1\n" {
+			return fmt.Errorf("up, wanted up, exit code: %q", got)
+		}
+		return nil
+	})
 }
