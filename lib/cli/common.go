@@ -43,7 +43,7 @@ var common = []cli.Flag{
 }
 
 // TimeoutFlag is --timeout for the commands that wait.
-var TimeoutFlag = timeoutFlag("0 for no limit")
+func TimeoutFlag() cli.Flag { return timeoutFlag("0 for no limit") }
 
 // AskedTimeoutFlag is TimeoutFlag where most milliseconds are the longest that is waited.
 func AskedTimeoutFlag(most time.Duration) cli.Flag {

@@ -38,7 +38,7 @@ others are registered and stay down.`,
 			&clilib.BoolFlag{Name: "prune", Usage: "unregister slots whose profile is gone"},
 			&clilib.StringFlag{Name: "profiles", Usage: "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"},
 			&clilib.StringFlag{Name: "shard", Usage: "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"},
-			cli.TimeoutFlag,
+			cli.TimeoutFlag(),
 		},
 		Variables: slices.Concat([]cli.Variable{cli.ManagerVariable}, hostVariables, []cli.Variable{
 			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" starts nothing"},

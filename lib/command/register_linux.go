@@ -45,7 +45,7 @@ func registerFlags(env, files *list) []clilib.Flag {
 		&clilib.BoolFlag{Name: "replace", Usage: "if there is a slot already, bring it to this definition in place"},
 		&clilib.BoolFlag{Name: "wait", Usage: "wait until the gateway is up, or ready where it notifies"},
 		&clilib.BoolFlag{Name: "dry-run", Usage: "print what would be written, touch nothing"},
-		cli.TimeoutFlag,
+		cli.TimeoutFlag(),
 	}
 }
 

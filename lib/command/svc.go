@@ -66,7 +66,7 @@ A restart waits until the gateway is up under a new pid; start and stop wait wit
 			&clilib.BoolFlag{Name: "all", Usage: "every gateway that is registered"},
 			&clilib.BoolFlag{Name: "wait", Usage: "wait until they are up (ready, where that is known) or down"},
 			systemFlag,
-			cli.TimeoutFlag,
+			cli.TimeoutFlag(),
 		},
 		Variables: svcVariables(),
 		Run:       func(c *cli.Context) error { return svc(c, v) },

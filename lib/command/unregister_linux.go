@@ -23,7 +23,7 @@ home stays. A gateway that has not stopped in time is killed, which is said. A
 profile that is not registered is no error.`,
 		Flags: []clilib.Flag{
 			&clilib.BoolFlag{Name: "all", Usage: "every gateway in the scan directory"},
-			cli.TimeoutFlag,
+			cli.TimeoutFlag(),
 		},
 		Variables: []cli.Variable{cli.ManagerVariable, registrarVariable},
 		Run:       unregister,
