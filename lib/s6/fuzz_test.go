@@ -126,12 +126,14 @@ func FuzzStatusAgreesWithS6(f *testing.F) {
 		out, err := exec.Command(svstat, "-o", strings.Join(fields, ","), dir).Output()
 		return strings.Fields(string(out)), err
 	}
-	// pgid is a field since 2.13, and of the status in 2.13 only.
-	size := statusSize213
+	// The larger status is 2.13's, and only that finds the other too short. Before it
+	// there is no pgid, and nothing will do until that is not asked for.
+	size := statusSize
 	if _, err := ask(make([]byte, size)); err != nil {
-		size = statusSize
+		size = statusSize213
 	}
 	if _, err := ask(make([]byte, size)); err != nil {
+		size = statusSize
 		fields = slices.DeleteFunc(fields, func(name string) bool { return name == "pgid" })
 	}
 	if _, err := ask(make([]byte, size)); err != nil {
