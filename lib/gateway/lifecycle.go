@@ -108,8 +108,24 @@ func (j *job) prepare(action string, timeout time.Duration) (err error) {
 	if err == nil && !j.before.Supervised {
 		err = j.unsupervised()
 	}
+	if err == nil && !j.before.Known {
+		err = j.awaitSupervisor(slot.Deadline(timeout))
+	}
 	if err == nil {
 		j.isUp, err = isUp(j.service)
+	}
+	return err
+}
+
+// awaitSupervisor waits for the first words of a supervisor that has only just come:
+// later they would be taken for what came of the command.
+func (j *job) awaitSupervisor(deadline time.Time) error {
+	err := j.wait(deadline, func(st *s6.Status) bool {
+		j.before = *st
+		return st.Known
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fail.Errorf(fail.Timeout, "gateway '%s': its supervisor has said nothing in time", j.Name)
 	}
 	return err
 }

@@ -181,6 +181,7 @@ func FuzzDeaths(f *testing.F) {
 	f.Add([]byte{}, int64(0), int64(time.Minute))
 	f.Add(bytes.Repeat([]byte{0x40}, 2*deathSize+3), int64(1795393253), int64(time.Minute))
 	f.Add(bytes.Repeat([]byte{0xff}, deathSize), int64(-1), int64(-1))
+	f.Add(append([]byte{0x40}, make([]byte, deathSize-1)...), int64(10), int64(59999999944))
 	f.Fuzz(func(t *testing.T, b []byte, now, span int64) {
 		deaths := decodeDeaths(b)
 		if len(deaths) != len(b)/deathSize {
@@ -194,9 +195,14 @@ func FuzzDeaths(f *testing.F) {
 		}
 		at := taiOf(time.Unix(now, 0))
 		n := DeathsWithin(deaths, at, time.Duration(span))
-		// From the time before time on, there are all of them.
-		if n < 0 || n > len(deaths) || DeathsWithin(deaths, TAI64N{}, 0) < n {
+		if n < 0 || n > len(deaths) {
 			t.Errorf("%d of %d deaths", n, len(deaths))
+		}
+		if uint64(now) >= 1<<40 || span < 0 {
+			return // time has an end, too
+		}
+		if half := DeathsWithin(deaths, at, time.Duration(span/2)); half > n {
+			t.Errorf("%d deaths in half of the time, %d in all of it", half, n)
 		}
 	})
 }

@@ -159,7 +159,7 @@ func (s Service) Deaths() ([]Death, error) {
 // options are called (handle_control in s6-supervise.c). Exit code 102 where
 // there is no supervisor.
 func (s Service) Control(commands string) error {
-	fd, err := unix.Openat(s.In.Fd(), s.Name+controlFifo, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := s.openControl()
 	if err == unix.ENXIO || err == unix.ENOENT {
 		return fail.Errorf(fail.Absent, "%s: not supervised", s.Path())
 	}
@@ -170,6 +170,26 @@ func (s Service) Control(commands string) error {
 	// Less than PIPE_BUF: all of it or EAGAIN.
 	_, err = unix.Write(fd, []byte(commands))
 	return s.fail("write", controlFifo, err)
+}
+
+// listenLimit is how long a supervisor may take from its lock to its FIFO.
+const listenLimit = 2 * time.Second
+
+// openControl opens the FIFO that s's supervisor reads. A supervisor has its lock
+// before it makes and opens that (control_init in s6-supervise.c), so one that has
+// only just come is waited for; the kernel has nothing to tell us when.
+func (s Service) openControl() (int, error) {
+	limit := time.Now().Add(listenLimit)
+	for {
+		fd, err := unix.Openat(s.In.Fd(), s.Name+controlFifo, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != unix.ENXIO && err != unix.ENOENT {
+			return fd, err
+		}
+		if there, e := s.Supervised(); e != nil || !there || time.Now().After(limit) {
+			return fd, err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // Exists tells whether there is a directory by s's name, a link to one

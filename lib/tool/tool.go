@@ -31,6 +31,11 @@ func (e *Exit) Error() string {
 	return fmt.Sprintf("%s: %s: %s", e.Name, e.How, e.Said)
 }
 
+// pipeLimit is how long after a program's end its output is waited for. A child that
+// it left behind must not hold us by the pipe; and on a machine that stands still for
+// a moment that is over before we have read what is there.
+const pipeLimit = 3 * time.Second
+
 // Run runs the program at path, called name in messages, at most until deadline
 // (zero: no limit), after which the error has exit code 99. Where it fails the
 // error is an *Exit with exit code 110.
@@ -42,12 +47,12 @@ func Run(deadline time.Time, name, path string, args ...string) (stdout []byte, 
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C") // what it says is read
-	// A child that it left behind must not hold us by the pipe.
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = pipeLimit
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err = cmd.Output()
-	if err == nil {
+	// It has exited 0, and what it said is here.
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return stdout, nil
 	}
 	if ctx.Err() != nil {

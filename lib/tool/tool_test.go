@@ -1,0 +1,15 @@
+package tool
+
+import (
+	"testing"
+	"time"
+)
+
+// TestRunLeftBehind shows that a program which has done its work has done it, whoever
+// still holds the pipe that it wrote to.
+func TestRunLeftBehind(t *testing.T) {
+	out, err := Run(time.Now().Add(time.Minute), "sh", "/bin/sh", "-c", "sleep 10 & echo done")
+	if string(out) != "done\n" || err != nil {
+		t.Errorf("%q, %v", out, err)
+	}
+}
