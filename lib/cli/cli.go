@@ -203,3 +203,15 @@ func (c *Context) Several(failed []error, count int) error {
 	}
 	return Quiet(fail.No)
 }
+
+// Last returns the last of errs, nil where there are none, with the others said.
+func (c *Context) Last(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	last := len(errs) - 1
+	for _, err := range errs[:last] {
+		c.Error(err)
+	}
+	return errs[last]
+}

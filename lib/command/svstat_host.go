@@ -70,13 +70,10 @@ func hostStatus(c *cli.Context, kind manager.Kind, names []string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	for _, err := range errs[:max(len(errs)-1, 0)] {
-		c.Error(err)
+	if err := c.Last(errs); err != nil {
+		return err
 	}
-	switch {
-	case len(errs) > 0:
-		return errs[len(errs)-1]
-	case !allUp:
+	if !allUp {
 		return cli.Quiet(fail.No)
 	}
 	return nil

@@ -311,11 +311,8 @@ func (q *query) moreForTable(r *row) error {
 // verdict returns the exit code: the last error for what does not exist or
 // cannot be read, 1 for what is not up.
 func (q *query) verdict(rows []row) error {
-	if n := len(q.absent); n > 0 {
-		for _, err := range q.absent[:n-1] {
-			q.Error(err)
-		}
-		return q.absent[n-1]
+	if err := q.Last(q.absent); err != nil {
+		return err
 	}
 	for i := range rows {
 		if !rows[i].isUp() {

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/par"
 	"hermes-s6/lib/registrar"
 )
 
@@ -76,18 +76,7 @@ const asksAtOnce = 8
 func (m *S6) askUnregister(names []string, timeout time.Duration) []manager.Outcome {
 	names = slices.Compact(slices.Sorted(slices.Values(names))) // as by root
 	outcomes := make([]manager.Outcome, len(names))
-	free := make(chan struct{}, asksAtOnce)
-	var all sync.WaitGroup
-	for i, name := range names {
-		free <- struct{}{}
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			outcomes[i] = m.askUnregisterOne(name, timeout)
-			<-free
-		}()
-	}
-	all.Wait()
+	par.AtOnce(len(names), asksAtOnce, func(i int) { outcomes[i] = m.askUnregisterOne(names[i], timeout) })
 	return outcomes
 }
 

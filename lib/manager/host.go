@@ -3,10 +3,10 @@ package manager
 import (
 	"errors"
 	"os/exec"
-	"sync"
 	"time"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/par"
 	"hermes-s6/lib/tool"
 )
 
@@ -69,19 +69,13 @@ func (h host) each(names []string, o Options, action string, command func(servic
 		deadline = time.Now().Add(o.Timeout)
 	}
 	outcomes := make([]Outcome, len(names))
-	// A tool that waits must not keep the others from being told. One that does not
-	// is at its end at once.
-	var all sync.WaitGroup
-	for i, name := range names {
-		tell := func() { outcomes[i] = Outcome{Name: name, Err: command(h.service(name), deadline)} }
-		if !o.Wait {
-			tell()
-			continue
-		}
-		all.Add(1)
-		go func() { defer all.Done(); tell() }()
+	most := 1
+	if o.Wait { // a tool that waits must not keep the others from being told
+		most = len(names)
 	}
-	all.Wait()
+	par.AtOnce(len(names), most, func(i int) {
+		outcomes[i] = Outcome{Name: names[i], Err: command(h.service(names[i]), deadline)}
+	})
 	for i, name := range names {
 		if err := outcomes[i].Err; err != nil {
 			if len(names) > 1 && fail.CodeOf(err) != fail.Absent { // that one has the name in it

@@ -15,9 +15,15 @@ func Do(n int, f func(i int)) {
 		f(0) // the most usual number, for which no thread is worth its start
 		return
 	}
+	AtOnce(n, min(runtime.GOMAXPROCS(0), room()), f)
+}
+
+// AtOnce is Do for calls that wait more than they work: so many at a time, whatever
+// the processors. With 1 they come in order.
+func AtOnce(n, most int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0), room()) {
+	for range min(n, most) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()

@@ -45,12 +45,10 @@ func (s State) Starts() bool {
 	return s.Gateway == Running || s.Gateway == draining || s.Gateway == degraded
 }
 
-// readState reads gateway_state.json in d: fs.ErrNotExist where there is none,
-// another error where it is no use. A link in its place is not followed, a FIFO
+// readState reads the gateway_state.json at path in d: fs.ErrNotExist where there is
+// none, another error where it is no use. A link in its place is not followed, a FIFO
 // not waited for, and what is too large not read (see dir.Read).
-func readState(d *dir.Dir) (State, error) { return readStateAt(d, stateFile) }
-
-func readStateAt(d *dir.Dir, path string) (State, error) {
+func readState(d *dir.Dir, path string) (State, error) {
 	text, err := d.Read(path, maxState)
 	if err != nil {
 		return State{}, err
@@ -95,7 +93,7 @@ func parseState(text []byte) (State, error) {
 // DesiredState returns what the operator last asked of profile name's gateway,
 // "" where nothing readable says so.
 func (h *Home) DesiredState(name string) string {
-	s, err := readStateAt(h.dir, h.path(name, stateFile))
+	s, err := readState(h.dir, h.path(name, stateFile))
 	if err != nil {
 		return ""
 	}

@@ -102,7 +102,7 @@ func surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, 
 func examine(d *dir.Dir, name string, stale func(string) bool) Found {
 	f := Found{Name: name}
 	var stateErr, settingsErr error
-	if f.State, stateErr = readState(d); errors.Is(stateErr, fs.ErrNotExist) {
+	if f.State, stateErr = readState(d, stateFile); errors.Is(stateErr, fs.ErrNotExist) {
 		stateErr = nil
 	}
 	if f.Settings, settingsErr = readSettings(d, settingsFile); errors.Is(settingsErr, fs.ErrNotExist) {
