@@ -165,3 +165,20 @@ func TestBeneath(t *testing.T) {
 		}
 	}
 }
+
+// A lock that was given up is not taken later: when its holder lets go, it is free.
+func TestLockGivenUp(t *testing.T) {
+	holder, path := open(t)
+	must(t, holder.Lock(time.Now().Add(time.Minute)))
+	waiter, err := Open(path)
+	must(t, err)
+	defer waiter.Close()
+	for range 20 {
+		if err := waiter.Lock(time.Now().Add(time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("Lock: %v", err)
+		}
+	}
+	holder.Unlock()
+	time.Sleep(20 * time.Millisecond) // for a thread that would take it
+	must(t, holder.TryLock())
+}

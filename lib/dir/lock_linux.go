@@ -8,16 +8,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// lockEvery is how long Lock waits at most between two tries.
+const lockEvery = 10 * time.Millisecond
+
 // Lock takes the exclusive flock(2) of d, waiting for it until deadline (the
 // zero time: for ever), after which the error is os.ErrDeadlineExceeded. The
 // lock is gone with the last descriptor of d, so with our death at the latest.
+//
+// It tries again and again. A call that blocks cannot be given up: its thread and
+// its descriptor would stay, and take the lock long after we had said that
+// another process holds it.
 func (d *Dir) Lock(deadline time.Time) error {
-	// What is free is had at once, however little time is left.
-	if err := d.TryLock(); !errors.Is(err, unix.EWOULDBLOCK) {
-		return err
+	for pause := time.Millisecond / 8; ; pause = min(2*pause, lockEvery) {
+		// What is free is had at once, however little time is left.
+		err := d.TryLock()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		if !deadline.IsZero() {
+			left := time.Until(deadline)
+			if left <= 0 {
+				return d.Fail("lock", "", os.ErrDeadlineExceeded)
+			}
+			pause = min(pause, left)
+		}
+		time.Sleep(pause)
 	}
-	err := Await(deadline, func() error { return unix.Flock(d.fd, unix.LOCK_EX) })
-	return d.Fail("lock", "", err)
 }
 
 // NoLocks tells whether err, from Lock, says that the file system knows none.
@@ -27,35 +43,12 @@ func NoLocks(err error) bool {
 
 // TryLock is Lock without waiting: unix.EWOULDBLOCK when somebody has it.
 func (d *Dir) TryLock() error {
-	return d.Fail("lock", "", unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB))
+	err := unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB)
+	for err == unix.EINTR {
+		err = unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB)
+	}
+	return d.Fail("lock", "", err)
 }
 
 // Unlock lets go of the lock.
 func (d *Dir) Unlock() { _ = unix.Flock(d.fd, unix.LOCK_UN) }
-
-// Await runs a system call that blocks, again after EINTR, and gives up on it
-// at deadline (the zero time: never) with os.ErrDeadlineExceeded. The thread
-// that is stuck in it then stays there until the process ends.
-func Await(deadline time.Time, call func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		for {
-			if err := call(); err != unix.EINTR {
-				done <- err
-				return
-			}
-		}
-	}()
-	var timeout <-chan time.Time
-	if !deadline.IsZero() {
-		timer := time.NewTimer(time.Until(deadline))
-		defer timer.Stop()
-		timeout = timer.C
-	}
-	select {
-	case err := <-done:
-		return err
-	case <-timeout:
-		return os.ErrDeadlineExceeded
-	}
-}

@@ -4,23 +4,34 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // updateTries is how often Update starts over because somebody else has written
 // the same file meanwhile.
-const updateTries = 100
+const updateTries = 1000
+
+// An empty file may be one that somebody is about to write. It is taken for empty when
+// it has been so for emptyPatience: then it is what a full disk has left.
+var emptyPatience = 100 * time.Millisecond
+
+const emptyEvery = 5 * time.Millisecond
 
 // Update replaces the content of the file name, of at most limit bytes, by what
 // edit makes of it, in one step, and keeps its permissions and owner; the set-ID
 // bits are nobody's to pass on, and a file with another name is another's. Where there is no
 // such file edit gets nil, and the file is made with mode and uid:gid (-1: ours).
 //
-// What somebody else writes between our reading the file and our replacing it is
-// not lost: the two are exchanged, and where what we have taken away is not what
-// we read, that is edited in turn. (It is lost where the file system exchanges
-// nothing, or if we are killed just then.) What nobody can help without a lock
+// Somebody else may write the file by renaming another into place, without a lock.
+// What he has put there since we read the file is seen by a last look before ours
+// goes into place, and edited in turn: nobody finds content that is older than what
+// he has seen. Between that look and the rename are a few instructions. What comes
+// just then is not lost: the two files are exchanged, and where what we have taken
+// away is not what we looked at, that is edited and put back. For that moment older
+// content is in place. (Where the file system exchanges nothing, NFS for one, it is
+// lost, as it is if we are killed just then.) What nobody can help without a lock
 // that all take: that he, who read the file before us, replaces it after us.
 func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit func(old []byte) ([]byte, error)) error {
 	tmp := "." + name + ".new"
@@ -28,71 +39,108 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 		return err
 	}
 	defer d.Unlink(tmp) // also what we have taken away
-	base, st, err := d.read(name, limit)
+	base, err := d.look(name, limit)
 	there := base // what we expect to take away
 	for range updateTries {
-		if errors.Is(err, fs.ErrNotExist) {
-			base, there, st, err = nil, nil, unix.Stat_t{Mode: mode, Uid: uint32(uid), Gid: uint32(gid)}, nil
-		}
 		if err != nil {
 			return err
 		}
-		if st.Nlink > 1 {
+		st := base.st
+		switch {
+		case !base.exists:
+			st = unix.Stat_t{Mode: mode, Uid: uint32(uid), Gid: uint32(gid)}
+		case st.Nlink > 1:
 			return d.Fail("update", name, ErrIrregular)
 		}
-		var data []byte
-		if data, err = edit(base); err != nil || base != nil && bytes.Equal(base, data) && bytes.Equal(base, there) {
-			return err
+		data, e := edit(base.data)
+		if e != nil || base.exists && bytes.Equal(base.data, data) && bytes.Equal(base.data, there.data) {
+			return e
 		}
 		if err = d.create(tmp, st.Mode&0o777, int(int32(st.Uid)), int(int32(st.Gid)), data, true); err != nil {
 			return err
 		}
+		if beforeLastLook != nil {
+			beforeLastLook()
+		}
 		var taken []byte
-		taken, err = d.swap(tmp, name, there == nil, limit)
+		taken, err = d.exchange(tmp, name, there, limit)
 		switch {
-		case err == nil && bytes.Equal(taken, there):
+		case errors.Is(err, errMeanwhile):
+			if err = d.Unlink(tmp); err == nil {
+				base, err = d.look(name, limit)
+				there = base
+			}
+		case err == nil && bytes.Equal(taken, there.data):
 			return d.Fail("fsync", "", unix.Fsync(d.fd))
 		case err == nil:
-			base, there = taken, data
-			err = d.Unlink(tmp)
-		case errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist):
-			// It came, or went, meanwhile.
-			if err = d.Unlink(tmp); err == nil {
-				base, st, err = d.read(name, limit)
-				there = base
+			base.data = taken
+			if there, err = d.look(name, limit); err == nil {
+				err = d.Unlink(tmp)
 			}
 		}
 	}
 	return d.Fail("update", name, errors.New("somebody else writes to it all the time"))
 }
 
-// swap puts tmp in name's place and returns what it took away, which is nil and
-// must not be there where fresh is set.
-func (d *Dir) swap(tmp, name string, fresh bool, limit int) (taken []byte, err error) {
+// beforeLastLook, where a test sets it, is called when what is to be published stands
+// beside name.
+var beforeLastLook func()
+
+// errMeanwhile says that somebody else has written the file since it was looked at,
+// and that nothing was done to it.
+var errMeanwhile = errors.New("written meanwhile")
+
+// A seen is what was found by a name.
+type seen struct {
+	exists bool
+	data   []byte // nil where there is nothing
+	st     unix.Stat_t
+}
+
+// look reads the file name, of at most limit bytes.
+func (d *Dir) look(name string, limit int) (seen, error) {
+	for until := time.Now().Add(emptyPatience); ; time.Sleep(emptyEvery) {
+		data, st, err := d.read(name, limit)
+		if errors.Is(err, fs.ErrNotExist) {
+			return seen{}, nil
+		}
+		if err != nil || len(data) > 0 || time.Now().After(until) {
+			return seen{true, data, st}, err
+		}
+	}
+}
+
+// is tells whether name is what was seen, and was not written since.
+func (d *Dir) is(name string, was seen) (bool, error) {
+	st, err := d.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return !was.exists, nil
+	}
+	return was.exists && st.Dev == was.st.Dev && st.Ino == was.st.Ino && st.Size == was.st.Size &&
+		st.Mtim == was.st.Mtim && st.Ctim == was.st.Ctim, err
+}
+
+// exchange puts tmp in name's place, if there is what was seen there, and returns
+// what it took away, nil for nothing.
+func (d *Dir) exchange(tmp, name string, was seen, limit int) (taken []byte, err error) {
+	same, err := d.is(name, was)
+	if err == nil && !same {
+		err = errMeanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
 	flag := uint(unix.RENAME_EXCHANGE)
-	if fresh {
+	if !was.exists {
 		flag = unix.RENAME_NOREPLACE
 	}
 	switch err = unix.Renameat2(d.fd, tmp, d.fd, name, flag); {
+	case err == unix.EEXIST || err == unix.ENOENT: // it came, or went, just now
+		return nil, errMeanwhile
 	case err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP:
-		return d.lookAndReplace(tmp, name, fresh, limit)
-	case err != nil || fresh:
+		return was.data, d.Rename(tmp, d, name)
+	case err != nil || !was.exists:
 		return nil, d.Fail("rename", name, err)
 	}
 	return d.Read(tmp, limit)
-}
-
-// lookAndReplace is swap where the file system, NFS for one, has neither flag.
-func (d *Dir) lookAndReplace(tmp, name string, fresh bool, limit int) (taken []byte, err error) {
-	taken, err = d.Read(name, limit)
-	switch {
-	case fresh && err == nil:
-		err = fs.ErrExist
-	case fresh && errors.Is(err, fs.ErrNotExist):
-		err = nil
-	}
-	if err == nil {
-		err = d.Rename(tmp, d, name)
-	}
-	return taken, err
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func mark(old []byte) ([]byte, error) {
@@ -118,5 +120,80 @@ func TestUpdate(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(path, ".*")); len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// What somebody else writes between our reading the file and our publishing it is never
+// replaced by what is older, not even for a moment: he might read that back.
+func TestUpdateShowsNothingOlder(t *testing.T) {
+	path := t.TempDir()
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	file := filepath.Join(path, "state")
+	for _, before := range []string{"", "old"} {
+		if before != "" {
+			if err := os.WriteFile(file, []byte(before), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		his := 0
+		var edited []string
+		beforeLastLook = func() {
+			if got, _ := os.ReadFile(file); string(got) != edited[len(edited)-1] {
+				t.Errorf("%q can be read while %q is edited", got, edited)
+			}
+			if his++; his > 3 {
+				return
+			}
+			tmp := filepath.Join(path, "his")
+			if err := errors.Join(os.WriteFile(tmp, fmt.Append(nil, "his", his), 0o644), os.Rename(tmp, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := d.Update("state", 100, 0o600, -1, -1, func(old []byte) ([]byte, error) {
+			edited = append(edited, string(old))
+			return mark(old)
+		})
+		beforeLastLook = nil
+		want := []string{before, "his1", "his2", "his3"}
+		if err != nil || !slices.Equal(edited, want) {
+			t.Errorf("edited %q: %v, want %q", edited, err, want)
+		}
+		if got, _ := os.ReadFile(file); string(got) != "his3!" {
+			t.Errorf("%q", got)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A file that is empty for a moment is one that somebody is writing.
+func TestUpdateAwaitsContent(t *testing.T) {
+	path := t.TempDir()
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	defer func(was time.Duration) { emptyPatience = was }(emptyPatience)
+	emptyPatience = time.Hour
+	file := filepath.Join(path, "state")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- d.Update("state", 100, 0o600, -1, -1, mark) }()
+	if err := os.WriteFile(file, []byte("his"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(file); string(got) != "his!" {
+		t.Errorf("%q", got)
 	}
 }

@@ -5,7 +5,6 @@ package s6
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -61,31 +60,6 @@ func (s Service) Supervised() (bool, error) {
 	flock := unix.Flock_t{Type: unix.F_RDLCK}
 	err = unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &flock)
 	return flock.Type == unix.F_WRLCK, s.fail("read lock", lockFile, err)
-}
-
-// Gone waits until no s6-supervise runs on s, until deadline at the most; the
-// error is then os.ErrDeadlineExceeded. The kernel wakes us when the lock
-// falls, and ours is a read lock for the reason given in Supervised.
-func (s Service) Gone(deadline time.Time) error {
-	fd, err := s.open(lockFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	lock := func(how int) error {
-		return unix.FcntlFlock(uintptr(fd), how, &unix.Flock_t{Type: unix.F_RDLCK})
-	}
-	// What is over is over, however little time is left.
-	if err = lock(unix.F_SETLK); err == unix.EAGAIN || err == unix.EACCES {
-		err = dir.Await(deadline, func() error { return lock(unix.F_SETLKW) })
-	}
-	if err == os.ErrDeadlineExceeded {
-		return err // fd stays with the thread that waits on it
-	}
-	unix.Close(fd)
-	return s.fail("wait for lock", lockFile, err)
 }
 
 // Status reads what is known of s. Where s is not supervised, that is what its last

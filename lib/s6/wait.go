@@ -15,17 +15,34 @@ const pollEvery = 10 * time.Millisecond
 
 // Wait returns when reached says so of s's status, or an error:
 // os.ErrDeadlineExceeded at deadline (zero: never).
+func (s Service) Wait(p Programs, deadline time.Time, reached func(*Status) bool) error {
+	return s.wait(deadline, func() (bool, error) {
+		st, err := s.Status(p)
+		return err != nil || reached(&st), err
+	})
+}
+
+// Gone waits until no s6-supervise runs on s, until deadline at the most; the
+// error is then os.ErrDeadlineExceeded.
+func (s Service) Gone(deadline time.Time) error {
+	return s.wait(deadline, func() (bool, error) {
+		runs, err := s.Supervised()
+		return err != nil || !runs, err
+	})
+}
+
+// wait returns when over says so. It asks at the beginning, however little time is
+// left, and when something may have changed.
 //
 // s6-supervise announces each change of state by renaming a new
 // supervise/status into place (s6_svstatus_write.c) and its own end by letting
-// go of supervise/lock; inotify(7) tells us of both. It is told before the
-// status is read, so that no change falls between the two.
-func (s Service) Wait(p Programs, deadline time.Time, reached func(*Status) bool) error {
+// go of supervise/lock, which it closes; inotify(7) tells us of both. It is told
+// before over is asked, so that no change falls between the two.
+func (s Service) wait(deadline time.Time, over func() (bool, error)) error {
 	var w *watch
+	defer func() { w.close() }()
 	for {
-		st, err := s.Status(p)
-		if err != nil || reached(&st) {
-			w.close()
+		if done, err := over(); done {
 			return err
 		}
 		if w == nil {
@@ -33,7 +50,6 @@ func (s Service) Wait(p Programs, deadline time.Time, reached func(*Status) bool
 			continue
 		}
 		if err := w.next(deadline); err != nil {
-			w.close()
 			return err
 		}
 		if w.ended {
