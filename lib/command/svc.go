@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	clilib "github.com/urfave/cli/v2"
@@ -14,7 +15,6 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
-	"hermes-s6/lib/par"
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 )
@@ -103,15 +103,11 @@ func svc(c *cli.Context, v *verb) error {
 		}
 	}
 	names = unique(names)
-	i := newIntent(c, m, v.desired)
+	i := newIntent(c, v.desired)
 	defer i.home.Close()
-	if v.desired == profile.Stopped {
-		i.planStops(names)
-	}
 	outcomes := v.do(m, names, manager.Options{
-		Wait: c.Bool("wait"), Timeout: timeout, Issued: i.record, Progress: progress(),
+		Wait: c.Bool("wait"), Timeout: timeout, Intent: i, Progress: progress(),
 	})
-	i.confirm()
 	return reportOutcomes(c, outcomes)
 }
 
@@ -227,18 +223,17 @@ func given[T any](v T, ok bool) *T {
 	return &v
 }
 
-// An intent is what the operator wants of gateways, on its way into their
-// profiles. That it cannot be recorded is no reason not to do it.
+// An intent is the manager.Intent of a home: what the operator wants of gateways, on
+// its way into their profiles.
 type intent struct {
 	*cli.Context
 	home     *profile.Home // nil where there is none
-	manager  manager.ServiceManager
 	desired  string
-	recorded map[string]bool
+	recorded sync.Map // by name; what could not be is said once
 }
 
-func newIntent(c *cli.Context, m manager.ServiceManager, desired string) *intent {
-	i := &intent{Context: c, manager: m, desired: desired, recorded: map[string]bool{}}
+func newIntent(c *cli.Context, desired string) *intent {
+	i := &intent{Context: c, desired: desired}
 	var err error
 	if i.home, err = c.OpenHome(); err != nil {
 		say := c.Warn
@@ -250,8 +245,8 @@ func newIntent(c *cli.Context, m manager.ServiceManager, desired string) *intent
 	return i
 }
 
-// record is called for each gateway that was given its command.
-func (i *intent) record(name string) {
+// Record implements manager.Intent.
+func (i *intent) Record(name string) {
 	if i.home == nil {
 		return
 	}
@@ -259,33 +254,24 @@ func (i *intent) record(name string) {
 		i.Warn("profile %s: what is asked for is not recorded: %v", name, err)
 		return
 	}
-	i.recorded[name] = true
+	i.recorded.Store(name, true)
 }
 
-// planStops writes the planned-stop markers of those that run.
-func (i *intent) planStops(names []string) {
+// Confirm implements manager.Intent.
+func (i *intent) Confirm(name string) {
+	if _, ok := i.recorded.Load(name); ok && i.home.DesiredState(name) != i.desired {
+		i.Record(name)
+	}
+}
+
+// PlanStop implements manager.Intent.
+func (i *intent) PlanStop(name string, pid int) {
 	if i.home == nil {
 		return
 	}
-	par.Do(len(names), func(k int) {
-		pid, _, err := i.manager.Running(names[k])
-		if err != nil || pid == 0 {
-			return // what there is to say is said by the stop
-		}
-		target := profile.Target{PID: pid}
-		target.Start, _ = proc.StartTime(pid)
-		if err := i.home.PlanStop(names[k], target, time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			i.Warn("profile %s: it cannot be told that it is stopped on purpose: %v", names[k], err)
-		}
-	})
-}
-
-// confirm records once more what a gateway has overwritten that wrote its own
-// state, read before ours was there, while we waited.
-func (i *intent) confirm() {
-	for name := range i.recorded {
-		if i.home.DesiredState(name) != i.desired {
-			i.record(name)
-		}
+	target := profile.Target{PID: pid}
+	target.Start, _ = proc.StartTime(pid)
+	if err := i.home.PlanStop(name, target, time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		i.Warn("profile %s: it cannot be told that it is stopped on purpose: %v", name, err)
 	}
 }

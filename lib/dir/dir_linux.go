@@ -459,6 +459,12 @@ func (d *Dir) Writable() bool {
 	return unix.Faccessat(d.fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS) == nil
 }
 
+// SameAs tells whether d and other are one directory.
+func (d *Dir) SameAs(other *Dir) bool {
+	var a, b unix.Stat_t
+	return unix.Fstat(d.fd, &a) == nil && unix.Fstat(other.fd, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+}
+
 // Linked tells whether d still has a name somewhere: a directory that was
 // removed has no links (unlink(2)).
 func (d *Dir) Linked() bool {

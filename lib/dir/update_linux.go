@@ -11,7 +11,11 @@ import (
 
 // updateTries is how often Update starts over because somebody else has written
 // the same file meanwhile.
-const updateTries = 1000
+const updateTries = 100
+
+// carefulTries is how often Update makes way for somebody who writes before it does.
+// One who writes faster than a file can be synced would never let it have its turn.
+const carefulTries = 20
 
 // An empty file may be one that somebody is about to write. It is taken for empty when
 // it has been so for emptyPatience: then it is what a full disk has left.
@@ -41,7 +45,7 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 	defer d.Unlink(tmp) // also what we have taken away
 	base, err := d.look(name, limit)
 	there := base // what we expect to take away
-	for range updateTries {
+	for try := range updateTries {
 		if err != nil {
 			return err
 		}
@@ -63,7 +67,12 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 			beforeLastLook()
 		}
 		var taken []byte
-		taken, err = d.exchange(tmp, name, there, limit)
+		if try < carefulTries {
+			err = d.unchanged(name, there)
+		}
+		if err == nil {
+			taken, err = d.exchange(tmp, name, there.exists, limit)
+		}
 		switch {
 		case errors.Is(err, errMeanwhile):
 			if err = d.Unlink(tmp); err == nil {
@@ -74,9 +83,10 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 			return d.Fail("fsync", "", unix.Fsync(d.fd))
 		case err == nil:
 			base.data = taken
-			if there, err = d.look(name, limit); err == nil {
-				err = d.Unlink(tmp)
+			if there, err = d.look(name, limit); !bytes.Equal(there.data, data) {
+				base = there // he has written once more
 			}
+			err = errors.Join(err, d.Unlink(tmp))
 		}
 	}
 	return d.Fail("update", name, errors.New("somebody else writes to it all the time"))
@@ -110,37 +120,48 @@ func (d *Dir) look(name string, limit int) (seen, error) {
 	}
 }
 
-// is tells whether name is what was seen, and was not written since.
-func (d *Dir) is(name string, was seen) (bool, error) {
+// unchanged is errMeanwhile unless name is what was seen, and was not written since.
+func (d *Dir) unchanged(name string, was seen) error {
 	st, err := d.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return !was.exists, nil
+		err = nil
 	}
-	return was.exists && st.Dev == was.st.Dev && st.Ino == was.st.Ino && st.Size == was.st.Size &&
-		st.Mtim == was.st.Mtim && st.Ctim == was.st.Ctim, err
+	if err == nil && (st.Dev != was.st.Dev || st.Ino != was.st.Ino || st.Size != was.st.Size ||
+		st.Mtim != was.st.Mtim || st.Ctim != was.st.Ctim) {
+		return errMeanwhile
+	}
+	return err
 }
 
-// exchange puts tmp in name's place, if there is what was seen there, and returns
-// what it took away, nil for nothing.
-func (d *Dir) exchange(tmp, name string, was seen, limit int) (taken []byte, err error) {
-	same, err := d.is(name, was)
-	if err == nil && !same {
-		err = errMeanwhile
-	}
-	if err != nil {
-		return nil, err
-	}
+// exchange puts tmp in name's place, where something is or is not, and returns what it
+// took away, nil for nothing.
+func (d *Dir) exchange(tmp, name string, exists bool, limit int) (taken []byte, err error) {
 	flag := uint(unix.RENAME_EXCHANGE)
-	if !was.exists {
+	if !exists {
 		flag = unix.RENAME_NOREPLACE
 	}
 	switch err = unix.Renameat2(d.fd, tmp, d.fd, name, flag); {
 	case err == unix.EEXIST || err == unix.ENOENT: // it came, or went, just now
 		return nil, errMeanwhile
 	case err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP:
-		return was.data, d.Rename(tmp, d, name)
-	case err != nil || !was.exists:
+		return d.lookAndReplace(tmp, name, exists, limit)
+	case err != nil || !exists:
 		return nil, d.Fail("rename", name, err)
 	}
 	return d.Read(tmp, limit)
+}
+
+// lookAndReplace is exchange where the file system has neither flag.
+func (d *Dir) lookAndReplace(tmp, name string, exists bool, limit int) (taken []byte, err error) {
+	taken, err = d.Read(name, limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		taken, err = nil, nil
+	}
+	if err == nil && exists != (taken != nil) {
+		err = errMeanwhile
+	}
+	if err == nil {
+		err = d.Rename(tmp, d, name)
+	}
+	return taken, err
 }

@@ -3,129 +3,184 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
-	"strconv"
+	"strings"
 	"time"
 
+	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
-	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/slot"
 )
 
-// What s6-svc's options of the same letters send to a supervisor.
+// What s6-svc's options of the same letters send to a supervisor. With U and D it also
+// removes and makes ./down: so a slot says what was asked for last to the next
+// supervisor, and to us.
 const (
-	up   = "u"
-	down = "d"
+	up   = "U"
+	down = "D"
 	// SIGTERM, and SIGCONT: one that is paused would not see it.
 	terminate = "tc"
 	kill      = "k"
 )
 
-// killGrace is what a gateway gets after SIGKILL: its finish script may have 5 s
-// to run (timeout-finish in servicedir's manual page).
-const killGrace = 7 * time.Second
+// A command is what gateways can be told.
+type command struct {
+	action string // as an outcome has it
+	wanted bool   // whether s6-supervise then wants the gateway up
+	// letters are for the supervisor of a gateway that is in this state.
+	letters func(*s6.Status) string
+	await   func(*job, manager.Options) error
+}
 
 // A job is a command to one gateway.
 type job struct {
 	manager.Outcome
-	m       *S6
-	service s6.Service
-	before  s6.Status // when the command was given
-	isUp    func(*s6.Status) bool
-	pushed  *s6.Status // how it had ended when restart started it itself
+	m        *S6
+	service  s6.Service
+	deadline time.Time
+	before   s6.Status // when the command was given
+	ends     bool      // the process of before is not the one that was asked for
+	marked   bool      // ./down says what was asked for, until somebody asks for something else
+	notifies bool      // it says when it is ready
 }
 
 // Start implements manager.ServiceManager.
 func (m *S6) Start(names []string, o manager.Options) []manager.Outcome {
-	return m.each(names, o, manager.Started, func(j *job) error { return j.service.Control(up) }, (*job).awaitStart)
+	return m.each(names, o, command{manager.Started, true, func(*s6.Status) string { return up }, (*job).awaitStart})
 }
 
 // Stop implements manager.ServiceManager. A gateway that has not stopped at the
 // timeout is killed.
 func (m *S6) Stop(names []string, o manager.Options) []manager.Outcome {
-	return m.each(names, o, manager.Stopped, func(j *job) error { return j.service.Control(down) }, (*job).awaitStop)
+	return m.each(names, o, command{manager.Stopped, false, func(*s6.Status) string { return down }, (*job).awaitStop})
 }
 
 // Restart implements manager.ServiceManager. One that has not ended at the
 // timeout is killed.
 func (m *S6) Restart(names []string, o manager.Options) []manager.Outcome {
 	o.Wait = true
-	return m.each(names, o, manager.Restarted, func(j *job) error {
-		if j.before.Up() {
-			return j.service.Control(terminate)
+	return m.each(names, o, command{manager.Restarted, true, func(before *s6.Status) string {
+		if before.Up() {
+			return up + terminate
 		}
-		return j.service.Control(up)
-	}, (*job).awaitRestart)
+		return up
+	}, (*job).awaitRestart})
 }
 
 // each gives all gateways their command and then waits for them.
-func (m *S6) each(names []string, o manager.Options, action string, issue func(*job) error, await func(*job, time.Time) error) []manager.Outcome {
+func (m *S6) each(names []string, o manager.Options, c command) []manager.Outcome {
 	jobs := make([]*job, len(names))
 	for i, name := range names {
-		j := &job{Outcome: manager.Outcome{Name: name}, m: m, service: m.Scan.Service(name)}
-		if j.Err = j.prepare(action, o.Timeout); j.Err == nil {
-			j.Err = issue(j)
-		}
-		if j.Err == nil && o.Issued != nil {
-			o.Issued(name)
-		}
+		j := &job{Outcome: manager.Outcome{Name: name}, m: m, service: m.Scan.Service(name), deadline: slot.Deadline(o.Timeout)}
+		j.Err = j.give(c, o)
 		jobs[i] = j
 	}
 	deadline := slot.Deadline(o.Timeout)
 	outcomes := make([]manager.Outcome, len(jobs))
 	for i, j := range jobs {
-		if j.Err == nil && o.Wait {
-			j.Err = await(j, deadline)
-			if o.Progress != nil {
-				o.Progress(i+1, len(jobs))
-			}
-		}
+		j.deadline = deadline
 		if j.Err == nil {
-			j.Action = action
-			j.PID, _, j.Err = m.Running(j.Name)
+			j.Err = cmp.Or(c.await(j, o), j.confirm(c, o))
+		}
+		if o.Progress != nil && o.Wait {
+			o.Progress(i+1, len(jobs))
 		}
 		outcomes[i] = j.Outcome
 	}
 	return outcomes
 }
 
-// prepare finds out how j's gateway is, which it registers if only its profile is
-// there.
-func (j *job) prepare(action string, timeout time.Duration) (err error) {
-	there, err := j.service.Exists()
-	if err == nil && there {
-		j.before, err = j.service.Status(j.m.Scan.Programs)
+// give gives j's gateway its command and records it, both under the lock of its slot:
+// in the order in which commands are recorded they reach the supervisor.
+func (j *job) give(c command, o manager.Options) error {
+	if err := j.prepare(c, o.Timeout); err != nil {
+		return err
 	}
-	if err == nil && !j.before.Supervised {
-		if err = j.complete(there, action == manager.Stopped, timeout); err == nil {
-			j.before, err = j.service.Status(j.m.Scan.Programs)
-		}
+	lock, err := j.lock()
+	if err != nil {
+		return err
 	}
-	if err == nil && !j.before.Supervised {
-		err = j.unsupervised()
+	defer lock.Close()
+	if j.before, err = j.service.Status(j.m.Scan.Programs); err != nil {
+		return err
 	}
-	if err == nil && !j.before.Known {
-		err = j.awaitSupervisor(slot.Deadline(timeout))
+	if !j.before.Supervised {
+		return j.unsupervised()
 	}
-	if err == nil {
-		j.isUp, err = isUp(j.service)
+	if j.notifies, err = j.service.Notifies(); err != nil {
+		return err
 	}
-	return err
+	if !c.wanted && j.before.Up() {
+		o.Intent.PlanStop(j.Name, j.before.PID)
+	}
+	letters := c.letters(&j.before)
+	if err := j.service.Control(letters); err != nil {
+		return err
+	}
+	j.ends = ending(&j.before) || strings.Contains(letters, terminate)
+	o.Intent.Record(j.Name)
+	return j.taken(c.wanted)
 }
 
-// awaitSupervisor waits for the first words of a supervisor that has only just come:
-// later they would be taken for what came of the command.
-func (j *job) awaitSupervisor(deadline time.Time) error {
-	err := j.wait(deadline, func(st *s6.Status) bool {
-		j.before = *st
-		return st.Known
+// taken waits until the supervisor has taken the command: who comes next is to find the
+// state that it leads to.
+func (j *job) taken(wanted bool) error {
+	if err := j.wait(j.deadline, func(st *s6.Status) bool { return st.WantedUp == wanted || !st.Same(&j.before) }); err != nil {
+		return j.timeout(err, "its supervisor has not taken the command in time")
+	}
+	var err error
+	e := j.wait(time.Now().Add(lockPatience), func(*s6.Status) bool {
+		var normallyUp bool
+		normallyUp, err = j.service.NormallyUp()
+		j.marked = err == nil && normallyUp == wanted
+		return err != nil || j.marked
 	})
+	if errors.Is(e, os.ErrDeadlineExceeded) {
+		j.m.Warn("gateway '%s': its supervisor could not change %s/down: the next supervisor would do what was asked before", j.Name, j.service.Path())
+		e = nil
+	}
+	return cmp.Or(err, e)
+}
+
+// lockPatience is how long j waits for the lock at least: what it keeps apart takes
+// milliseconds.
+const lockPatience = 2 * time.Second
+
+// lock keeps other commands to j's gateway away until it is closed. Whoever may read
+// the slot can hold the lock, and for ever: no reason for not doing what an operator
+// wants, only to say so.
+func (j *job) lock() (*dir.Dir, error) {
+	patience := max(time.Until(j.deadline), lockPatience)
+	lock, err := j.m.Scan.Lock(j.Name, time.Now().Add(patience))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fail.Errorf(fail.Timeout, "gateway '%s': its supervisor has said nothing in time", j.Name)
+		j.m.Warn("gateway '%s': another process keeps it locked: going on without the lock", j.Name)
+		err = nil
+	}
+	return lock, err
+}
+
+// prepare registers j's gateway if only its profile is there, and sees to it that its
+// supervisor has said something.
+func (j *job) prepare(c command, timeout time.Duration) error {
+	there, err := j.service.Exists()
+	var st s6.Status
+	if err == nil && there {
+		st, err = j.service.Status(j.m.Scan.Programs)
+	}
+	if err == nil && !st.Supervised {
+		if err = j.complete(there, !c.wanted, timeout); err == nil {
+			st, err = j.service.Status(j.m.Scan.Programs)
+		}
+	}
+	if err == nil && st.Supervised && !st.Known {
+		// The first words of a supervisor that has only just come would later be
+		// taken for what came of the command.
+		err = j.timeout(j.wait(slot.Deadline(timeout), func(st *s6.Status) bool { return st.Known }), "its supervisor has said nothing in time")
 	}
 	return err
 }
@@ -179,112 +234,33 @@ func (j *job) unsupervised() error {
 	return fail.Errorf(fail.Absent, "gateway '%s': its slot is not supervised: %s", j.Name, repair)
 }
 
-// wait waits for reached, or for the end of the supervisor, which is an error.
-func (j *job) wait(deadline time.Time, reached func(*s6.Status) bool) error {
-	gone := false
-	err := j.service.Wait(j.m.Scan.Programs, deadline, func(st *s6.Status) bool {
-		gone = !st.Supervised
-		return gone || reached(st)
-	})
-	if err == nil && gone {
-		return j.unsupervised()
-	}
-	return err
-}
-
-func (j *job) awaitStart(deadline time.Time) error {
-	var ended *s6.Status
-	err := j.wait(deadline, func(st *s6.Status) bool {
-		if j.gaveUp(st, &j.before) {
-			ended = st
-		}
-		return ended != nil || j.isUp(st)
-	})
-	return j.explain(err, ended)
-}
-
-// gaveUp tells whether st is of a gateway that has ended and is not restarted,
-// since the time of before.
-func (j *job) gaveUp(st, before *s6.Status) bool {
-	return st.Down() && !st.WantedUp && !st.Same(before)
-}
-
-// explain makes an error of what became of a start.
-func (j *job) explain(err error, ended *s6.Status) error {
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fail.Errorf(fail.Timeout, "gateway '%s': not up in time%s", j.Name, j.seeLog())
-	case err == nil && ended != nil:
-		how := "exit " + strconv.Itoa(ended.ExitCode())
-		if name := ended.SignalName(); name != "" {
-			how = name
-		}
-		return fail.Errorf(fail.No, "gateway '%s': it ended (%s) and is not restarted%s", j.Name, how, j.seeLog())
-	}
-	return err
-}
-
-func (j *job) seeLog() string {
-	if j.m.Home == nil {
-		return ""
-	}
-	return "; see " + j.m.Home.LogFile(j.Name)
-}
-
-func (j *job) awaitStop(deadline time.Time) error {
-	return j.killAt(deadline, func(st *s6.Status) bool { return st.Down() })
-}
-
-// killAt waits until the gateway that was told to end has, and kills it at
-// deadline.
-func (j *job) killAt(deadline time.Time, ended func(*s6.Status) bool) error {
-	err := j.wait(deadline, ended)
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
-	}
-	j.Killed = "the gateway"
-	st, err := j.service.Status(j.m.Scan.Programs)
-	if err == nil {
-		err = j.service.Control(kill)
-	}
+// confirm sees what is so at the end, with other commands kept away: the answer is
+// that, and the record is made good if what was asked for still holds.
+func (j *job) confirm(c command, o manager.Options) error {
+	lock, err := j.lock()
 	if err != nil {
 		return err
 	}
-	if err = j.wait(time.Now().Add(killGrace), ended); errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fail.Errorf(fail.Timeout, "gateway '%s': still there after SIGKILL", j.Name)
+	defer lock.Close()
+	st, err := j.service.Status(j.m.Scan.Programs)
+	if err != nil {
+		return err
 	}
-	if err == nil && st.Up() {
-		// It had no time to end what it has started.
-		proc.EndGroup(st.PID)
+	// A gateway that gave up is not wanted up any more, and was not stopped.
+	normallyUp, err := j.service.NormallyUp()
+	switch {
+	case err != nil:
+		return err
+	case normallyUp == c.wanted || !j.marked:
+		o.Intent.Confirm(j.Name)
+	case o.Wait && normallyUp:
+		return fail.Errorf(fail.No, "gateway '%s': somebody has started it again meanwhile", j.Name)
+	case o.Wait:
+		return j.stopped()
 	}
-	return err
-}
-
-// awaitRestart waits until another gateway runs than before. One that exits 0 is
-// not restarted by its supervisor (see finish), so we do that.
-func (j *job) awaitRestart(deadline time.Time) error {
-	if j.before.Up() {
-		if err := j.killAt(deadline, func(st *s6.Status) bool { return !st.Same(&j.before) }); err != nil {
-			return err
-		}
-		if j.Killed != "" {
-			deadline = time.Now().Add(killGrace)
-		}
+	j.Action = c.action
+	if st.Supervised && st.Up() {
+		j.PID = st.PID
 	}
-	var ended *s6.Status
-	var pushErr error
-	err := j.wait(deadline, func(st *s6.Status) bool {
-		switch {
-		case st.Same(&j.before):
-			return false
-		case j.pushed != nil && j.gaveUp(st, j.pushed):
-			ended = st
-		case j.pushed == nil && st.Down() && !st.WantedUp:
-			now := *st
-			j.pushed = &now
-			pushErr = j.service.Control(up)
-		}
-		return ended != nil || pushErr != nil || j.isUp(st)
-	})
-	return j.explain(errors.Join(err, pushErr), ended)
+	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
-	"hermes-s6/lib/s6"
+	"hermes-s6/lib/profile"
 	"hermes-s6/lib/slot"
 )
 
@@ -194,6 +194,13 @@ func (r *registration) create(hold *slot.Hold) error {
 
 // replace changes the slot in place.
 func (r *registration) replace(hold *slot.Hold) (done manager.Registered, err error) {
+	lock, err := r.Scan.Lock(r.name, r.deadline)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return done, err
+	}
+	defer lock.Close()
+	// A new definition does not start what an operator has stopped.
+	r.Down = r.Down || r.Home.DesiredState(r.name) == profile.Stopped
 	var change slot.Change
 	if _, err = r.write(func(d *slot.Definition) (err error) {
 		change, err = hold.Put(d)
@@ -220,30 +227,30 @@ func (r *registration) replace(hold *slot.Hold) (done manager.Registered, err er
 	return done, nil
 }
 
-// awaitUp waits until the gateway is up, or ready where it says when it is.
+// awaitUp waits until the gateway is up, as a start does. One that is not to run, since
+// it was stopped or gave up, is no start of ours: there is nothing to wait for.
 func (r *registration) awaitUp() error {
-	service := r.Scan.Service(r.name)
-	up, err := isUp(service)
-	if err != nil {
+	j := &job{Outcome: manager.Outcome{Name: r.name}, m: r.S6, service: r.Scan.Service(r.name), deadline: r.deadline}
+	st, err := j.service.Status(r.Scan.Programs)
+	normallyUp := true
+	if err == nil {
+		normallyUp, err = j.service.NormallyUp()
+	}
+	if err == nil {
+		j.notifies, err = j.service.Notifies()
+	}
+	switch {
+	case err != nil:
 		return err
+	case st.WantedUp || normallyUp && !st.Up():
+		err = j.awaitUp()
+	case st.Up():
+		err = fail.Errorf(fail.No, "it is being stopped")
+	default:
+		err = fail.Errorf(fail.No, "it is stopped; `hermes-svc start %s` starts it", r.name)
 	}
-	gone := false
-	err = service.Wait(r.Scan.Programs, r.deadline, func(st *s6.Status) bool {
-		gone = !st.Supervised // unregistered meanwhile
-		return gone || up(st)
-	})
-	if err == nil && gone {
-		return fail.Errorf(fail.Absent, "profile %s: registered, but no longer supervised", r.name)
+	if err != nil {
+		return fail.Errorf(fail.CodeOf(err), "profile %s: registered, but not up: %w", r.name, err)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fail.Errorf(fail.Timeout, "profile %s: registered, but not up in time", r.name)
-	}
-	return err
-}
-
-// isUp returns what tells whether service is up as far as can be known: that it
-// is ready, where it says so.
-func isUp(service s6.Service) (func(*s6.Status) bool, error) {
-	notifies, err := service.Notifies()
-	return func(st *s6.Status) bool { return st.Up() && (st.Ready() || !notifies) }, err
+	return nil
 }

@@ -74,7 +74,15 @@ func (h host) each(names []string, o Options, action string, command func(servic
 		most = len(names)
 	}
 	par.AtOnce(len(names), most, func(i int) {
+		if action == Stopped {
+			if pid, _, err := h.Running(names[i]); err == nil && pid != 0 {
+				o.Intent.PlanStop(names[i], pid)
+			}
+		}
 		outcomes[i] = Outcome{Name: names[i], Err: command(h.service(names[i]), deadline)}
+		if outcomes[i].Err == nil {
+			o.Intent.Record(names[i])
+		}
 	})
 	for i, name := range names {
 		if err := outcomes[i].Err; err != nil {
@@ -84,9 +92,7 @@ func (h host) each(names []string, o Options, action string, command func(servic
 			continue
 		}
 		outcomes[i].Action = action
-		if o.Issued != nil {
-			o.Issued(name)
-		}
+		o.Intent.Confirm(name)
 		if action != Stopped {
 			// That it cannot be said is no failure of the start.
 			outcomes[i].PID, _, _ = h.service(name).running(deadline)

@@ -31,11 +31,22 @@ type ServiceManager interface {
 type Options struct {
 	Wait    bool          // until they are up (ready, where that is known) or down
 	Timeout time.Duration // for all of them; 0: no limit
-	// Issued is called for each gateway when its command has been given, and
-	// before anything is waited for.
-	Issued func(name string)
+	Intent  Intent
 	// Progress is called while gateways are waited for.
 	Progress func(done, total int)
+}
+
+// An Intent records what an operator wants of gateways. That it cannot is no reason
+// not to do it.
+type Intent interface {
+	// PlanStop is called before the gateway that runs as pid is told to stop for good.
+	PlanStop(name string, pid int)
+	// Record is called when a gateway has been given its command, before anything is
+	// waited for.
+	Record(name string)
+	// Confirm is called when all is done, if what was asked for still holds: a gateway
+	// may have replaced the record by what it had read before.
+	Confirm(name string)
 }
 
 // An Outcome is what became of one gateway.

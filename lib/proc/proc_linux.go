@@ -54,6 +54,16 @@ func dead(f []string) bool {
 	return f[statState] == "X" || f[statState] == "Z" && (f[statThreads] == "0" || f[statThreads] == "1")
 }
 
+// Alive tells whether the process pid runs: it is there, and no zombie. Where there is
+// no /proc to say so, it does.
+func Alive(pid int) bool {
+	f := stat(strconv.Itoa(pid))
+	if f == nil {
+		return unix.Kill(pid, 0) != unix.ESRCH
+	}
+	return len(f) > statThreads && !dead(f)
+}
+
 // awaitEnd waits until process pid has ended; false at deadline. Should the pid be
 // another's by now, that one's end is waited for, and no longer than until deadline.
 func awaitEnd(pid int, deadline time.Time) bool {

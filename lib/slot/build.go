@@ -172,7 +172,7 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 			in = log
 		}
 		name := path.Base(f.Name)
-		if in.Is(name, f.Mode, euid(), f.Data) {
+		if f.Name == downFile || in.Is(name, f.Mode, euid(), f.Data) {
 			continue
 		}
 		tmp := fileName(len(changed))
@@ -188,14 +188,23 @@ func (h *Hold) update(d *Definition) (changed []string, err error) {
 		}
 	}
 	all := append(changed, seeded...)
-	if d.Down {
-		return all, nil
-	}
-	there, err := slot.Exists(downFile)
-	if err != nil || !there {
+	if changed, err := setDown(slot, d.Down); err != nil || !changed {
 		return all, err
 	}
-	return append(all, downFile), slot.Unlink(downFile)
+	return append(all, downFile), nil
+}
+
+// setDown makes or removes slot's ./down. s6-supervise does so as well, at s6-svc -D
+// and -U, and nobody writes to it.
+func setDown(slot *dir.Dir, down bool) (changed bool, err error) {
+	there, err := slot.Exists(downFile)
+	switch {
+	case err != nil || there == down:
+		return false, err
+	case down:
+		return true, slot.Create(downFile, 0o644, -1, -1, nil)
+	}
+	return true, slot.Unlink(downFile)
 }
 
 // place moves the file tmp from h to its name in a slot, also over a directory.

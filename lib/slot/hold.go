@@ -323,3 +323,36 @@ func (s *Scan) stranded(names []string) bool {
 		return err == nil && !runs
 	})
 }
+
+// Lock waits for the lock on profile name's slot, until deadline at the most: who
+// commands a gateway and records that, or changes what was commanded, has it. Whoever
+// may read the slot can take it. It is let go of by closing what is returned, which
+// may be nil: where the file system knows no locks, and with os.ErrDeadlineExceeded.
+func (s *Scan) Lock(name string, deadline time.Time) (*dir.Dir, error) {
+	service := s.Service(name)
+	for {
+		d, err := dir.Open(service.Path())
+		if err != nil {
+			return nil, err
+		}
+		err = d.Lock(deadline)
+		if err != nil {
+			d.Close()
+			if dir.NoLocks(err) {
+				err = nil
+			}
+			return nil, err
+		}
+		// It may have been another's by this name when we opened it.
+		there, err := dir.Open(service.Path())
+		if err == nil && d.SameAs(there) {
+			there.Close()
+			return d, nil
+		}
+		there.Close()
+		d.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+}

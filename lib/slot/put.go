@@ -97,14 +97,13 @@ func notThroughLink(service s6.Service) error {
 // what the supervisor found is its own, and only what is missing counts.
 func matches(slot *dir.Dir, d *Definition, live bool) bool {
 	for _, f := range Render(d) {
-		if !slot.Is(f.Name, f.Mode, euid(), f.Data) {
+		// Of ./down, which s6-supervise makes as well, nothing counts but that it is there.
+		if f.Name != downFile && !slot.Is(f.Name, f.Mode, euid(), f.Data) {
 			return false
 		}
 	}
-	if !d.Down {
-		if there, err := slot.Exists(downFile); err != nil || there {
-			return false
-		}
+	if there, err := slot.Exists(downFile); err != nil || there != d.Down {
+		return false
 	}
 	group := groupOf(d.Account)
 	for _, seed := range seeds {

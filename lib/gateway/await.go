@@ -1,0 +1,216 @@
+//go:build linux
+
+package gateway
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/proc"
+	"hermes-s6/lib/s6"
+)
+
+// killGrace is what a gateway gets after SIGKILL: its finish script may have 5 s
+// to run (timeout-finish in servicedir's manual page).
+const killGrace = 7 * time.Second
+
+// settle is for how long a gateway that does not notify must have been up to count as
+// started: one that refuses its configuration has ended by then.
+const settle = 300 * time.Millisecond
+
+// wait waits for reached, or for the end of the supervisor, which is an error.
+func (j *job) wait(deadline time.Time, reached func(*s6.Status) bool) error {
+	gone := false
+	err := j.service.Wait(j.m.Scan.Programs, deadline, func(st *s6.Status) bool {
+		gone = !st.Supervised
+		return gone || reached(st)
+	})
+	if err == nil && gone {
+		return j.unsupervised()
+	}
+	return err
+}
+
+// timeout makes of a deadline that has passed an error that says what did not come.
+func (j *job) timeout(err error, what string) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fail.Errorf(fail.Timeout, "gateway '%s': %s", j.Name, what)
+	}
+	return err
+}
+
+// ending tells whether st is of a process on its way out: told to stop, or already in
+// its finish script. Taken for one that was started, it would count as up and be gone
+// for good a moment later: exit codes 0 and 78 keep a gateway down (see finish).
+func ending(st *s6.Status) bool { return st.Finishing || st.Up() && !st.WantedUp }
+
+func (j *job) awaitStart(o manager.Options) error {
+	if o.Wait {
+		return j.awaitUp()
+	}
+	if !j.ends {
+		return nil
+	}
+	_, err := j.awaitProcess(func(st *s6.Status) bool { return st.Up() })
+	return err
+}
+
+// awaitUp waits until j's gateway is ready, where it notifies, else until it has been
+// up for settle.
+func (j *job) awaitUp() error {
+	for {
+		st, err := j.awaitProcess(func(st *s6.Status) bool { return st.Up() && (st.Ready() || !j.notifies) })
+		if err != nil || j.notifies || st.Seconds() > uint64(settle/time.Second) {
+			return err
+		}
+		settled := time.Now().Add(settle)
+		late := !j.deadline.IsZero() && j.deadline.Before(settled)
+		if late {
+			settled = j.deadline
+		}
+		err = j.wait(settled, func(now *s6.Status) bool { return !now.Same(&st) })
+		if errors.Is(err, os.ErrDeadlineExceeded) && !late {
+			if proc.Alive(st.PID) {
+				return nil
+			}
+			// It has ended, and its supervisor has not had the time to say so.
+			err = j.wait(j.deadline, func(now *s6.Status) bool { return !now.Same(&st) })
+		}
+		if err != nil {
+			return j.notUp(err)
+		}
+	}
+}
+
+func (j *job) notUp(err error) error { return j.timeout(err, "not up in time"+j.seeLog()) }
+
+// awaitProcess waits until j's gateway is up, as isUp has it, and not as the process
+// that was on its way out when the command was given. One that exits 0 or 78 is not
+// restarted by its supervisor (see finish), so we do that, once, if nobody has stopped
+// it meanwhile.
+func (j *job) awaitProcess(isUp func(*s6.Status) bool) (now s6.Status, err error) {
+	ended := j.before // as it was, down, when it was last told to start
+	for pushed := false; ; pushed = true {
+		err = j.wait(j.deadline, func(st *s6.Status) bool {
+			now = *st
+			if j.ends && st.Same(&j.before) {
+				return false
+			}
+			return isUp(st) || st.Down() && !st.WantedUp && !st.Same(&ended)
+		})
+		if err != nil {
+			return now, j.notUp(err)
+		}
+		if now.Up() {
+			return now, nil
+		}
+		if pushed || !j.ends {
+			return now, j.gaveUp(&now)
+		}
+		ended = now
+		if err := j.startAgain(); err != nil {
+			return now, err
+		}
+	}
+}
+
+// startAgain starts a gateway that has ended although it was told to start, unless a
+// later command has stopped it.
+func (j *job) startAgain() error {
+	lock, err := j.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	normallyUp, err := j.service.NormallyUp()
+	switch {
+	case err != nil:
+		return err
+	case !normallyUp:
+		return j.stopped()
+	}
+	return j.service.Control(up)
+}
+
+func (j *job) stopped() error {
+	return fail.Errorf(fail.No, "gateway '%s': somebody has stopped it meanwhile", j.Name)
+}
+
+// gaveUp is the error for a gateway that has ended, as st, and is not restarted.
+func (j *job) gaveUp(st *s6.Status) error {
+	if normallyUp, err := j.service.NormallyUp(); err == nil && !normallyUp {
+		return j.stopped()
+	}
+	how := "exit " + strconv.Itoa(st.ExitCode())
+	if name := st.SignalName(); name != "" {
+		how = name
+	}
+	return fail.Errorf(fail.No, "gateway '%s': it ended (%s) and is not restarted%s", j.Name, how, j.seeLog())
+}
+
+func (j *job) seeLog() string {
+	if j.m.Home == nil {
+		return ""
+	}
+	return "; see " + j.m.Home.LogFile(j.Name)
+}
+
+func (j *job) awaitStop(o manager.Options) error {
+	if !o.Wait || j.before.Down() {
+		return nil
+	}
+	return j.awaitEnd(func(st *s6.Status) bool { return st.Down() || st.Up() && !st.Same(&j.before) })
+}
+
+// awaitRestart waits until another gateway runs than before.
+func (j *job) awaitRestart(manager.Options) error {
+	if j.before.Up() {
+		if err := j.awaitEnd(func(st *s6.Status) bool { return !st.Same(&j.before) }); err != nil {
+			return err
+		}
+		if j.Killed != "" {
+			j.deadline = time.Now().Add(killGrace)
+		}
+	}
+	return j.awaitUp()
+}
+
+// awaitEnd waits until the gateway that was told to end has, and kills it at the
+// deadline: that process, and no other that has come since.
+func (j *job) awaitEnd(ended func(*s6.Status) bool) error {
+	err := j.wait(j.deadline, ended)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	if err := j.kill(); err != nil {
+		return err
+	}
+	if err = j.wait(time.Now().Add(killGrace), ended); errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fail.Errorf(fail.Timeout, "gateway '%s': still there after SIGKILL", j.Name)
+	}
+	if err == nil && j.before.Up() {
+		// It had no time to end what it has started.
+		proc.EndGroup(j.before.PID)
+	}
+	return err
+}
+
+// kill has the supervisor kill the process of before. While other commands are kept
+// away, none can have taken its place.
+func (j *job) kill() error {
+	lock, err := j.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	st, err := j.service.Status(j.m.Scan.Programs)
+	if err != nil || !st.Same(&j.before) {
+		return err
+	}
+	j.Killed = "the gateway"
+	return j.service.Control(kill)
+}
