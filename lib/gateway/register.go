@@ -140,7 +140,7 @@ func (r *registration) supervise(hold *slot.Hold) error {
 	if st, err := r.status(r.name); err != nil || st.Supervised {
 		return err
 	}
-	return hold.Supervise(r.deadline)
+	return hold.Supervise(r.Timeout)
 }
 
 // write puts the record in place and then the slot, by publish, with the home
@@ -186,7 +186,7 @@ func (r *registration) create(hold *slot.Hold) error {
 	if err != nil {
 		return err
 	}
-	if err := hold.Supervise(r.deadline); err != nil {
+	if err := hold.Supervise(r.Timeout); err != nil {
 		return r.after(err, hold.Undo, undo)
 	}
 	return nil

@@ -282,13 +282,17 @@ func (r *run) await() {
 	if !r.Scan.Alive() {
 		return // it takes up what it finds when it starts
 	}
-	for _, i := range r.awaited {
-		err := r.Scan.AwaitSupervised(r.results[i].Profile, r.deadline)
+	names := make([]string, len(r.awaited))
+	for k, i := range r.awaited {
+		names[k] = r.results[i].Profile
+	}
+	for k, err := range r.Scan.AwaitSupervised(names, r.Timeout) {
+		result := &r.results[r.awaited[k]]
 		if fail.CodeOf(err) == fail.Absent {
 			continue // unregistered since: that was asked for later than this
 		}
 		if err != nil {
-			r.results[i].Action, r.results[i].Err = Failed, err
+			result.Action, result.Err = Failed, err
 		}
 	}
 }

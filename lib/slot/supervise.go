@@ -3,8 +3,10 @@
 package slot
 
 import (
+	"cmp"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -18,27 +20,52 @@ func (h *Hold) Exists() (bool, error) { return h.scan.Exists(h.profile) }
 const superviseLimit = 10 * time.Second
 
 // Supervise has s6-svscan take up h's slot and returns when supervisors of the
-// gateway and of its logger are there, at deadline at the latest. Exit code
-// 110 where they do not come: s6-svscanctl succeeds also when s6-svscan has no
-// room for another service.
-func (h *Hold) Supervise(deadline time.Time) error {
-	if deadline.IsZero() {
-		deadline = time.Now().Add(superviseLimit)
-	}
-	if err := h.scan.Rescan(deadline); err != nil || !h.scan.Watched() {
+// gateway and of its logger are there. Exit code 110 where they do not come within
+// timeout (0: superviseLimit): s6-svscanctl succeeds also when s6-svscan has no room
+// for another service.
+func (h *Hold) Supervise(timeout time.Duration) error {
+	timeout = cmp.Or(timeout, superviseLimit)
+	if err := h.scan.Rescan(time.Now().Add(timeout)); err != nil || !h.scan.Watched() {
 		return err
 	}
-	return h.scan.AwaitSupervised(h.profile, deadline)
+	return h.scan.AwaitSupervised([]string{h.profile}, timeout)[0]
 }
 
-// AwaitSupervised is the second half of Supervise, for who has had s6-svscan
-// rescan. Exit code 102 where the slot goes meanwhile, which it cannot while
-// its hold is ours.
-func (s *Scan) AwaitSupervised(name string, deadline time.Time) error {
-	if deadline.IsZero() {
-		// Without a limit for the gateway there is still one for s6-svscan.
-		deadline = time.Now().Add(superviseLimit)
+// AwaitSupervised is the second half of Supervise for the slots of many profiles, for
+// who has had s6-svscan rescan. It gives up when s6-svscan has taken up none of them for
+// the length of timeout: how long it takes for all is a matter of how many they are and
+// of what else the machine does. Exit code 102 for a slot that goes meanwhile, which it
+// cannot while its hold is ours.
+func (s *Scan) AwaitSupervised(names []string, timeout time.Duration) []error {
+	timeout = cmp.Or(timeout, superviseLimit)
+	errs := make([]error, len(names))
+	waiting := make([]int, len(names))
+	for i := range waiting {
+		waiting[i] = i
 	}
+	for len(waiting) > 0 {
+		i := waiting[0]
+		if errs[i] = s.awaitSupervised(names[i], time.Now().Add(timeout)); !errors.Is(errs[i], os.ErrDeadlineExceeded) {
+			waiting = waiting[1:]
+			continue
+		}
+		rest := slices.DeleteFunc(slices.Clone(waiting), func(i int) bool {
+			return s.awaitSupervised(names[i], time.Now()) == nil
+		})
+		if len(rest) < len(waiting) {
+			waiting = rest // others had their turn first
+			continue
+		}
+		for _, i := range waiting {
+			errs[i] = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", s.Service(names[i]).Path())
+		}
+		return errs
+	}
+	return errs
+}
+
+// awaitSupervised waits for the supervisors of one slot.
+func (s *Scan) awaitSupervised(name string, deadline time.Time) error {
 	service := s.Service(name)
 	for _, at := range []s6.Service{service, service.Log()} {
 		there, lost := true, error(nil)
@@ -49,17 +76,11 @@ func (s *Scan) AwaitSupervised(name string, deadline time.Time) error {
 			there, lost = s.Exists(name)
 			return !there
 		})
-		if err == nil {
-			err = lost
-		}
-		if err == nil && !there {
-			return fail.Errorf(fail.Absent, "profile %s: its slot is gone again: somebody has unregistered it", name)
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", at.Path())
-		}
-		if err != nil {
+		if err = cmp.Or(err, lost); err != nil {
 			return err
+		}
+		if !there {
+			return fail.Errorf(fail.Absent, "profile %s: its slot is gone again: somebody has unregistered it", name)
 		}
 	}
 	return nil
