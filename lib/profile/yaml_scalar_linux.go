@@ -189,6 +189,9 @@ func (y *yamlScan) reference(c byte) error {
 		return notUnderstood("the name of an anchor")
 	}
 	if y.spaces(); !y.ends() && c == '&' {
+		if y.at('&') || y.at('*') { // no YAML, and it would take us ever deeper
+			return notUnderstood("an anchor of a reference")
+		}
 		return y.value()
 	}
 	if c == '&' {
