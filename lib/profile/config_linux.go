@@ -2,6 +2,7 @@ package profile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"hermes-s6/lib/dir"
@@ -22,6 +23,22 @@ const maxConfig = 1 << 20
 func (h *Home) Multiplex() (bool, error) {
 	is, err := readConfig(h.dir, "multiplex_profiles", "gateway.multiplex_profiles")
 	return is["multiplex_profiles"] || is["gateway.multiplex_profiles"], err
+}
+
+// parkedFile does what gateway.parked does in the configuration of its profile.
+const parkedFile = "gateway.parked"
+
+// placed tells of d, the directory of a profile, whether its gateway runs beside one
+// that serves all (gateway.standalone in its configuration), and whether it does not
+// run at all (gateway.parked there, or a file of that name, by which Hermes parks it).
+// Where that cannot be decided it is neither.
+func placed(d *dir.Dir) (standalone, parked bool, err error) {
+	is, err := readConfig(d, "gateway.standalone", "gateway.parked")
+	if err != nil {
+		err = fmt.Errorf("%w; taken as neither standalone nor parked", err)
+	}
+	marked, e := d.Exists(parkedFile)
+	return is["gateway.standalone"], is["gateway.parked"] || marked, errors.Join(err, e)
 }
 
 // readConfig tells which of keys are true in d's configuration.

@@ -1,7 +1,10 @@
 package profile
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -69,6 +72,25 @@ func readState(d *dir.Dir, path string) (State, error) {
 		err = fail.Errorf(fail.System, "%s: %w", d.Path(path), err)
 	}
 	return s, err
+}
+
+// Stateless tells whether profile name has no state, so that Bootstrap would record
+// one; an error means that it could not.
+func (h *Home) Stateless(name string) (bool, error) {
+	d, err := h.open(name)
+	if err != nil {
+		return false, err
+	}
+	defer d.Close()
+	text, err := d.Read(stateFile, maxState)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(text)) == 0 {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s, err := parseState(text)
+	return err == nil && s.Counts() == "", err
 }
 
 // parseState takes the state from the text of gateway_state.json.

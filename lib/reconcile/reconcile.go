@@ -27,6 +27,7 @@ const (
 	Skipped    = "skipped"
 	Removed    = "removed"
 	Failed     = "failed"
+	Folded     = "folded" // its gateway stays down: the root profile's serves it, and starts for it
 )
 
 // A Result is what was done about one profile.
@@ -65,7 +66,11 @@ type Plan struct {
 	Host      func(profile.Dialect) (*slot.Host, error)
 	Select    Selection
 	Prune     bool // unregister slots whose profile is gone
-	Multiplex bool // one gateway serves all profiles: the others stay down
+	Multiplex Multiplexing
+	NoStart   bool // no gateway starts
+	// Bootstrap names profiles that a dry run takes to be recorded as running,
+	// where nothing is recorded of them.
+	Bootstrap []string
 	DryRun    bool
 	Timeout   time.Duration
 }
@@ -78,6 +83,7 @@ type run struct {
 	ports    *profile.Ports
 	results  []Result
 	awaited  []int // results of slots that s6-svscan is yet to take up
+	fold     folding
 }
 
 // worthSealing is how many profiles it takes for slot.Scan.ReadSeals to save more
@@ -102,6 +108,7 @@ func (p *Plan) Run() ([]Result, error) {
 	if len(found) >= worthSealing {
 		p.Scan.ReadSeals()
 	}
+	found = r.prepare(found)
 	r.claimRecorded(found)
 	definitions := make([]*slot.Definition, len(found))
 	r.results = make([]Result, len(found))
@@ -110,6 +117,7 @@ func (p *Plan) Run() ([]Result, error) {
 	}
 	r.putAll(definitions)
 	p.Home.Unlock() // who has which port can be seen from here on
+	r.recordFolded()
 	if len(found) >= worthSealing && !p.DryRun {
 		_ = p.Scan.WriteSeals() // the next run takes longer, and that is all
 	}
@@ -174,8 +182,7 @@ func (r *run) define(f *profile.Found) (*slot.Definition, error) {
 			return nil, err
 		}
 	}
-	start := f.State.Starts() && (f.Name == profile.Default || !r.Multiplex)
-	return &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !start}, nil
+	return &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !r.starts(f)}, nil
 }
 
 // put brings d's slot to what it is to be, and tells whether it is supervised.
@@ -217,8 +224,12 @@ func (r *run) putAll(definitions []*slot.Definition) {
 	par.Do(len(definitions), func(i int) {
 		if d := definitions[i]; d != nil {
 			result := &r.results[i]
-			if result.Action, lives[i], result.Err = r.put(d); result.Err != nil {
+			result.Action, lives[i], result.Err = r.put(d)
+			switch {
+			case result.Err != nil:
 				result.Action = Failed
+			case result.Action != Unchanged && r.fold.names[d.Profile]:
+				result.Action = Folded
 			}
 		}
 	})
