@@ -232,6 +232,7 @@ type row struct {
 	normallyUp bool
 	deaths     int
 	lived      bool // it was started since its supervisor was
+	served     bool // it is down, and the root profile's gateway does its work
 	desired    string
 }
 
@@ -265,6 +266,7 @@ func (q *query) read(more func(*row) error) []row {
 			rows = append(rows, read[i])
 		}
 	}
+	q.markServed(rows)
 	return rows
 }
 
@@ -315,7 +317,7 @@ func (q *query) verdict(rows []row) error {
 		return err
 	}
 	for i := range rows {
-		if !rows[i].isUp() {
+		if !rows[i].isUp() && !rows[i].served {
 			return cli.Quiet(fail.No)
 		}
 	}
@@ -364,6 +366,7 @@ func (q *query) objects(rows []row) error {
 			Seconds    *uint64 `json:"seconds"`
 			Deaths     int     `json:"deaths"`
 			Desired    *string `json:"desired_state"`
+			ServedBy   *string `json:"served_by"`
 		}{
 			r.name, r.Supervised, r.isUp(), r.Supervised && r.WantedUp, r.normallyUp,
 			r.isUp() && r.Ready(), r.isUp() && r.IsPaused(),
@@ -371,6 +374,7 @@ func (q *query) objects(rows []row) error {
 			given(r.SignalName(), r.Signal() >= 0),
 			given(r.Since.Time().Format(time.RFC3339), r.Dated()),
 			given(r.Seconds(), r.Dated()), r.deaths, given(r.desired, r.desired != ""),
+			given(profile.Default, r.served),
 		})
 		if err != nil {
 			return err
@@ -385,6 +389,8 @@ func (r *row) isUp() bool { return r.Supervised && r.Up() }
 // state sums r up in a word.
 func (r *row) state() string {
 	switch {
+	case r.served:
+		return "served by " + profile.Default
 	case !r.Supervised:
 		return "unsupervised"
 	case r.IsPaused():

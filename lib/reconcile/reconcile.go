@@ -7,9 +7,7 @@ package reconcile
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -17,46 +15,6 @@ import (
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/slot"
 )
-
-// What can be done about a profile.
-const (
-	Started    = "started"    // registered, and its gateway starts
-	Registered = "registered" // registered; its gateway stays down
-	Unchanged  = "unchanged"
-	Updated    = "updated"
-	Skipped    = "skipped"
-	Removed    = "removed"
-	Failed     = "failed"
-	Folded     = "folded" // its gateway stays down: the root profile's serves it, and starts for it
-)
-
-// A Result is what was done about one profile.
-type Result struct {
-	Profile string
-	Prior   string // the state that counted, "" for none
-	Action  string
-	Warning error // something that was no use and was done without
-	Err     error // why Action is Failed
-}
-
-// Line returns r as the boot log has it. A state comes from a file that the
-// account writes: it must not be able to write lines of its own.
-func (r Result) Line() string {
-	return fmt.Sprintf("profile=%s prior_state=%s action=%s", word(r.Profile), word(r.Prior), r.Action)
-}
-
-// word makes s one harmless word of a line.
-func word(s string) string {
-	if s == "" {
-		return "None"
-	}
-	return strings.Map(func(c rune) rune {
-		if c <= ' ' || c >= 0x7f {
-			return '?'
-		}
-		return c
-	}, s[:min(len(s), 255)])
-}
 
 // A Plan is what a run is to do.
 type Plan struct {
