@@ -29,10 +29,14 @@ it ran before, and brings a slot that differs to what it should be. Says what it
 did on stdout and in HOME/logs/container-boot.log. Exits 1 if some profile could
 not be done; that costs the others nothing.
 
-A container started as the dashboard supervises no gateways. One started as
-"gateway run" has the root profile's gateway start, unless a state says otherwise.
-Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml), the
-others are registered and stay down.`,
+A container started as the dashboard, or the like, supervises no gateways. One
+started as "gateway run" has the root profile's gateway start, or with -p the one
+that is named, unless a state says otherwise; with --no-supervise it starts none.
+
+Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml, at the
+top or under gateway), the others are registered and stay down, but for those that
+are standalone, and that one starts if one of them was to run. Where it cannot be
+decided, only the root profile's gateway starts.`,
 		Flags: []clilib.Flag{
 			&clilib.BoolFlag{Name: "dry-run", Usage: "say what would be done, touch nothing"},
 			&clilib.BoolFlag{Name: "prune", Usage: "unregister slots whose profile is gone"},
@@ -41,7 +45,7 @@ others are registered and stay down.`,
 			cli.TimeoutFlag(),
 		},
 		Variables: slices.Concat([]cli.Variable{cli.ManagerVariable}, hostVariables, []cli.Variable{
-			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" starts nothing"},
+			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" records nothing"},
 			{Name: "HERMES_GATEWAY_BOOTSTRAP_STATE", Usage: "running: start the root profile's gateway, unless a state says otherwise"},
 			{Name: "GATEWAY_MULTIPLEX_PROFILES", Usage: "true or false: whether one gateway serves all profiles, whatever config.yaml says"},
 		}),

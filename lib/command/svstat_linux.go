@@ -32,7 +32,8 @@ func Svstat(args []string) int {
 		Operands: "[PROFILE | SERVICEDIR]...",
 		Text: `Without operands: every gateway in the scan directory. A SERVICEDIR has a slash in
 it, or is . or .. Exits 0 when all that was asked for are up, 1 when some are
-not, 102 when a named one does not exist.
+not, 102 when a named one does not exist. One that the root profile's gateway
+serves counts as up.
 
 FIELDS are names of s6-svstat -o, or name, with commas between them:
 up wantedup normallyup ready paused pid pgid exitcode signal signum updownsince

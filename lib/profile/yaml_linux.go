@@ -24,8 +24,13 @@ import (
 // looked for, merge keys where they could bring one, escapes in a key's name, an alias,
 // an anchor, a quoted or any other value than a boolean or null of a key that is
 // looked for, tabs outside of quotes, line breaks of other kinds, nesting over
-// maxDepth, and what is no YAML where it comes upon that. It does not find all that is
-// none: of such a text, which Hermes cannot read either, it may say anything.
+// maxDepth, and what is no YAML where it comes upon that. Then a home is taken to have
+// nothing started but the root profile's gateway, a profile to be neither standalone
+// nor parked, and a line says where it stopped. It does not find all that is no YAML: of
+// such a text, which Hermes cannot read either, it may say anything.
+//
+// A text in which no name of a key that is looked for stands, nor an escape that could
+// make one, is not looked at: whatever it is, it has none.
 type yamlScan struct {
 	text   []byte // ends with a newline
 	pos    int
