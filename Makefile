@@ -41,7 +41,7 @@ demo:
 	@scripts/demo bin
 
 deps:
-	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 pyflakes3 mandoc zsh fish xz zip
+	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml pyflakes3 mandoc zsh fish xz zip
 
 lint: deps
 	shellcheck -s sh $(SHELL_SCRIPTS)
@@ -69,7 +69,7 @@ test-matrix: deps
 FUZZTIME = 1m
 
 fuzz:
-	@scripts/deps s6-svscan execlineb
+	@scripts/deps s6-svscan execlineb python3 python3-yaml
 	@scripts/fuzz $(TAGS) $(FUZZTIME)
 
 # What the tests do for seconds, for minutes.

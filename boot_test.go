@@ -157,8 +157,21 @@ func TestContainerCommand(t *testing.T) {
 		t.Errorf("the dashboard supervises %q", out)
 	}
 	c.stop()
+	c.boot("gateway", "run", "--no-supervise")
+	c.awaitStatus("coder false false\n")
+	c.stop()
 	c.boot("hermes", "-p", "x", "gateway", "run")
-	c.awaitStatus("coder true true\ndefault true true\n")
+	c.awaitStatus("coder true true\n") // and not default
+	if out := c.said(); !strings.Contains(out, `warning: profile "x": its state could not be recorded as running: `) {
+		t.Error(out)
+	}
+	c.stop()
+	addProfile(t, home, "writer", "")
+	c.boot("--profile=writer", "gateway", "run")
+	c.awaitStatus("coder true true\nwriter true true\n")
+	c.stop()
+	c.boot("hermes", "gateway", "run")
+	c.awaitStatus("coder true true\ndefault true true\nwriter true true\n")
 }
 
 // TestHomeOfRoot shows that directories which an earlier image left to root are

@@ -3,18 +3,16 @@
 package hermes_test
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"hermes-s6/lib/reconcile"
 )
@@ -116,18 +114,17 @@ func TestKubernetesFile(t *testing.T) {
 // parseYAML returns the documents of text.
 func parseYAML(t *testing.T, text string) []any {
 	t.Helper()
-	var documents []any
-	for d := yaml.NewDecoder(strings.NewReader(text)); ; {
-		var v any
-		err := d.Decode(&v)
-		if errors.Is(err, io.EOF) {
-			return documents
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		documents = append(documents, v)
+	cmd := exec.Command("python3", "-c", "import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout)")
+	cmd.Stdin = strings.NewReader(text)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v; run `make deps`", err)
 	}
+	var documents []any
+	if err := json.Unmarshal(out, &documents); err != nil {
+		t.Fatal(err)
+	}
+	return documents
 }
 
 // at returns what is at path in v, keys and indexes with dots between them; nil

@@ -4,7 +4,6 @@ go 1.24.0
 
 require (
 	github.com/cyphar/filepath-securejoin v0.7.0
-	github.com/goccy/go-yaml v1.19.2
 	github.com/google/shlex v0.0.0-20191202100458-e7afc7fbc510
 	github.com/rogpeppe/go-internal v1.14.1
 	github.com/urfave/cli/v2 v2.27.7

@@ -29,10 +29,14 @@ it ran before, and brings a slot that differs to what it should be. Says what it
 did on stdout and in HOME/logs/container-boot.log. Exits 1 if some profile could
 not be done; that costs the others nothing.
 
-A container started as the dashboard supervises no gateways. One started as
-"gateway run" has the root profile's gateway start, unless a state says otherwise.
-Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml), the
-others are registered and stay down.`,
+A container started as the dashboard, or the like, supervises no gateways. One
+started as "gateway run" has the root profile's gateway start, or with -p the one
+that is named, unless a state says otherwise; with --no-supervise it starts none.
+
+Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml, at the
+top or under gateway), the others are registered and stay down, but for those that
+are standalone, and that one starts if one of them was to run. Where it cannot be
+decided, only the root profile's gateway starts.`,
 		Flags: []clilib.Flag{
 			&clilib.BoolFlag{Name: "dry-run", Usage: "say what would be done, touch nothing"},
 			&clilib.BoolFlag{Name: "prune", Usage: "unregister slots whose profile is gone"},
@@ -41,7 +45,7 @@ others are registered and stay down.`,
 			cli.TimeoutFlag(),
 		},
 		Variables: slices.Concat([]cli.Variable{cli.ManagerVariable}, hostVariables, []cli.Variable{
-			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" starts nothing"},
+			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" records nothing"},
 			{Name: "HERMES_GATEWAY_BOOTSTRAP_STATE", Usage: "running: start the root profile's gateway, unless a state says otherwise"},
 			{Name: "GATEWAY_MULTIPLEX_PROFILES", Usage: "true or false: whether one gateway serves all profiles, whatever config.yaml says"},
 		}),
@@ -96,31 +100,34 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 	if err != nil {
 		return err
 	}
-	if container == reconcile.Dashboard {
-		c.Info("this container is the dashboard: it supervises no gateways")
+	switch container.Kind {
+	case reconcile.Server:
+		c.Info("this container is a dashboard, or the like: it supervises no gateways")
 		plan.Select, _ = reconcile.ParseSelection("none", "")
+	case reconcile.Unsupervised:
+		c.Info("this container runs a gateway itself (--no-supervise): none is started")
+		plan.NoStart = true
 	}
 	if plan.Multiplex, err = multiplex(c, plan.Home); err != nil {
 		return err
 	}
+	if !plan.DryRun {
+		for _, err := range plan.Scan.Sweep() {
+			c.Warn("leftover of a killed run: %v", err)
+		}
+		// Loggers run as the account, which may not make it in a home of root's.
+		if _, err := plan.Home.MakeLogDir(); err != nil {
+			c.Warn("log directory: %v", err)
+		}
+	}
+	if os.Getenv("HERMES_GATEWAY_BOOTSTRAP_STATE") == profile.Running {
+		bootstrap(c, plan, profile.Default)
+	}
+	if container.Kind == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == "" {
+		bootstrap(c, plan, container.Profile)
+	}
 	if plan.DryRun {
 		return nil
-	}
-	for _, err := range plan.Scan.Sweep() {
-		c.Warn("leftover of a killed run: %v", err)
-	}
-	// Loggers run as the account, which may not make it in a home of root's.
-	if _, err := plan.Home.MakeLogDir(); err != nil {
-		c.Warn("log directory: %v", err)
-	}
-	legacy := container == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == ""
-	if legacy || os.Getenv("HERMES_GATEWAY_BOOTSTRAP_STATE") == profile.Running {
-		did, err := plan.Home.Bootstrap(time.Now())
-		if err != nil {
-			c.Warn("root profile: its state could not be recorded as running: %v", err)
-		} else if did {
-			c.Info("root profile: recorded as running")
-		}
 	}
 	// A registration that has a name in hand waits for this, and we for that
 	// name: not for long, and then both go on.
@@ -130,33 +137,56 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 	return nil
 }
 
-// multiplex tells whether one gateway serves all profiles. A configuration that
-// is no use is said, and the variable decides. One that cannot be read may say so:
-// then nothing is started.
-func multiplex(c *cli.Context, home *profile.Home) (bool, error) {
+// bootstrap records that profile name's gateway runs, unless something is recorded of
+// it, or has a dry run take it so.
+func bootstrap(c *cli.Context, plan *reconcile.Plan, name string) {
+	err := profile.CheckName(name)
+	did := false
+	switch {
+	case err != nil:
+	case plan.DryRun:
+		did, err = plan.Home.Stateless(name)
+	default:
+		did, err = plan.Home.Bootstrap(name, time.Now())
+	}
+	switch {
+	case err != nil:
+		c.Warn("profile %q: its state could not be recorded as running: %v", name, err)
+	case did && plan.DryRun:
+		plan.Bootstrap = append(plan.Bootstrap, name)
+	case did:
+		c.Info("profile %q: recorded as running", name)
+	}
+}
+
+// multiplex tells whether one gateway serves all profiles. A configuration that does
+// not say it plainly is said, and starts nothing but the root profile's gateway: others
+// might be started a second time. One that cannot be read at all ends the run.
+func multiplex(c *cli.Context, home *profile.Home) (reconcile.Multiplexing, error) {
 	const variable = "GATEWAY_MULTIPLEX_PROFILES"
-	v := strings.ToLower(os.Getenv(variable))
-	configured, err := home.Multiplex()
-	if fail.Unread(err) && v == "" {
-		return false, fail.Errorf(fail.System, "whether one gateway serves all profiles: %w; %s=true or false says it, too", err, variable)
-	}
-	if err != nil {
-		c.Warn("%v", err)
-	}
-	if v == "" {
-		return configured, nil
-	}
-	switch v {
+	is := map[bool]reconcile.Multiplexing{true: reconcile.Multiplexed}
+	switch v := strings.ToLower(os.Getenv(variable)); v {
+	case "":
 	case "yes", "on":
-		return true, nil
+		return reconcile.Multiplexed, nil
 	case "no", "off":
-		return false, nil
+		return reconcile.Separate, nil
+	default:
+		on, err := strconv.ParseBool(v)
+		if err != nil {
+			return reconcile.Undecided, fail.Errorf(fail.Usage, "invalid %s %q: it must be true or false", variable, v)
+		}
+		return is[on], nil
 	}
-	on, err := strconv.ParseBool(v)
+	configured, err := home.Multiplex()
+	if fail.Unread(err) {
+		return reconcile.Undecided, fail.Errorf(fail.System, "whether one gateway serves all profiles: %w; %s=true or false says it, too", err, variable)
+	}
 	if err != nil {
-		return false, fail.Errorf(fail.Usage, "invalid %s %q: it must be true or false", variable, v)
+		c.Warn("whether one gateway serves all profiles cannot be decided: no gateway but default's is started; set %s=true or false: %v", variable, err)
+		return reconcile.Undecided, nil
 	}
-	return on, nil
+	return is[configured], nil
 }
 
 // reportReconciled prints the results and appends them to the boot log.

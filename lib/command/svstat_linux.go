@@ -32,7 +32,8 @@ func Svstat(args []string) int {
 		Operands: "[PROFILE | SERVICEDIR]...",
 		Text: `Without operands: every gateway in the scan directory. A SERVICEDIR has a slash in
 it, or is . or .. Exits 0 when all that was asked for are up, 1 when some are
-not, 102 when a named one does not exist.
+not, 102 when a named one does not exist. One that the root profile's gateway
+serves counts as up.
 
 FIELDS are names of s6-svstat -o, or name, with commas between them:
 up wantedup normallyup ready paused pid pgid exitcode signal signum updownsince
@@ -232,6 +233,7 @@ type row struct {
 	normallyUp bool
 	deaths     int
 	lived      bool // it was started since its supervisor was
+	served     bool // it is down, and the root profile's gateway does its work
 	desired    string
 }
 
@@ -265,6 +267,7 @@ func (q *query) read(more func(*row) error) []row {
 			rows = append(rows, read[i])
 		}
 	}
+	q.markServed(rows)
 	return rows
 }
 
@@ -315,7 +318,7 @@ func (q *query) verdict(rows []row) error {
 		return err
 	}
 	for i := range rows {
-		if !rows[i].isUp() {
+		if !rows[i].isUp() && !rows[i].served {
 			return cli.Quiet(fail.No)
 		}
 	}
@@ -364,6 +367,7 @@ func (q *query) objects(rows []row) error {
 			Seconds    *uint64 `json:"seconds"`
 			Deaths     int     `json:"deaths"`
 			Desired    *string `json:"desired_state"`
+			ServedBy   *string `json:"served_by"`
 		}{
 			r.name, r.Supervised, r.isUp(), r.Supervised && r.WantedUp, r.normallyUp,
 			r.isUp() && r.Ready(), r.isUp() && r.IsPaused(),
@@ -371,6 +375,7 @@ func (q *query) objects(rows []row) error {
 			given(r.SignalName(), r.Signal() >= 0),
 			given(r.Since.Time().Format(time.RFC3339), r.Dated()),
 			given(r.Seconds(), r.Dated()), r.deaths, given(r.desired, r.desired != ""),
+			given(profile.Default, r.served),
 		})
 		if err != nil {
 			return err
@@ -385,6 +390,8 @@ func (r *row) isUp() bool { return r.Supervised && r.Up() }
 // state sums r up in a word.
 func (r *row) state() string {
 	switch {
+	case r.served:
+		return "served by " + profile.Default
 	case !r.Supervised:
 		return "unsupervised"
 	case r.IsPaused():

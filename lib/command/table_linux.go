@@ -32,7 +32,7 @@ func (q *query) table(rows []row) error {
 		r := &rows[i]
 		colour := yellow
 		switch {
-		case r.isUp() && !r.IsPaused():
+		case r.served, r.isUp() && !r.IsPaused():
 			colour = green
 		case r.Supervised && r.WantedUp, !r.Supervised:
 			colour = red
@@ -60,7 +60,7 @@ func (q *query) table(rows []row) error {
 // trouble says what is wrong with r, "" for nothing: that it is not up although it
 // is to be, or that it dies again and again.
 func (r *row) trouble() string {
-	if !r.profile || !r.Supervised || r.desired == profile.Stopped && !r.WantedUp {
+	if !r.profile || !r.Supervised || r.served || r.desired == profile.Stopped && !r.WantedUp {
 		return ""
 	}
 	failed := r.lived && (r.ExitCode() > 0 || r.Signal() >= 0)

@@ -5,59 +5,56 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
+	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
 )
 
-// configFile is the home's configuration, which people write.
+// configFile is the configuration of a home or a profile, which people write.
 const configFile = "config.yaml"
 
+// maxConfig is more than people write; what is larger is not read at all.
+const maxConfig = 1 << 20
+
 // Multiplex tells whether the home's configuration has one gateway serve all
-// profiles (multiplex_profiles). false where there is none; an error means one
-// that is no use.
+// profiles: whether multiplex_profiles is true at its top, as Hermes once had it, or
+// under gateway, where it writes it now. Where both are there and differ, true wins: to
+// start nothing twice is the smaller harm. false where there is no configuration; an
+// error means that it cannot be decided.
 func (h *Home) Multiplex() (bool, error) {
-	// People write it, so the account can: no link to a file of root's, whose
-	// content a message could show; no FIFO, at which a boot would hang.
-	data, err := h.dir.Read(configFile, maxState)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	multiplex, err := boolOf(data, "multiplex_profiles")
-	if err != nil {
-		err = fail.Errorf(fail.System, "%s: %w", h.dir.Path(configFile), err)
-	}
-	return multiplex, err
+	is, err := readConfig(h.dir, "multiplex_profiles", "gateway.multiplex_profiles")
+	return is["multiplex_profiles"] || is["gateway.multiplex_profiles"], err
 }
 
-// boolOf returns the value of key in the mapping that text, YAML, is; false where
-// it has no such key. It takes the parser alone: to decode into Go values is more
-// than half of the library.
-func boolOf(text []byte, key string) (bool, error) {
-	file, err := parser.ParseBytes(text, 0)
+// parkedFile does what gateway.parked does in the configuration of its profile.
+const parkedFile = "gateway.parked"
+
+// placed tells of d, the directory of a profile, whether its gateway runs beside one
+// that serves all (gateway.standalone in its configuration), and whether it does not
+// run at all (gateway.parked there, or a file of that name, by which Hermes parks it).
+// Where that cannot be decided it is neither.
+func placed(d *dir.Dir) (standalone, parked bool, err error) {
+	is, err := readConfig(d, "gateway.standalone", "gateway.parked")
 	if err != nil {
-		// The library's own message is a drawing of several lines.
-		return false, errors.New("not YAML")
+		err = fmt.Errorf("%w; taken as neither standalone nor parked", err)
 	}
-	for _, doc := range file.Docs {
-		mapping, ok := doc.Body.(ast.MapNode)
-		if !ok {
-			continue // a comment, or a list
-		}
-		for entry := mapping.MapRange(); entry.Next(); {
-			if entry.Key().GetToken().Value != key {
-				continue
-			}
-			value, ok := entry.Value().(*ast.BoolNode)
-			if !ok {
-				return false, fmt.Errorf("%s is not a boolean", key)
-			}
-			return value.Value, nil
-		}
+	marked, e := d.Exists(parkedFile)
+	return is["gateway.standalone"], is["gateway.parked"] || marked, errors.Join(err, e)
+}
+
+// readConfig tells which of keys are true in d's configuration.
+func readConfig(d *dir.Dir, keys ...string) (map[string]bool, error) {
+	// People write it, so the account can: no link to a file of root's, whose
+	// content a message could show; no FIFO, at which a boot would hang.
+	text, err := d.Read(configFile, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	return false, nil
+	if err != nil {
+		return nil, err
+	}
+	is, err := yamlBools(text, keys...)
+	if err != nil {
+		err = fail.Errorf(fail.System, "%s: %w", d.Path(configFile), err)
+	}
+	return is, err
 }

@@ -30,10 +30,10 @@ func (h *Home) Intend(name, desired string, now time.Time) error {
 	return h.intend(name, desired, now, func([]byte) error { return nil })
 }
 
-// Bootstrap records Running as the desired state of the root profile, unless
-// it has a state already. It tells whether it did.
-func (h *Home) Bootstrap(now time.Time) (bool, error) {
-	err := h.intend(Default, Running, now, func(text []byte) error {
+// Bootstrap records Running as the desired state of profile name, unless it has a
+// state already. It tells whether it did.
+func (h *Home) Bootstrap(name string, now time.Time) (bool, error) {
+	err := h.intend(name, Running, now, func(text []byte) error {
 		s, err := parseState(text)
 		if err == nil && s.Counts() != "" {
 			err = errKnown

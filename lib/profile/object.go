@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -17,12 +18,22 @@ var (
 )
 
 // An object is the text of a JSON object and where in it the values stand, so
-// that a value can be changed and every other byte stays as it is.
+// that a value can be changed and every other byte stays as it is. Keys are compared
+// exactly; of one that is repeated the last counts, as everywhere.
 type object struct {
-	text   []byte
-	values map[string]span // of a key that is repeated the last, as everywhere
-	end    int             // behind the last value, or the opening brace
-	indent []byte          // what stands before the first key
+	text    []byte
+	json    []byte // text as encoding/json takes it, without byte order mark
+	skip    int    // length of the byte order mark
+	values  map[string]span
+	members []member
+	end     int    // behind the last value, or the opening brace
+	indent  []byte // what stands before the first key
+}
+
+// A member is a key and where it and its value stand.
+type member struct {
+	key string
+	span
 }
 
 // A span is where in a text something stands.
@@ -31,10 +42,10 @@ type span struct{ from, to int }
 // parseObject reads text, which may begin with a byte order mark.
 func parseObject(text []byte) (*object, error) {
 	skip := len(text) - len(bytes.TrimPrefix(text, bom))
-	body := text[skip:]
-	if !utf8.Valid(body) {
+	if !utf8.Valid(text) {
 		return nil, errNotUTF8
 	}
+	body := withoutNaN(text[skip:])
 	// What follows relies on it: a Decoder that reads token by token does not
 	// look at commas.
 	if err := json.Unmarshal(body, new(skipped)); err != nil {
@@ -44,8 +55,9 @@ func parseObject(text []byte) (*object, error) {
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return nil, errNotObject
 	}
-	o := &object{text: text, values: map[string]span{}, end: skip + int(dec.InputOffset())}
+	o := &object{text: text, json: body, skip: skip, values: map[string]span{}, end: skip + int(dec.InputOffset())}
 	for o.indent = leadingSpace(text[o.end:]); dec.More(); {
+		from := o.end + bytes.IndexByte(text[o.end:], '"')
 		key, err := dec.Token()
 		if err != nil {
 			return nil, err
@@ -56,8 +68,49 @@ func parseObject(text []byte) (*object, error) {
 		}
 		o.end = skip + int(dec.InputOffset())
 		o.values[key.(string)] = span{o.end - len(value), o.end}
+		o.members = append(o.members, member{key.(string), span{from, o.end}})
 	}
 	return o, nil
+}
+
+// withoutNaN returns text with a number in place of each NaN, Infinity and -Infinity,
+// as long as it is: Python writes and reads them, encoding/json does not. Where else
+// they could stand, but in strings, they are no JSON either, and are left.
+func withoutNaN(text []byte) []byte {
+	if !bytes.Contains(text, []byte("NaN")) && !bytes.Contains(text, []byte("Infinity")) {
+		return text
+	}
+	text = bytes.Clone(text)
+	edge := func(i int) bool {
+		return i < 0 || i >= len(text) || strings.IndexByte(" \t\r\n,:[]{}", text[i]) >= 0
+	}
+	inString := false
+	for i := 0; i < len(text); i++ {
+		if text[i] == '"' {
+			inString = !inString
+		}
+		if inString {
+			if text[i] == '\\' {
+				i++
+			}
+			continue
+		}
+		before := i - 1
+		switch {
+		case bytes.HasPrefix(text[i:], []byte("NaN")):
+			if edge(before) && edge(i+len("NaN")) {
+				copy(text[i:], "100")
+			}
+		case bytes.HasPrefix(text[i:], []byte("Infinity")):
+			if before >= 0 && text[before] == '-' {
+				before--
+			}
+			if edge(before) && edge(i+len("Infinity")) {
+				copy(text[i:], "10000000")
+			}
+		}
+	}
+	return text
 }
 
 // skipped is for any JSON, checked and thrown away.
@@ -67,6 +120,36 @@ func (*skipped) UnmarshalJSON([]byte) error { return nil }
 
 func leadingSpace(text []byte) []byte {
 	return text[:len(text)-len(bytes.TrimLeft(text, " \t\r\n"))]
+}
+
+// get returns the value of key, nil where there is none.
+func (o *object) get(key string) json.RawMessage {
+	at, ok := o.values[key]
+	if !ok {
+		return nil
+	}
+	return json.RawMessage(o.json[at.from-o.skip : at.to-o.skip])
+}
+
+// delete returns the text without key, as often as it is there, and without the commas
+// that it leaves.
+func (o *object) delete(key string) []byte {
+	if _, ok := o.values[key]; !ok {
+		return o.text
+	}
+	text := slices.Clone(o.text[:o.members[0].from])
+	first := true
+	for i, m := range o.members {
+		if m.key == key {
+			continue
+		}
+		if !first {
+			text = append(text, o.text[o.members[i-1].to:m.from]...)
+		}
+		text = append(text, o.text[m.from:m.to]...)
+		first = false
+	}
+	return append(text, o.text[o.end:]...)
 }
 
 // set gives key a value and returns the text with it.

@@ -21,6 +21,10 @@ func TestSetIntent(t *testing.T) {
 		"\ufeff{\"desired_state\":null,\"b\":\"\\u00e9\ufeff\"}":                          "\ufeff{\"desired_state\":\"stopped\",\"b\":\"\\u00e9\ufeff\",\"updated_at\": 1700000000}",
 		`{"desired_state":1,"desired_state":"running"}`:                                   `{"desired_state":1,"desired_state":"stopped","updated_at": 1700000000}`,
 		`{"\u0064esired_state":"running"}`:                                                `{"\u0064esired_state":"stopped","updated_at": 1700000000}`,
+		// What Python's json writes besides JSON.
+		`{"desired_state":"running","x":[NaN, Infinity,-Infinity],"s":"NaN\"Infinity"}`: `{"desired_state":"stopped","x":[NaN, Infinity,-Infinity],"s":"NaN\"Infinity","updated_at": 1700000000}`,
+		`{"updated_at":NaN}`: `{"updated_at":1700000000,"desired_state": "stopped"}`,
+		`{"Desired_State":"running","DESIRED_STATE":null}`: `{"Desired_State":"running","DESIRED_STATE":null,"desired_state": "stopped","updated_at": 1700000000}`,
 	} {
 		got, err := setIntent([]byte(text), Stopped, now, func([]byte) error { return nil })
 		if err != nil {
@@ -34,7 +38,8 @@ func TestSetIntent(t *testing.T) {
 			t.Errorf("%q: %v, %v", got, s, err)
 		}
 	}
-	for _, bad := range []string{`[]`, `null`, `"x"`, `{`, `{"a":}`, `{} x`, `{}{}`, "{\"a\":\"\xff\"}", `{"a":1,}`, `7`} {
+	for _, bad := range []string{`[]`, `null`, `"x"`, `{`, `{"a":}`, `{} x`, `{}{}`, "{\"a\":\"\xff\"}", `{"a":1,}`, `7`,
+		`{"a":nan}`, `{"a":NaNN}`, `{"a":+Infinity}`, `{"a":--Infinity}`, `{"a":-NaN}`, `{"a":1NaN}`, `{NaN:1}`, `NaN`, `{"a":Infinity1}`, `{"a":NaN NaN}`} {
 		if got, err := setIntent([]byte(bad), Stopped, now, func([]byte) error { return nil }); err == nil {
 			t.Errorf("%q became %q", bad, got)
 		}
@@ -52,11 +57,22 @@ func FuzzSetIntent(f *testing.F) {
 		}
 		var before, after map[string]json.RawMessage
 		if o, err := parseObject(text); err == nil && len(o.values) > 0 {
-			if err := json.Unmarshal(bytes.TrimPrefix(text, bom), &before); err != nil {
+			if err := json.Unmarshal(withoutNaN(bytes.TrimPrefix(text, bom)), &before); err != nil {
 				t.Fatalf("%q: %v", text, err)
 			}
+			for key := range o.values {
+				less, err := parseObject(o.delete(key))
+				if err != nil || len(less.values) != len(o.values)-1 || less.get(key) != nil {
+					t.Fatalf("%q without %q is %q: %v", text, key, o.delete(key), err)
+				}
+				for k := range less.values {
+					if string(less.get(k)) != string(o.get(k)) {
+						t.Errorf("%q without %q is %q", text, key, o.delete(key))
+					}
+				}
+			}
 		}
-		if err := json.Unmarshal(bytes.TrimPrefix(got, bom), &after); err != nil {
+		if err := json.Unmarshal(withoutNaN(bytes.TrimPrefix(got, bom)), &after); err != nil {
 			t.Fatalf("%q became %q: %v", text, got, err)
 		}
 		for key, value := range before {
@@ -65,4 +81,47 @@ func FuzzSetIntent(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A key that is taken out takes a comma with it, and nothing else.
+func TestDelete(t *testing.T) {
+	for _, c := range []struct{ text, key, want string }{
+		{`{"a": 1}`, "a", `{}`},
+		{`{"a": 1}`, "b", `{"a": 1}`},
+		{"\ufeff{\n  \"a\": NaN,\n  \"b\": \"a\",\n  \"c\": {\"a\": 1}\n}\n", "a", "\ufeff{\n  \"b\": \"a\",\n  \"c\": {\"a\": 1}\n}\n"},
+		{"{\n  \"a\": 1,\n  \"b\": 2\n}\n", "b", "{\n  \"a\": 1\n}\n"},
+		{`{"a":1,"b":2,"\u0061":3,"c":4}`, "a", `{"b":2,"c":4}`},
+		{`{"b":2,"a":1 , "a":3}`, "a", `{"b":2}`},
+	} {
+		o, err := parseObject([]byte(c.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(o.delete(c.key)); got != c.want {
+			t.Errorf("%q without %q is %q, want %q", c.text, c.key, got, c.want)
+		}
+	}
+}
+
+// What the root profile's gateway says of others is believed of the one that runs.
+func TestServed(t *testing.T) {
+	target := Target{PID: 7, Start: 100}
+	for text, want := range map[string]bool{
+		`{"pid":7,"start_time":100,"served_profiles":["default","coder"]}`: true,
+		`{"pid":7,"start_time":null,"served_profiles":["coder"],"x":NaN}`:  true,
+		`{"pid":7,"served_profiles":["coder"]}`:                            true,
+		`{"pid":8,"start_time":100,"served_profiles":["coder"]}`:           false,
+		`{"pid":7,"start_time":101,"served_profiles":["coder"]}`:           false,
+		`{"pid":7,"start_time":"100","served_profiles":["coder"]}`:         false,
+		`{"pid":7,"start_time":100,"served_profiles":["writer"]}`:          false,
+		`{"pid":7,"start_time":100,"served_profiles":"coder"}`:             false,
+		`{"pid":7,"start_time":100,"Served_Profiles":["coder"]}`:           false,
+		`{"served_profiles":["coder"]}`:                                    false,
+		`[]`:                                                               false,
+	} {
+		served := parseServed([]byte(text), target)
+		if served["coder"] != want || served[Default] {
+			t.Errorf("%s: %v", text, served)
+		}
+	}
 }

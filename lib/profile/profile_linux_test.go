@@ -217,6 +217,7 @@ func TestDesiredState(t *testing.T) {
 	file := filepath.Join(dir, "profiles/coder/gateway_state.json")
 	for text, want := range map[string]string{
 		`{"desired_state":"running"}`: "running", "\ufeff" + `{"desired_state":"stopped"}`: "stopped",
+		"{\"desired_state\":\"\\u001b]0;x\\u0007\"}": Unknown, `{"desired_state":"Running"}`: Unknown, `{"x":NaN,"desired_state":"running"}`: "running",
 		`{"desired_state":1}`: "", `{}`: "", "": "", `[]`: "", `{"desired_state":"running"`: "",
 		`{"a":` + strings.Repeat("[", 20000): "", strings.Repeat(" ", maxState+1): "",
 	} {

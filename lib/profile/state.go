@@ -3,19 +3,32 @@ package profile
 import (
 	"bytes"
 	"encoding/json"
-	"unicode/utf8"
+	"errors"
+	"io/fs"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
 )
 
-// States of gateway_state.json that we know. The gateway writes more.
+// States of gateway_state.json that mean something here. Unknown stands for whatever is
+// none of its states: the account writes the file, and what is printed of it must not
+// be of its choosing.
 const (
 	Running  = "running"
 	Stopped  = "stopped"
+	Unknown  = "unknown"
 	draining = "draining"
 	degraded = "degraded"
 )
+
+// known returns state where it is a state, else Unknown.
+func known(state string) string {
+	switch state {
+	case "", Running, Stopped, draining, degraded, "starting", "stopping", "startup_failed":
+		return state
+	}
+	return Unknown
+}
 
 // maxState is more than a gateway writes; what is larger is not read at all.
 const maxState = 1 << 20
@@ -23,7 +36,8 @@ const maxState = 1 << 20
 // A State is what gateway_state.json says of a gateway.
 type State struct {
 	// Desired is what the operator asked for last, Gateway what the gateway
-	// said of itself last; "" where there is no such key.
+	// said of itself last; "" where there is no such key, Unknown where it is no
+	// state.
 	Desired, Gateway string
 }
 
@@ -60,32 +74,44 @@ func readState(d *dir.Dir, path string) (State, error) {
 	return s, err
 }
 
+// Stateless tells whether profile name has no state, so that Bootstrap would record
+// one; an error means that it could not.
+func (h *Home) Stateless(name string) (bool, error) {
+	d, err := h.open(name)
+	if err != nil {
+		return false, err
+	}
+	defer d.Close()
+	text, err := d.Read(stateFile, maxState)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(text)) == 0 {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s, err := parseState(text)
+	return err == nil && s.Counts() == "", err
+}
+
 // parseState takes the state from the text of gateway_state.json.
 func parseState(text []byte) (State, error) {
-	text = bytes.TrimPrefix(text, bom)
-	if !utf8.Valid(text) {
-		return State{}, errNotUTF8
-	}
-	// Into a map: keys of a struct would be compared regardless of case.
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(text, &object); err != nil {
+	object, err := parseObject(text)
+	if err != nil {
 		return State{}, err
-	}
-	if object == nil {
-		return State{}, errNotObject
 	}
 	var s State
 	for _, m := range []struct {
 		key string
 		to  *string
 	}{{"desired_state", &s.Desired}, {"gateway_state", &s.Gateway}} {
-		value := object[m.key]
+		value := object.get(m.key)
 		if value == nil || string(value) == "null" {
 			continue
 		}
 		if err := json.Unmarshal(value, m.to); err != nil {
-			return State{}, fail.Errorf(fail.System, "%s: %w", m.key, err)
+			return State{}, fail.Errorf(fail.System, "%s: it is not a string", m.key)
 		}
+		*m.to = known(*m.to)
 	}
 	return s, nil
 }

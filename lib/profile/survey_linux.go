@@ -23,6 +23,10 @@ type Found struct {
 	Name     string
 	State    State
 	Settings Settings
+	// Standalone and Parked are what the configuration of a profile whose gateway
+	// is to start says: that it runs beside one that serves all profiles; that it
+	// does not run.
+	Standalone, Parked bool
 	// Stray is set for profiles/default/, which is not the root profile.
 	Stray bool
 	// Warning is about a state or a record that is no use, Err about a
@@ -101,19 +105,22 @@ func surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, 
 // examine reads what is recorded in d, the directory of profile name.
 func examine(d *dir.Dir, name string, stale func(string) bool) Found {
 	f := Found{Name: name}
-	var stateErr, settingsErr error
+	var stateErr, settingsErr, configErr error
 	if f.State, stateErr = readState(d, stateFile); errors.Is(stateErr, fs.ErrNotExist) {
 		stateErr = nil
 	}
 	if f.Settings, settingsErr = readSettings(d, settingsFile); errors.Is(settingsErr, fs.ErrNotExist) {
 		settingsErr = nil
 	}
-	f.Warning = errors.Join(stateErr, settingsErr)
-	unread := fail.Unread(stateErr) && !errors.Is(stateErr, fs.ErrPermission)
-	if unread || fail.Unread(settingsErr) {
+	if f.State.Starts() && name != Default {
+		f.Standalone, f.Parked, configErr = placed(d)
+	}
+	f.Warning = errors.Join(stateErr, settingsErr, configErr)
+	kept := func(err error) bool { return fail.Unread(err) && !errors.Is(err, fs.ErrPermission) }
+	if kept(stateErr) || fail.Unread(settingsErr) || kept(configErr) {
 		// They may be fine. To do without them would change the slot, and the
-		// record of a port would replace all that is recorded. (A state that is
-		// kept from us for good counts as none.)
+		// record of a port would replace all that is recorded. (A state or a
+		// configuration that is kept from us for good counts as none.)
 		f.Err, f.Warning = f.Warning, nil
 	}
 	for _, file := range staleFiles {

@@ -12,15 +12,28 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"hermes-s6/lib/profile"
 )
 
 // A Container is what a container was started to do, as far as it matters here.
-type Container int
+type Container struct {
+	Kind
+	// Profile is whose gateway the command runs, the root profile's where it names
+	// none; "" where it runs no gateway.
+	Profile string
+}
+
+// A Kind is the kind of command that a container was started with.
+type Kind int
 
 const (
-	Other     Container = iota
-	Dashboard           // hermes dashboard: it supervises no gateways
-	Gateway             // hermes gateway run: what an image without s6 was started as
+	Other   Kind = iota
+	Server       // hermes dashboard and the like: it supervises no gateways
+	Gateway      // hermes gateway run: what an image without s6 was started as
+	// Unsupervised is hermes gateway run --no-supervise: it runs a gateway itself,
+	// beside which none is to start.
+	Unsupervised
 )
 
 // rcInit is s6-overlay's stage 2. It runs for as long as the container does, and
@@ -35,7 +48,7 @@ func FindContainer() (Container, error) {
 	// Where stage 2 is not, nobody runs it, and a host may have thousands of
 	// processes to look at.
 	if _, err := os.Stat(rcInit); errors.Is(err, fs.ErrNotExist) {
-		return Other, nil
+		return Container{}, nil
 	}
 	return findContainer("/proc")
 }
@@ -44,10 +57,10 @@ func FindContainer() (Container, error) {
 func findContainer(proc string) (Container, error) {
 	entries, err := os.ReadDir(proc)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Other, nil
+		return Container{}, nil
 	}
 	if err != nil {
-		return Other, err
+		return Container{}, err
 	}
 	for _, e := range entries {
 		if e.Name()[0] < '0' || e.Name()[0] > '9' {
@@ -55,13 +68,13 @@ func findContainer(proc string) (Container, error) {
 		}
 		cmdline, err := rootsCommandLine(filepath.Join(proc, e.Name()))
 		if err != nil {
-			return Other, err
+			return Container{}, err
 		}
 		if command, ok := containerCommand(cmdline); ok {
 			return Classify(command), nil
 		}
 	}
-	return Other, nil
+	return Container{}, nil
 }
 
 // rootsCommandLine reads the command line of the process whose directory in procfs
@@ -98,26 +111,51 @@ func containerCommand(cmdline []byte) ([]string, bool) {
 	return args[min(i+2, len(args)):], true
 }
 
-// Classify tells what a container started as command does. The command may
-// begin with programs that lead to hermes: the image's wrapper, hermes itself.
-// hermes takes options before its subcommand; those that take a value are
-// -p and --profile.
+// Classify tells what a container started as command does. The command may begin with
+// programs that lead to hermes: the image's wrapper, hermes itself. hermes takes options
+// anywhere, up to --; of those that can stand before its subcommand, -p and --profile
+// take a value.
 func Classify(command []string) Container {
 	for len(command) > 0 && (strings.Contains(command[0], "/") || command[0] == "hermes") {
 		command = command[1:]
 	}
-	for len(command) > 0 && strings.HasPrefix(command[0], "-") {
-		skip := 1
-		if command[0] == "-p" || command[0] == "--profile" {
-			skip = 2
+	if end := slices.Index(command, "--"); end >= 0 {
+		command = command[:end]
+	}
+	profileName, unsupervised := profile.Default, false
+	var words []string
+	for len(command) > 0 {
+		option, value, joined := strings.Cut(command[0], "=")
+		command = command[1:]
+		switch {
+		case option == "-p" || option == "--profile":
+			if !joined {
+				value, command = firstOf(command)
+			}
+			profileName = value
+		case option == "--no-supervise":
+			unsupervised = true
+		case !strings.HasPrefix(option, "-"):
+			words = append(words, option)
 		}
-		command = command[min(skip, len(command)):]
 	}
+	first, words := firstOf(words)
+	second, _ := firstOf(words)
 	switch {
-	case len(command) > 0 && command[0] == "dashboard":
-		return Dashboard
-	case len(command) > 1 && command[0] == "gateway" && command[1] == "run":
-		return Gateway
+	case slices.Contains([]string{"dashboard", "serve", "web", "gui", "desktop", "acp", "mcp"}, first):
+		return Container{Kind: Server}
+	case first != "gateway" || second != "run":
+		return Container{}
+	case unsupervised:
+		return Container{Unsupervised, profileName}
 	}
-	return Other
+	return Container{Gateway, profileName}
+}
+
+// firstOf takes the first word off words, "" where there is none.
+func firstOf(words []string) (string, []string) {
+	if len(words) == 0 {
+		return "", nil
+	}
+	return words[0], words[1:]
 }

@@ -16,7 +16,7 @@ import (
 // started as.
 func FuzzContainer(f *testing.F) {
 	for _, s := range []string{"", "\x00", rcInit, rcInit + "\x00top\x00", "/bin/sh\x00-e\x00" + rcInit + "\x00top\x00hermes\x00gateway\x00run\x00",
-		"a\x00b\x00c\x00" + rcInit, rcInit + "\x00" + rcInit + "\x00dashboard", "gateway\x00run", "-p\x00dashboard", "-p\x00x\x00dashboard\x00", "hermes\x00-v\x00/x\x00\x00"} {
+		"a\x00b\x00c\x00" + rcInit, rcInit + "\x00" + rcInit + "\x00dashboard", "gateway\x00run", "-p\x00dashboard", "--profile=x\x00gateway\x00run\x00--no-supervise", "gateway\x00run\x00-p", "--\x00serve", "-p\x00x\x00dashboard\x00", "hermes\x00-v\x00/x\x00\x00"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, cmdline []byte) {
@@ -45,13 +45,13 @@ func FuzzContainer(f *testing.F) {
 				t.Errorf("%q is %v, %q %v", args, kind, also, got)
 			}
 		}
-		if kind == Other {
+		if kind == (Container{}) {
 			return
 		}
-		if got := Classify(append(slices.Clone(args), "--port", "1")); got != kind {
+		if got := Classify(append(slices.Clone(args), "--port", "1")); got.Kind != kind.Kind {
 			t.Errorf("%q is %v, with options %v", args, kind, got)
 		}
-		if !slices.Contains(args, "dashboard") && !(slices.Contains(args, "gateway") && slices.Contains(args, "run")) {
+		if kind.Kind != Server && !(slices.Contains(args, "gateway") && slices.Contains(args, "run")) {
 			t.Errorf("%q is %v", args, kind)
 		}
 	})

@@ -7,9 +7,7 @@ package reconcile
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -17,45 +15,6 @@ import (
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/slot"
 )
-
-// What can be done about a profile.
-const (
-	Started    = "started"    // registered, and its gateway starts
-	Registered = "registered" // registered; its gateway stays down
-	Unchanged  = "unchanged"
-	Updated    = "updated"
-	Skipped    = "skipped"
-	Removed    = "removed"
-	Failed     = "failed"
-)
-
-// A Result is what was done about one profile.
-type Result struct {
-	Profile string
-	Prior   string // the state that counted, "" for none
-	Action  string
-	Warning error // something that was no use and was done without
-	Err     error // why Action is Failed
-}
-
-// Line returns r as the boot log has it. A state comes from a file that the
-// account writes: it must not be able to write lines of its own.
-func (r Result) Line() string {
-	return fmt.Sprintf("profile=%s prior_state=%s action=%s", word(r.Profile), word(r.Prior), r.Action)
-}
-
-// word makes s one harmless word of a line.
-func word(s string) string {
-	if s == "" {
-		return "None"
-	}
-	return strings.Map(func(c rune) rune {
-		if c <= ' ' || c >= 0x7f {
-			return '?'
-		}
-		return c
-	}, s[:min(len(s), 255)])
-}
 
 // A Plan is what a run is to do.
 type Plan struct {
@@ -65,7 +24,11 @@ type Plan struct {
 	Host      func(profile.Dialect) (*slot.Host, error)
 	Select    Selection
 	Prune     bool // unregister slots whose profile is gone
-	Multiplex bool // one gateway serves all profiles: the others stay down
+	Multiplex Multiplexing
+	NoStart   bool // no gateway starts
+	// Bootstrap names profiles that a dry run takes to be recorded as running,
+	// where nothing is recorded of them.
+	Bootstrap []string
 	DryRun    bool
 	Timeout   time.Duration
 }
@@ -78,6 +41,7 @@ type run struct {
 	ports    *profile.Ports
 	results  []Result
 	awaited  []int // results of slots that s6-svscan is yet to take up
+	fold     folding
 }
 
 // worthSealing is how many profiles it takes for slot.Scan.ReadSeals to save more
@@ -102,6 +66,7 @@ func (p *Plan) Run() ([]Result, error) {
 	if len(found) >= worthSealing {
 		p.Scan.ReadSeals()
 	}
+	found = r.prepare(found)
 	r.claimRecorded(found)
 	definitions := make([]*slot.Definition, len(found))
 	r.results = make([]Result, len(found))
@@ -110,6 +75,7 @@ func (p *Plan) Run() ([]Result, error) {
 	}
 	r.putAll(definitions)
 	p.Home.Unlock() // who has which port can be seen from here on
+	r.recordFolded()
 	if len(found) >= worthSealing && !p.DryRun {
 		_ = p.Scan.WriteSeals() // the next run takes longer, and that is all
 	}
@@ -174,8 +140,7 @@ func (r *run) define(f *profile.Found) (*slot.Definition, error) {
 			return nil, err
 		}
 	}
-	start := f.State.Starts() && (f.Name == profile.Default || !r.Multiplex)
-	return &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !start}, nil
+	return &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !r.starts(f)}, nil
 }
 
 // put brings d's slot to what it is to be, and tells whether it is supervised.
@@ -217,8 +182,12 @@ func (r *run) putAll(definitions []*slot.Definition) {
 	par.Do(len(definitions), func(i int) {
 		if d := definitions[i]; d != nil {
 			result := &r.results[i]
-			if result.Action, lives[i], result.Err = r.put(d); result.Err != nil {
+			result.Action, lives[i], result.Err = r.put(d)
+			switch {
+			case result.Err != nil:
 				result.Action = Failed
+			case result.Action != Unchanged && r.fold.names[d.Profile]:
+				result.Action = Folded
 			}
 		}
 	})

@@ -90,9 +90,9 @@ func TestFindContainer(t *testing.T) {
 		}
 		return dir
 	}
-	find := func(want Container, fails bool) {
+	find := func(want Kind, fails bool) {
 		t.Helper()
-		if got, err := findContainer(proc); got != want || (err != nil) != fails {
+		if got, err := findContainer(proc); got.Kind != want || (err != nil) != fails {
 			t.Errorf("%v, %v; want %v, an error: %v", got, err, want, fails)
 		}
 	}
@@ -103,7 +103,7 @@ func TestFindContainer(t *testing.T) {
 	}
 	find(Other, false)
 	process("9", "/bin/sh\x00-e\x00"+rcInit+"\x00top\x00hermes\x00dashboard\x00")
-	find(Dashboard, false)
+	find(Server, false)
 	unreadable := process("3", "")
 	for _, err := range []error{os.Remove(filepath.Join(unreadable, "cmdline")), os.Mkdir(filepath.Join(unreadable, "cmdline"), 0o755)} {
 		if err != nil {
@@ -114,25 +114,48 @@ func TestFindContainer(t *testing.T) {
 }
 
 func TestClassify(t *testing.T) {
+	gateway := Container{Gateway, "default"}
+	coder := Container{Gateway, "coder"}
+	server := Container{Kind: Server}
 	for command, want := range map[string]Container{
-		"":                          Other,
-		"gateway run":               Gateway,
-		"hermes gateway run":        Gateway,
-		"gateway run --replace":     Gateway,
-		"-p coder gateway run":      Gateway,
-		"--profile coder dashboard": Dashboard,
-		"dashboard":                 Dashboard,
-		"--verbose dashboard":       Dashboard,
-		"/opt/hermes/docker/main-wrapper.sh dashboard --port 9119": Dashboard,
-		"/usr/bin/env hermes dashboard":                            Dashboard,
-		"/init hermes gateway run":                                 Gateway,
-		"gateway":                                                  Other,
-		"gateway start":                                            Other,
-		"chat dashboard":                                           Other,
-		"bash":                                                     Other,
-		"hermes":                                                   Other,
-		"-p":                                                       Other,
-		"sleep infinity":                                           Other,
+		"":                                      {},
+		"gateway run":                           gateway,
+		"hermes gateway run":                    gateway,
+		"gateway run --replace":                 gateway,
+		"gateway -v run":                        gateway,
+		"-p default gateway run":                gateway,
+		"-p coder gateway run":                  coder,
+		"--profile coder gateway run":           coder,
+		"--profile=coder gateway run":           coder,
+		"hermes --profile=coder gateway run -v": coder,
+		"gateway -p coder run":                  coder,
+		"gateway run --profile coder":           coder,
+		"gateway run -p":                        {Gateway, ""},
+		"-p a -p coder gateway run":             coder,
+		"gateway run --no-supervise":            {Unsupervised, "default"},
+		"-p coder gateway run --no-supervise":   {Unsupervised, "coder"},
+		"gateway run -- --no-supervise -p x":    gateway,
+		"dashboard":                             server,
+		"--profile coder dashboard":             server,
+		"--profile=coder serve":                 server,
+		"--verbose dashboard":                   server,
+		"serve --port 9119":                     server,
+		"acp":                                   server,
+		"mcp serve":                             server,
+		"/opt/hermes/docker/main-wrapper.sh dashboard --port 9119":      server,
+		"/usr/bin/env hermes dashboard":                                 server,
+		"/init hermes gateway run":                                      gateway,
+		"/init /opt/hermes/docker/main-wrapper.sh -p coder gateway run": coder,
+		"gateway":        {},
+		"gateway start":  {},
+		"run gateway":    {},
+		"chat dashboard": {},
+		"bash":           {},
+		"hermes":         {},
+		"-p":             {},
+		"-p dashboard":   {},
+		"-- dashboard":   {},
+		"sleep infinity": {},
 	} {
 		if got := Classify(strings.Fields(command)); got != want {
 			t.Errorf("%q is %v, want %v", command, got, want)

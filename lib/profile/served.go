@@ -1,0 +1,44 @@
+package profile
+
+import (
+	"encoding/json"
+)
+
+// Served returns the profiles that the root profile's gateway, the process target, says
+// it serves besides its own. What another process has said, one that is gone or the one
+// of another container, does not count.
+func (h *Home) Served(target Target) map[string]bool {
+	text, err := h.dir.Read(stateFile, maxState)
+	if err != nil {
+		return nil
+	}
+	return parseServed(text, target)
+}
+
+func parseServed(text []byte, target Target) map[string]bool {
+	object, err := parseObject(text)
+	if err != nil {
+		return nil
+	}
+	var pid int
+	if json.Unmarshal(object.get("pid"), &pid) != nil || pid != target.PID {
+		return nil
+	}
+	// It may not know when it was started, and we may not.
+	var start *uint64
+	if value := object.get("start_time"); value != nil && json.Unmarshal(value, &start) != nil {
+		return nil
+	}
+	if start != nil && target.Start != 0 && *start != target.Start {
+		return nil
+	}
+	var names []string
+	if json.Unmarshal(object.get("served_profiles"), &names) != nil {
+		return nil
+	}
+	served := make(map[string]bool, len(names))
+	for _, name := range names {
+		served[name] = name != Default
+	}
+	return served
+}

@@ -1,0 +1,109 @@
+//go:build linux
+
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"hermes-s6/lib/profile"
+)
+
+// Which gateways start. Where the root profile's serves all profiles, one of a named
+// profile would end at once (78), or serve it a second time: it stays down, and what
+// was wanted of it is wanted of the root profile's.
+
+// A Multiplexing is whether the root profile's gateway serves all profiles.
+type Multiplexing int
+
+const (
+	Separate    Multiplexing = iota
+	Multiplexed              // named profiles stay down, but for those that stand alone
+	Undecided                // it cannot be known: nothing starts but the root profile's
+)
+
+// A folding is what becomes of profiles that another's gateway serves.
+type folding struct {
+	names  map[string]bool // those that were to run
+	root   bool            // the root profile's gateway starts for them
+	record bool            // and that is to be recorded
+}
+
+// starts tells whether the gateway of f is to start.
+func (r *run) starts(f *profile.Found) bool {
+	switch {
+	case r.NoStart || f.Parked:
+		return false
+	case f.Name == profile.Default:
+		return f.State.Starts() || r.fold.root
+	case r.Multiplex == Multiplexed:
+		return f.State.Starts() && f.Standalone
+	}
+	return f.State.Starts() && r.Multiplex == Separate
+}
+
+// prepare finds out what is folded into the root profile's gateway, which is found
+// thereby if it was not.
+func (r *run) prepare(found []profile.Found) []profile.Found {
+	for _, name := range r.Bootstrap {
+		found = bootstrapped(found, name)
+	}
+	if r.Multiplex != Multiplexed || r.NoStart {
+		return found
+	}
+	names := map[string]bool{}
+	for i := range found {
+		// Also of another container's share: the root profile's gateway serves
+		// them all, from wherever it runs.
+		f := &found[i]
+		if f.Name != profile.Default && f.Err == nil && !f.Stray && f.State.Starts() && !f.Standalone && !f.Parked {
+			names[f.Name] = true
+		}
+	}
+	if len(names) == 0 {
+		return found
+	}
+	if len(found) == 0 || found[0].Name != profile.Default || found[0].Stray {
+		found = append([]profile.Found{{Name: profile.Default}}, found...)
+	}
+	root := &found[0]
+	if root.State.Desired == profile.Stopped {
+		// The operator's last word on the gateway that serves them all.
+		root.Warning = errors.Join(root.Warning, fmt.Errorf("its gateway serves all profiles, of which %d are to run, but it was stopped: start it with hermes-svc start %s", len(names), profile.Default))
+		return found
+	}
+	r.fold = folding{names: names, root: true, record: !root.State.Starts() && root.Err == nil && r.Select.Has(root.Name) && !r.DryRun}
+	return found
+}
+
+// bootstrapped gives profile name the state that it has once profile.Home.Bootstrap has
+// recorded it.
+func bootstrapped(found []profile.Found, name string) []profile.Found {
+	for i := range found {
+		if found[i].Name == name && !found[i].Stray {
+			found[i].State.Desired = profile.Running
+			return found
+		}
+	}
+	if name != profile.Default {
+		return found
+	}
+	return append([]profile.Found{{Name: name, State: profile.State{Desired: profile.Running}}}, found...)
+}
+
+// recordFolded records what was folded into the root profile's gateway, so that it
+// stands at the next boot as well. It needs the lock of the home's directory, which the
+// run as a whole has until now.
+func (r *run) recordFolded() {
+	if !r.fold.record {
+		return
+	}
+	if err := r.Home.Intend(profile.Default, profile.Running, time.Now()); err != nil {
+		for i := range r.results {
+			if r.results[i].Profile == profile.Default {
+				r.results[i].Warning = errors.Join(r.results[i].Warning, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,48 @@
+//go:build linux
+
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+)
+
+// What can be done about a profile.
+const (
+	Started    = "started"    // registered, and its gateway starts
+	Registered = "registered" // registered; its gateway stays down
+	Unchanged  = "unchanged"
+	Updated    = "updated"
+	Skipped    = "skipped"
+	Removed    = "removed"
+	Failed     = "failed"
+	Folded     = "folded" // its gateway stays down: the root profile's serves it, and starts for it
+)
+
+// A Result is what was done about one profile.
+type Result struct {
+	Profile string
+	Prior   string // the state that counted, "" for none
+	Action  string
+	Warning error // something that was no use and was done without
+	Err     error // why Action is Failed
+}
+
+// Line returns r as the boot log has it. A state comes from a file that the
+// account writes: it must not be able to write lines of its own.
+func (r Result) Line() string {
+	return fmt.Sprintf("profile=%s prior_state=%s action=%s", word(r.Profile), word(r.Prior), r.Action)
+}
+
+// word makes s one harmless word of a line.
+func word(s string) string {
+	if s == "" {
+		return "None"
+	}
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || c >= 0x7f {
+			return '?'
+		}
+		return c
+	}, s[:min(len(s), 255)])
+}
