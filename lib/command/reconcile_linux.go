@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/profile"
@@ -37,11 +35,11 @@ Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml, a
 top or under gateway), the others are registered and stay down, but for those that
 are standalone, and that one starts if one of them was to run. Where it cannot be
 decided, only the root profile's gateway starts.`,
-		Flags: []clilib.Flag{
-			&clilib.BoolFlag{Name: "dry-run", Usage: "say what would be done, touch nothing"},
-			&clilib.BoolFlag{Name: "prune", Usage: "unregister slots whose profile is gone"},
-			&clilib.StringFlag{Name: "profiles", Usage: "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"},
-			&clilib.StringFlag{Name: "shard", Usage: "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"},
+		Flags: []*cli.Flag{
+			cli.Bool("say what would be done, touch nothing", "dry-run"),
+			cli.Bool("unregister slots whose profile is gone", "prune"),
+			cli.String("profiles", "", "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"),
+			cli.String("shard", "", "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"),
 			cli.TimeoutFlag(),
 		},
 		Variables: slices.Concat([]cli.Variable{cli.ManagerVariable}, hostVariables, []cli.Variable{
@@ -57,8 +55,8 @@ func reconcileRun(c *cli.Context) error {
 	// What there is to collect in a run of milliseconds is not worth it. (It
 	// stops the world, so it is not for commands of one millisecond.)
 	debug.SetGCPercent(200)
-	if c.NArg() > 0 {
-		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args().First())
+	if len(c.Args) > 0 {
+		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args[0])
 	}
 	plan, err := newPlan(c)
 	if err != nil {
