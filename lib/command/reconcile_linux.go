@@ -122,11 +122,6 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 			c.Info("root profile: recorded as running")
 		}
 	}
-	// A registration that has a name in hand waits for this, and we for that
-	// name: not for long, and then both go on.
-	if err := plan.Home.Lock(); err != nil {
-		c.Warn("%v; two profiles may get the same port", err)
-	}
 	return nil
 }
 

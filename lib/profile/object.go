@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"unicode/utf8"
 )
@@ -67,6 +69,29 @@ func (*skipped) UnmarshalJSON([]byte) error { return nil }
 
 func leadingSpace(text []byte) []byte {
 	return text[:len(text)-len(bytes.TrimLeft(text, " \t\r\n"))]
+}
+
+// raw returns the value of key as it stands, nil where there is none.
+func (o *object) raw(key string) []byte {
+	at := o.values[key]
+	return o.text[at.from:at.to]
+}
+
+// get reads the value of key, if there is one, into what to points to. The error
+// names the key.
+func (o *object) get(key string, to any) error {
+	if _, ok := o.values[key]; !ok {
+		return nil
+	}
+	if err := json.Unmarshal(o.raw(key), to); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// keys lists the keys in the order of their values.
+func (o *object) keys() []string {
+	return slices.SortedFunc(maps.Keys(o.values), func(a, b string) int { return o.values[a].from - o.values[b].from })
 }
 
 // set gives key a value and returns the text with it.
