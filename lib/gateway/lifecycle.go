@@ -196,17 +196,10 @@ func (j *job) complete(there, down bool, timeout time.Duration) error {
 	} else if err := m.hasProfile(j.Name); err != nil {
 		return err
 	}
-	settings, err := m.Home.Settings(j.Name)
-	if fail.Unread(err) {
-		return err // the record is good, and must not be replaced
-	}
-	if err != nil {
-		m.Warn("profile %s: what is on record of it is no use: %v", j.Name, err)
-	}
 	if !there {
 		m.Info("profile %s: it had no slot and is registered first", j.Name)
 	}
-	_, err = m.Register(j.Name, manager.Registration{Settings: settings, Down: down, Keep: true, Timeout: timeout})
+	_, err := m.Register(j.Name, manager.Registration{Recorded: true, Down: down, Keep: true, Timeout: timeout})
 	return err
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -150,6 +152,24 @@ func (o *object) delete(key string) []byte {
 		first = false
 	}
 	return append(text, o.text[o.end:]...)
+}
+
+// read reads the value of key, if there is one, into what to points to. The error
+// names the key.
+func (o *object) read(key string, to any) error {
+	value := o.get(key)
+	if value == nil {
+		return nil
+	}
+	if err := json.Unmarshal(value, to); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// keys lists the keys in the order of their values.
+func (o *object) keys() []string {
+	return slices.SortedFunc(maps.Keys(o.values), func(a, b string) int { return o.values[a].from - o.values[b].from })
 }
 
 // set gives key a value and returns the text with it.

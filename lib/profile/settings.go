@@ -39,6 +39,57 @@ type Settings struct {
 	Dialect Dialect `json:"dialect,omitempty"`
 }
 
+// parseSettings reads the text of a record. Keys are compared exactly, as everybody
+// else does, and one that is not ours is nothing to us. An error is one of its content.
+func parseSettings(text []byte) (s Settings, o *object, err error) {
+	if o, err = parseObject(text); err != nil {
+		return s, nil, err
+	}
+	for key, to := range map[string]any{"port": &s.Port, "derived_port": &s.DerivedPort, "env": &s.Env, "command": &s.Command, "dialect": &s.Dialect} {
+		if err := o.read(key, to); err != nil {
+			return Settings{}, nil, err
+		}
+	}
+	if err := s.Check(); err != nil {
+		return Settings{}, nil, err
+	}
+	return s, o, nil
+}
+
+// Equal tells whether s and t ask for the same.
+func (s *Settings) Equal(t *Settings) bool {
+	return s.Port == t.Port && s.DerivedPort == t.DerivedPort && s.Command == t.Command && s.Dialect == t.Dialect && maps.Equal(s.Env, t.Env)
+}
+
+// encode returns the text of a record of s that keeps what old, which may be nil, has
+// besides.
+func encode(s Settings, old *object) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(s); err != nil || old == nil {
+		return buf.Bytes(), err
+	}
+	text := bytes.TrimSuffix(bytes.TrimSuffix(buf.Bytes(), []byte("}\n")), []byte("\n"))
+	for _, key := range old.keys() {
+		switch key {
+		case "port", "derived_port", "env", "command", "dialect":
+			continue
+		}
+		if len(text) > 1 {
+			text = append(text, ',')
+		}
+		name, _ := json.Marshal(key)
+		text = append(append(append(text, "\n  "...), name...), ": "...)
+		text = append(text, old.get(key)...)
+	}
+	if len(text) > 1 {
+		text = append(text, '\n')
+	}
+	return append(text, "}\n"...), nil
+}
+
 // maxString is the longest string that execve(2) takes (MAX_ARG_STRLEN,
 // counting the NUL), maxTotal a bound on all of them that leaves room for the
 // rest of the environment (a quarter of the usual 8 MiB stack in all).
@@ -75,7 +126,7 @@ func (s *Settings) Check() error {
 		return err
 	}
 	// With the longest name there is: each one's must pass.
-	words, err := s.Words(strings.Repeat("x", maxSlot-len(SlotPrefix)))
+	words, err := s.Words(strings.Repeat("x", maxName))
 	if err != nil {
 		return err
 	}
@@ -147,9 +198,8 @@ func (s *Settings) Words(name string) ([]string, error) {
 // is UTF-8, else as {"base64": "…"}.
 type Bytes string
 
-type encoded struct {
-	Base64 string `json:"base64"`
-}
+// base64Key is the only key of what is no string.
+const base64Key = "base64"
 
 // MarshalJSON implements json.Marshaler.
 func (b Bytes) MarshalJSON() ([]byte, error) {
@@ -161,17 +211,17 @@ func (b Bytes) MarshalJSON() ([]byte, error) {
 		err := enc.Encode(string(b))
 		return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
 	}
-	return json.Marshal(encoded{base64.StdEncoding.EncodeToString([]byte(b))})
+	return json.Marshal(map[string]string{base64Key: base64.StdEncoding.EncodeToString([]byte(b))})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (b *Bytes) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '{' {
-		var e encoded
+		var e map[string]string // not a struct, whose keys are compared regardless of case
 		if err := json.Unmarshal(data, &e); err != nil {
 			return err
 		}
-		raw, err := base64.StdEncoding.DecodeString(e.Base64)
+		raw, err := base64.StdEncoding.DecodeString(e[base64Key])
 		*b = Bytes(raw)
 		return err
 	}
