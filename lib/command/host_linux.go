@@ -31,7 +31,7 @@ func svcVariables() []cli.Variable {
 // hostOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
 func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
-	h := &slot.Host{PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
+	h := &slot.Host{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
 	if h.Account, err = c.Account(); err != nil {
 		return nil, err

@@ -1,0 +1,214 @@
+//go:build linux
+
+package slot
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/proc"
+)
+
+// Slots that others made, as Hermes' own service manager does, belong to the
+// account: it can put a link where s6-supervise writes, or a script where root
+// executes one. This file says what the directories and FIFOs of a slot have to be,
+// and makes them so below supervisors that run. Those need the directory that they
+// are in, their lock and the FIFO that they read, by the names they have.
+//
+// A descriptor that was opened before a chown outlives it. Of a directory it is worth
+// nothing: who may make and remove names there is asked at each call. Of a file it is,
+// so files do not change hands: they are replaced.
+
+const (
+	slotMode    = 0o755
+	eventMode   = 0o3730
+	controlMode = 0o660
+	// untidyMode is that of a directory which is ours again, and may still hold what
+	// somebody else put there. A run that is killed leaves it to the next.
+	untidyMode = 0o711
+)
+
+// A part is what s6-supervise would otherwise make for root alone, or is in: it keeps
+// these as it finds them (control_init in s6-supervise.c). A member of the account's
+// group can query and command the service, and do nothing else.
+type part struct {
+	name   string
+	mode   uint32
+	shared bool // with the account's group
+}
+
+// parts are those of a slot and of its logger, each after the directory it is in.
+var parts = [...]part{
+	{".", unix.S_IFDIR | slotMode, false},
+	{"supervise", unix.S_IFDIR | slotMode, false},
+	{"supervise/control", unix.S_IFIFO | controlMode, true},
+	{"supervise/event", unix.S_IFDIR | eventMode, true},
+	{"event", unix.S_IFDIR | eventMode, true},
+	{"log", unix.S_IFDIR | slotMode, false},
+	{"log/supervise", unix.S_IFDIR | slotMode, false},
+	{"log/supervise/control", unix.S_IFIFO | controlMode, true},
+	{"log/supervise/event", unix.S_IFDIR | eventMode, true},
+	{"log/event", unix.S_IFDIR | eventMode, true},
+}
+
+func (p *part) isDir() bool { return p.mode&unix.S_IFMT == unix.S_IFDIR }
+
+// is tells whether st is as p has to be. A directory in one with the set-group-ID bit
+// has that too.
+func (p *part) is(st *unix.Stat_t, group int) bool {
+	return (st.Mode^p.mode)&^unix.S_ISGID == 0 && int(st.Uid) == euid() && (!p.shared || group < 0 || int(st.Gid) == group)
+}
+
+// proper tells whether all parts of slot are there and as they have to be.
+func proper(slot *dir.Dir, group int) bool {
+	return !slices.ContainsFunc(parts[:], func(p part) bool {
+		st, err := slot.Stat(p.name)
+		return err != nil || !p.is(&st, group)
+	})
+}
+
+// ours tells whether the directories of slot are nobody else's.
+func ours(slot *dir.Dir, group int) bool {
+	return !slices.ContainsFunc(parts[:], func(p part) bool {
+		st, err := slot.Stat(p.name)
+		return p.isDir() && !errors.Is(err, fs.ErrNotExist) && (err != nil || !p.is(&st, group))
+	})
+}
+
+// own makes the directories of slot ours, those outside first: below one that is ours,
+// names stay what they are. What is no directory it leaves for tidy. It tells whether
+// the files by which supervisors are known and spoken to are theirs.
+func own(slot *dir.Dir, group int) (sound bool, err error) {
+	sound = true
+	for _, p := range parts {
+		st, err := slot.Stat(p.name)
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return false, err
+		case err != nil, st.Mode&unix.S_IFMT != p.mode&unix.S_IFMT:
+			sound = false
+		case !p.isDir():
+			// Of another name, it could be the FIFO of s6-svscan.
+			sound = sound && st.Nlink == 1
+		case !p.is(&st, group):
+			d, err := slot.Dir(p.name)
+			if err == nil {
+				err = d.Own(euid(), -1, untidyMode)
+				d.Close()
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+	}
+	for _, name := range []string{"lock", "status", "death_tally"} {
+		for _, at := range []string{"supervise/", "log/supervise/"} {
+			st, err := slot.Stat(at + name)
+			// Who may open the lock for writing can hold it.
+			if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o022 != 0 || int(st.Uid) != euid() || st.Nlink != 1 {
+				sound = false
+			}
+		}
+	}
+	return sound, nil
+}
+
+// tidy removes from the directories that own made ours what others have left there,
+// and makes all parts what they have to be.
+func tidy(slot *dir.Dir, group int) error {
+	for i := range parts {
+		p := &parts[i]
+		st, err := slot.Stat(p.name)
+		if err == nil && p.is(&st, group) || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = p.tidy(slot, group)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *part) tidy(slot *dir.Dir, group int) error {
+	if !p.shared {
+		group = -1
+	}
+	if !p.isDir() { // in a directory of ours: the name is no other's now
+		return slot.Give(p.name, euid(), group, p.mode&0o7777)
+	}
+	d, err := slot.Dir(p.name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	names, err := d.Names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		st, err := d.Stat(name)
+		if err == nil && !p.mayHold(name, &st) {
+			err = d.RemoveAll(name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // status.new goes by itself
+			return err
+		}
+	}
+	return d.Own(euid(), group, p.mode&0o7777)
+}
+
+// mayHold tells whether a file can stay in the directory p of a slot: what is ours and
+// plain, and FIFOs where s6 has them.
+func (p *part) mayHold(name string, st *unix.Stat_t) bool {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return int(st.Uid) == euid() && st.Nlink == 1
+	case unix.S_IFDIR:
+		return int(st.Uid) == euid()
+	case unix.S_IFIFO:
+		return name == "control" || p.mode&0o7777 == eventMode
+	}
+	return false
+}
+
+// supervisors are the s6-supervise processes that work in slot and in its log: known
+// from the kernel, where their lock could be anybody's.
+func supervisors(slot *dir.Dir) []proc.Process {
+	var at []unix.Stat_t
+	for _, name := range []string{".", logDir} {
+		if st, err := slot.Stat(name); err == nil {
+			at = append(at, st)
+		}
+	}
+	return proc.Find(func(p *proc.Process) bool {
+		return p.UID() == euid() && p.Name() == "s6-supervise" && slices.ContainsFunc(at, func(st unix.Stat_t) bool { return p.WorksIn(&st) })
+	})
+}
+
+// leaveGrace is what a script has to leave root behind, which is the first that it does.
+const leaveGrace = time.Second
+
+// endRoots ends what supervisors are running as root, by files that were not ours: a
+// script that has not left root behind soon never does.
+func endRoots(supervisors []proc.Process) {
+	roots := proc.Find(func(p *proc.Process) bool {
+		return p.UID() == 0 && slices.ContainsFunc(supervisors, func(s proc.Process) bool { return p.Parent() == s.PID })
+	})
+	defer proc.Release(roots)
+	for limit := time.Now().Add(leaveGrace); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+		if roots = slices.DeleteFunc(roots, func(p proc.Process) bool { return p.UID() != 0 && p.Forget() }); len(roots) == 0 {
+			return
+		}
+	}
+	for _, p := range roots {
+		_ = p.Signal(unix.SIGKILL)
+	}
+}
