@@ -166,15 +166,15 @@ func Marked(key, dir string, st *unix.Stat_t) map[string][]Process {
 		// The thread ends with us: it can change its identity.
 		runtime.LockOSThread()
 		prefix := []byte(key + "=" + dir + "/")
-		var name string
+		names := map[int]string{}
 		for _, p := range Find(func(p *Process) bool {
-			name = ""
-			if !spared[p.PID] && !p.hasTerminal() {
-				name = p.mark(prefix, dir, st)
+			if spared[p.PID] || p.hasTerminal() {
+				return false
 			}
-			return name != ""
+			names[p.PID] = p.mark(prefix, dir, st)
+			return names[p.PID] != ""
 		}) {
-			marked[name] = append(marked[name], p)
+			marked[names[p.PID]] = append(marked[names[p.PID]], p)
 		}
 	}()
 	<-done

@@ -55,11 +55,6 @@ type Found struct {
 // Exit code 111 where somebody supervises it through a link.
 func (s *Scan) Look(d *Definition) (found Found, err error) {
 	service := s.Service(d.Profile)
-	if s.sealed(d) {
-		// The logger's supervisor does not matter to what is not changed.
-		found.Live, err = service.Supervised()
-		return Found{true, found.Live, true}, err
-	}
 	slot, err := s.dir.Dir(service.Name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -71,8 +66,10 @@ func (s *Scan) Look(d *Definition) (found Found, err error) {
 	}
 	found.Exists = true
 	defer slot.Close()
-	if found.Matches = matches(slot, d); found.Matches {
-		s.keepSeal(d)
+	if found.Matches = proper(slot, groupOf(d.Account)) && (s.sealed(d) || s.matches(slot, d)); found.Matches {
+		// The logger's supervisor does not matter to what is not changed.
+		found.Live, err = service.Supervised()
+		return found, err
 	}
 	found.Live, err = supervised(service)
 	if err != nil && !ours(slot, -1) {
@@ -90,18 +87,19 @@ func notThroughLink(service s6.Service) error {
 	return nil
 }
 
-// matches tells whether slot is what build would make of d.
-func matches(slot *dir.Dir, d *Definition) bool {
-	if !proper(slot, groupOf(d.Account)) {
-		return false
-	}
+// matches tells whether the files of slot are those that build would make of d, and
+// seals it then.
+func (s *Scan) matches(slot *dir.Dir, d *Definition) bool {
 	for _, f := range Render(d) {
 		if !isFile(slot, f.Name, f) {
 			return false
 		}
 	}
-	there, err := slot.Exists(downFile)
-	return err == nil && there == d.Down
+	if there, err := slot.Exists(downFile); err != nil || there != d.Down {
+		return false
+	}
+	s.keepSeal(d)
+	return true
 }
 
 // evict removes what has the name of h's slot, which nobody supervises. By way
