@@ -171,7 +171,7 @@ func (h *Hold) change(d *Definition) (change Change, err error) {
 	if err == nil && len(change.Files) == 0 {
 		change.Files = []string{"permissions"}
 	}
-	if err == nil && d.drops() {
+	if err == nil && d.drops() && len(alive) > 0 {
 		endRoots(alive)
 	}
 	return change, err
