@@ -106,9 +106,23 @@ func (p *Process) Parent() int {
 }
 
 // WorksIn tells whether p's working directory is what st is of.
-func (p *Process) WorksIn(st *unix.Stat_t) bool {
+func (p *Process) WorksIn(st *unix.Stat_t) bool { return same(p.path("/cwd"), st) }
+
+// HasOpen tells whether p has what st is of open.
+func (p *Process) HasOpen(st *unix.Stat_t) bool {
+	files, _ := os.ReadDir(p.path("/fd"))
+	for _, f := range files {
+		if same(p.path("/fd/")+f.Name(), st) {
+			return true
+		}
+	}
+	return false
+}
+
+// same tells whether path leads to what st is of.
+func same(path string, st *unix.Stat_t) bool {
 	var is unix.Stat_t
-	return unix.Stat(p.path("/cwd"), &is) == nil && is.Dev == st.Dev && is.Ino == st.Ino
+	return unix.Stat(path, &is) == nil && is.Dev == st.Dev && is.Ino == st.Ino
 }
 
 // End has all end: SIGTERM, and SIGKILL for those that are there at deadline.
@@ -210,8 +224,7 @@ func (p *Process) mark(prefix []byte, dir string, st *unix.Stat_t) (name string)
 		return ""
 	}
 	defer unix.Close(fd)
-	var is unix.Stat_t
-	if unix.Fstat(fd, &is) != nil || is.Dev != st.Dev || is.Ino != st.Ino {
+	if !same("/proc/self/fd/"+strconv.Itoa(fd), st) {
 		return ""
 	}
 	return name

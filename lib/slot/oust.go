@@ -78,10 +78,9 @@ func (r *retiree) examine() error {
 	if ours(slot, -1) {
 		return nil
 	}
-	sound, err := own(slot, -1)
-	if err == nil && !sound {
-		r.forged, r.supervisors = true, supervisors(slot)
-	}
+	var sound bool
+	r.supervisors, sound, err = own(slot, -1)
+	r.forged = err == nil && !sound
 	return err
 }
 

@@ -81,41 +81,52 @@ func ours(slot *dir.Dir, group int) bool {
 }
 
 // own makes the directories of slot ours, those outside first: below one that is ours,
-// names stay what they are. What is no directory it leaves for tidy. It tells whether
-// the files by which supervisors are known and spoken to are theirs.
-func own(slot *dir.Dir, group int) (sound bool, err error) {
+// names stay what they are. What is no directory it leaves for tidy. It returns the
+// supervisors that work there, and tells whether the files by which they are known and
+// spoken to are theirs.
+func own(slot *dir.Dir, group int) (alive []proc.Process, sound bool, err error) {
 	sound = true
 	for _, p := range parts {
 		st, err := slot.Stat(p.name)
 		switch {
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return false, err
+			return nil, false, err
 		case err != nil, st.Mode&unix.S_IFMT != p.mode&unix.S_IFMT:
 			sound = false
-		case !p.isDir():
-			// Of another name, it could be the FIFO of s6-svscan.
-			sound = sound && st.Nlink == 1
-		case !p.is(&st, group):
+		case p.isDir() && !p.is(&st, group):
 			d, err := slot.Dir(p.name)
+			if errors.Is(err, unix.ELOOP) { // below what is a link
+				continue
+			}
 			if err == nil {
 				err = d.Own(euid(), -1, untidyMode)
 				d.Close()
 			}
 			if err != nil {
-				return false, err
+				return nil, false, err
 			}
 		}
 	}
+	alive = supervisors(slot)
+	return alive, sound && theirs(slot, ".", alive) && theirs(slot, logDir, alive), nil
+}
+
+// theirs tells whether the files in service below slot with which its supervisor, one
+// of alive, is known and spoken to are its own.
+func theirs(slot *dir.Dir, service string, alive []proc.Process) bool {
 	for _, name := range []string{"lock", "status", "death_tally"} {
-		for _, at := range []string{"supervise/", "log/supervise/"} {
-			st, err := slot.Stat(at + name)
-			// Who may open the lock for writing can hold it.
-			if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o022 != 0 || int(st.Uid) != euid() || st.Nlink != 1 {
-				sound = false
-			}
+		st, err := slot.Stat(service + "/supervise/" + name)
+		// Who may open the lock for writing can hold it.
+		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o022 != 0 || int(st.Uid) != euid() || st.Nlink != 1 {
+			return false
 		}
 	}
-	return sound, nil
+	control, err := slot.Stat(service + "/supervise/control")
+	if err != nil || control.Nlink != 1 { // of another name, it could be the FIFO of s6-svscan
+		return false
+	}
+	at, err := slot.Stat(service)
+	return err == nil && !slices.ContainsFunc(alive, func(p proc.Process) bool { return p.WorksIn(&at) && !p.HasOpen(&control) })
 }
 
 // tidy removes from the directories that own made ours what others have left there,

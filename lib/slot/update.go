@@ -138,15 +138,13 @@ func (h *Hold) change(d *Definition) (change Change, err error) {
 	var alive []proc.Process
 	others, sound := !ours(slot, group), true
 	if others {
-		if sound, err = own(slot, group); err != nil {
+		if alive, sound, err = own(slot, group); err != nil {
 			return change, err
 		}
-		// A lock where others could put one says nothing.
-		alive = supervisors(slot)
 		defer proc.Release(alive)
 	}
 	live, err := supervised(h.scan.Service(h.profile))
-	if !sound {
+	if !sound { // a lock that others could put there says nothing
 		live, err = len(alive) > 0, nil
 	}
 	// s6-svscan makes the pipe to a logger when it first sees the service.
