@@ -75,11 +75,11 @@ func (r *retiree) examine() error {
 		return err
 	}
 	defer slot.Close()
-	if ours(slot, -1) {
+	if ours(slot) {
 		return nil
 	}
 	var sound bool
-	r.supervisors, sound, err = own(slot, -1)
+	r.supervisors, sound, err = own(slot)
 	r.forged = err == nil && !sound
 	return err
 }

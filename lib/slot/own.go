@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -72,11 +73,18 @@ func proper(slot *dir.Dir, group int) bool {
 	})
 }
 
-// ours tells whether the directories of slot are nobody else's.
-func ours(slot *dir.Dir, group int) bool {
+// isOurs tells whether nobody else can write in the directory p, and nothing is left
+// there of who could.
+func (p *part) isOurs(st *unix.Stat_t) bool {
+	mode := st.Mode & 0o777
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR && int(st.Uid) == euid() && mode != untidyMode && (mode&0o022 == 0 || mode == p.mode&0o777)
+}
+
+// ours is isOurs for all directories of slot that there are.
+func ours(slot *dir.Dir) bool {
 	return !slices.ContainsFunc(parts[:], func(p part) bool {
 		st, err := slot.Stat(p.name)
-		return p.isDir() && !errors.Is(err, fs.ErrNotExist) && (err != nil || !p.is(&st, group))
+		return p.isDir() && !errors.Is(err, fs.ErrNotExist) && (err != nil || !p.isOurs(&st))
 	})
 }
 
@@ -84,16 +92,18 @@ func ours(slot *dir.Dir, group int) bool {
 // names stay what they are. What is no directory it leaves for tidy. It returns the
 // supervisors that work there, and tells whether the files by which they are known and
 // spoken to are theirs.
-func own(slot *dir.Dir, group int) (alive []proc.Process, sound bool, err error) {
-	sound = true
+func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
+	sound, logs := true, false
 	for _, p := range parts {
 		st, err := slot.Stat(p.name)
+		logs = logs || p.name == logDir && err == nil
 		switch {
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, false, err
+		case err != nil && !logs && strings.HasPrefix(p.name, logDir): // a slot without
 		case err != nil, st.Mode&unix.S_IFMT != p.mode&unix.S_IFMT:
 			sound = false
-		case p.isDir() && !p.is(&st, group):
+		case p.isDir() && !p.isOurs(&st):
 			d, err := slot.Dir(p.name)
 			if errors.Is(err, unix.ELOOP) { // below what is a link
 				continue
@@ -108,7 +118,7 @@ func own(slot *dir.Dir, group int) (alive []proc.Process, sound bool, err error)
 		}
 	}
 	alive = supervisors(slot)
-	return alive, sound && theirs(slot, ".", alive) && theirs(slot, logDir, alive), nil
+	return alive, sound && theirs(slot, ".", alive) && (!logs || theirs(slot, logDir, alive)), nil
 }
 
 // theirs tells whether the files in service below slot with which its supervisor, one

@@ -72,7 +72,7 @@ func (s *Scan) Look(d *Definition) (found Found, err error) {
 		return found, err
 	}
 	found.Live, err = supervised(service)
-	if err != nil && !ours(slot, -1) {
+	if err != nil && !ours(slot) {
 		err = nil // with what others can put there, Put deals
 	}
 	return found, err

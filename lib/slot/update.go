@@ -136,9 +136,9 @@ func (h *Hold) change(d *Definition) (change Change, err error) {
 	defer slot.Close()
 	group := groupOf(d.Account)
 	var alive []proc.Process
-	others, sound := !ours(slot, group), true
+	others, sound := !ours(slot), true
 	if others {
-		if alive, sound, err = own(slot, group); err != nil {
+		if alive, sound, err = own(slot); err != nil {
 			return change, err
 		}
 		defer proc.Release(alive)
