@@ -116,6 +116,9 @@ func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (
 // own affair.
 func newS6(c *cli.Context, scan *slot.Scan) *gateway.S6 {
 	m := &gateway.S6{Scan: scan, Warn: c.Warn, Info: c.Info}
+	if scan.Exposed() {
+		c.Warn("scan directory %s: others than root may write there, and so have root run what they like; make it root's, mode 0755", scan.ScanDir)
+	}
 	if os.Geteuid() != 0 && !scan.Writable() {
 		m.Registrar = &registrar.Client{
 			Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), registrar.Socket), Programs: scan.Programs, Refused: c.Elsewhere(),

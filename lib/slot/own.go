@@ -43,6 +43,13 @@ type part struct {
 	shared bool // with the account's group
 }
 
+// Exposed tells whether we are root and others may make slots in s, which s6-svscan
+// then has root run: whatever a slot is, that is then no help.
+func (s *Scan) Exposed() bool {
+	st, err := s.dir.Stat(".")
+	return err == nil && euid() == 0 && (st.Uid != 0 || st.Mode&0o022 != 0)
+}
+
 // parts are those of a slot and of its logger, each after the directory it is in.
 var parts = [...]part{
 	{".", unix.S_IFDIR | slotMode, false},
