@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -38,7 +39,7 @@ type Command struct {
 	Verb     string // what comes before the options, for the usage line
 	Operands string // for the usage line
 	Text     string // what --help says besides
-	Flags    []cli.Flag
+	Flags    []*Flag
 	// Variables are those of the environment that count besides the options'.
 	Variables []Variable
 	// Bare commands have no common options but --help: where they work is not
@@ -52,11 +53,12 @@ type Variable struct{ Name, Usage string }
 
 // A Context is one run of a Command: its options, its output, its messages.
 type Context struct {
-	*cli.Context
-	Out  *bufio.Writer // stdout, flushed when Run has returned
-	name string
-	errs io.Writer
-	json *json.Encoder
+	Args  []string      // the operands
+	Out   *bufio.Writer // stdout, flushed when Run has returned
+	flags flags
+	name  string
+	errs  io.Writer
+	json  *json.Encoder
 	// What Manager found out, "" until then.
 	manager manager.Kind
 }
@@ -71,35 +73,31 @@ func Main(cmd *Command, args []string) int {
 func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 	// The library's own --help takes operands for topics; its --version has -v.
 	cli.HelpFlag = nil
-	cli.VersionFlag = known([]cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version and exit"}})[0]
-	cli.VersionPrinter = func(ctx *cli.Context) { fmt.Fprintln(ctx.App.Writer, ctx.App.Name, ctx.App.Version) }
+	version := Bool("print the version and exit", "version")
 	c := &Context{Out: bufio.NewWriter(stdout), name: cmd.Name, errs: stderr}
+	c.flags = slices.Concat(cmd.Flags, cmd.common(), []*Flag{version})
 	app := &cli.App{
-		Name:                      cmd.Name,
-		Usage:                     cmd.Summary,
-		ArgsUsage:                 cmd.Operands,
-		UsageText:                 cmd.Verb,
-		Description:               strings.TrimSpace(cmd.Text),
-		Version:                   Version,
-		Metadata:                  map[string]any{"variables": cmd.Variables},
-		Compiled:                  time.Unix(0, 0), // else the library asks the file system
-		CustomAppHelpTemplate:     help,
-		Flags:                     known(append(cmd.Flags, cmd.common()...)),
-		HideHelp:                  true,
-		DisableSliceFlagSeparator: true, // a comma is part of a value
-		Writer:                    c.Out,
-		ErrWriter:                 stderr,
-		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			// The flag package calls every option -o.
-			text := strings.Replace(err.Error(), " for -", " for --", 1)
-			if i := strings.LastIndex(text, ": -"); i >= 0 && len(text) > i+4 && text[i+3] != '-' {
-				text = text[:i+2] + "-" + text[i+2:]
-			}
-			return fail.Errorf(fail.Usage, "%s; try --help", text)
-		},
+		Name:                  cmd.Name,
+		Usage:                 cmd.Summary,
+		ArgsUsage:             cmd.Operands,
+		UsageText:             cmd.Verb,
+		Description:           strings.TrimSpace(cmd.Text),
+		Metadata:              map[string]any{"variables": cmd.Variables},
+		Compiled:              time.Unix(0, 0), // else the library asks the file system
+		CustomAppHelpTemplate: help,
+		Flags:                 c.flags.library(),
+		HideHelp:              true,
+		HideVersion:           true,
+		Writer:                c.Out,
+		ErrWriter:             stderr,
+		ExitErrHandler:        func(*cli.Context, error) {},
+		OnUsageError:          func(*cli.Context, error, bool) error { return c.flags.wrong(args[1:]) },
 		Action: func(ctx *cli.Context) error {
-			c.Context = ctx
+			c.Args = ctx.Args().Slice()
+			if c.Bool("version") {
+				_, err := fmt.Fprintln(c.Out, cmd.Name, Version)
+				return err
+			}
 			if c.Bool("help") {
 				return cli.ShowAppHelp(ctx)
 			}
@@ -120,11 +118,11 @@ func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
 	return fail.CodeOf(err)
 }
 
-func (cmd *Command) common() []cli.Flag {
+func (cmd *Command) common() []*Flag {
 	if cmd.Bare {
-		return []cli.Flag{helpFlag}
+		return []*Flag{helpFlag()}
 	}
-	return common
+	return common()
 }
 
 // Quiet returns an error that makes the process exit with code and print

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
@@ -27,31 +25,33 @@ var (
 	programs = option{"s6-bindir", "HERMES_S6_BINDIR", ""}
 )
 
-var helpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help and exit"}
+func helpFlag() *Flag { return Bool("print this help and exit", "help", "h") }
 
 // JSONFlag is --json for the commands that have no common options.
-var JSONFlag cli.Flag = &cli.BoolFlag{Name: "json", Usage: "print JSON, one object a line"}
+func JSONFlag() *Flag { return Bool("print JSON, one object a line", "json") }
 
-var common = []cli.Flag{
-	&cli.StringFlag{Name: scanDir.flag, Usage: "the scan directory `DIR` that s6-svscan watches (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"},
-	&cli.StringFlag{Name: homeDir.flag, Usage: "the data root `DIR` (HERMES_HOME, /opt/data)"},
-	&cli.StringFlag{Name: account.flag, Usage: "the account `NAME` that gateways run as (HERMES_USER, hermes)"},
-	&cli.StringFlag{Name: programs.flag, Usage: "the `DIR` that s6's programs are in (HERMES_S6_BINDIR, /command where it exists, else PATH)"},
-	JSONFlag,
-	helpFlag,
-	&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print info messages"},
+func common() []*Flag {
+	return []*Flag{
+		String(scanDir.flag, "", "the scan directory `DIR` that s6-svscan watches (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"),
+		String(homeDir.flag, "", "the data root `DIR` (HERMES_HOME, /opt/data)"),
+		String(account.flag, "", "the account `NAME` that gateways run as (HERMES_USER, hermes)"),
+		String(programs.flag, "", "the `DIR` that s6's programs are in (HERMES_S6_BINDIR, /command where it exists, else PATH)"),
+		JSONFlag(),
+		helpFlag(),
+		Bool("print info messages", "verbose", "v"),
+	}
 }
 
 // TimeoutFlag is --timeout for the commands that wait.
-func TimeoutFlag() cli.Flag { return timeoutFlag("0 for no limit") }
+func TimeoutFlag() *Flag { return timeoutFlag("0 for no limit") }
 
 // AskedTimeoutFlag is TimeoutFlag where most milliseconds are the longest that is waited.
-func AskedTimeoutFlag(most time.Duration) cli.Flag {
+func AskedTimeoutFlag(most time.Duration) *Flag {
 	return timeoutFlag(strconv.FormatInt(most.Milliseconds(), 10) + " at the most")
 }
 
-func timeoutFlag(bound string) cli.Flag {
-	return &cli.StringFlag{Name: "timeout", Value: "10000", Usage: "wait at most `MS` milliseconds, " + bound + " (10000)"}
+func timeoutFlag(bound string) *Flag {
+	return String("timeout", "10000", "wait at most `MS` milliseconds, "+bound+" (10000)")
 }
 
 // ManagerVariable is what Manager heeds.
@@ -60,15 +60,37 @@ var ManagerVariable = Variable{"HERMES_SERVICE_MANAGER", "what is in charge, whe
 // check refuses what is wrong whatever the command.
 func (c *Context) check() error {
 	// "$UNSET" is a mistake, and is not to mean all profiles, or the usual home.
-	for _, f := range c.App.Flags {
-		name := f.Names()[0]
-		if isString(f) && c.IsSet(name) && c.String(name) == "" {
-			return fail.Errorf(fail.Usage, "--%s: it is empty", name)
+	for _, f := range c.flags {
+		if slices.Contains(f.given, "") {
+			return fail.Errorf(fail.Usage, "%s: it is empty", dashed(f.names[0]))
 		}
 	}
 	if c.named(account) {
 		_, err := c.Account()
 		return err
+	}
+	return nil
+}
+
+// IsSet tells whether the option called name was given.
+func (c *Context) IsSet(name string) bool { f := c.flags.find(name); return f != nil && f.IsSet() }
+
+// Bool tells whether the option called name is on.
+func (c *Context) Bool(name string) bool { return c.String(name) == "true" }
+
+// String returns the value of the option called name: the last one given, or its
+// default, and "" where the command has no such option.
+func (c *Context) String(name string) string {
+	if f := c.flags.find(name); f != nil {
+		return f.last()
+	}
+	return ""
+}
+
+// List returns each value that was given for the option called name, in order.
+func (c *Context) List(name string) []string {
+	if f := c.flags.find(name); f != nil {
+		return f.given
 	}
 	return nil
 }
@@ -206,8 +228,8 @@ func (c *Context) NeedS6() error {
 
 // Operand returns the only operand, a what.
 func (c *Context) Operand(what string) (string, error) {
-	if c.NArg() != 1 {
-		return "", fail.Errorf(fail.Usage, "one %s is needed, got %d operands; options come before operands, try --help", what, c.NArg())
+	if len(c.Args) != 1 {
+		return "", fail.Errorf(fail.Usage, "one %s is needed, got %d operands; options come before operands, try --help", what, len(c.Args))
 	}
-	return c.Args().First(), nil
+	return c.Args[0], nil
 }

@@ -2,97 +2,149 @@ package cli
 
 import (
 	"flag"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"hermes-s6/lib/fail"
 )
 
-// A flagged is a flag whose names are known. The library takes them from one
-// string by a regular expression, each time that it compares any flag with any
-// other: half of what a short command costs.
-type flagged struct {
-	documented
-	names []string
+// A Flag is one option of a command, with what was given for it. The library has
+// flags of its own, but takes the names of those from one string by a regular
+// expression, each time that it compares any flag with any other (half of what a
+// short command costs), and their values are told of by texts in which every option
+// is called -o.
+type Flag struct {
+	names    []string
+	usage    string // what stands between backquotes in it is what the value is called
+	fallback string // the value where none is given
+	bare     bool   // it is there or not; a value is true or false
+	given    []string
+	err      error // what is wrong with a value
 }
 
-// documented is what all flags of the library are.
-type documented interface {
-	cli.Flag
-	cli.DocGenerationFlag
-	cli.VisibleFlag
+// String returns an option that takes a value, the last one where it is repeated.
+func String(name, fallback, usage string) *Flag {
+	return &Flag{names: []string{name}, fallback: fallback, usage: usage}
 }
 
-// known wraps flags in flagged.
-func known(flags []cli.Flag) []cli.Flag {
-	all := make([]cli.Flag, len(flags))
-	for i, f := range flags {
-		all[i] = &flagged{f.(documented), namesOf(f)}
-	}
-	return all
+// List returns an option of which each value counts. None is split or trimmed.
+func List(name, usage string) *Flag { return String(name, "", usage) }
+
+// Bool returns an option without a value. The first of its names is the one that it
+// is asked for by.
+func Bool(usage string, names ...string) *Flag {
+	return &Flag{names: names, usage: usage, bare: true}
 }
 
-// isString tells whether f, one of known's, has one string for a value.
-func isString(f cli.Flag) bool {
-	k, ok := f.(*flagged)
-	if ok {
-		_, ok = k.documented.(*cli.StringFlag)
-	}
-	return ok
-}
+// Names implements the library's Flag, as do the next four.
+func (f *Flag) Names() []string { return f.names[:1] } // the library need not know that there are others
 
-func namesOf(f cli.Flag) []string {
-	switch f := f.(type) {
-	case *cli.StringFlag:
-		return append([]string{f.Name}, f.Aliases...)
-	case *cli.BoolFlag:
-		return append([]string{f.Name}, f.Aliases...)
-	case *cli.GenericFlag:
-		return append([]string{f.Name}, f.Aliases...)
-	}
-	return f.Names()
-}
+// IsSet tells whether f was given.
+func (f *Flag) IsSet() bool { return len(f.given) > 0 }
 
-// Apply implements cli.Flag.
-func (f *flagged) Apply(set *flag.FlagSet) error {
-	switch inner := f.documented.(type) {
-	case *cli.StringFlag:
-		for _, n := range f.names {
-			set.String(n, inner.Value, "")
-		}
-	case *cli.BoolFlag:
-		for _, n := range f.names {
-			set.Bool(n, inner.Value, "")
-		}
-	case *cli.GenericFlag:
-		for _, n := range f.names {
-			set.Var(inner.Value, n, "")
-		}
-	default:
-		return f.documented.Apply(set)
+// IsVisible puts f into --help.
+func (f *Flag) IsVisible() bool { return true }
+
+// Apply makes f known to set.
+func (f *Flag) Apply(set *flag.FlagSet) error {
+	for _, n := range f.names {
+		set.Var((*value)(f), n, "")
 	}
 	return nil
 }
 
-// Names implements cli.Flag.
-func (f *flagged) Names() []string { return f.names }
-
-// String implements fmt.Stringer: the flag's line of --help, which is its names,
-// what its value is called and the text, without the library's remarks on defaults.
-func (f *flagged) String() string {
+// String returns f's line of --help: its names, what its value is called, the text.
+func (f *Flag) String() string {
 	names := ""
 	for _, n := range f.names {
-		dashes := "--"
-		if len(n) == 1 {
-			dashes = "-"
+		names += ", " + dashed(n)
+	}
+	before, rest, _ := strings.Cut(f.usage, "`")
+	called, after, ok := strings.Cut(rest, "`")
+	if ok {
+		names += " " + called
+	}
+	return names[2:] + "\t" + before + called + after
+}
+
+// dashed returns option name as it is written.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// last returns the value that counts.
+func (f *Flag) last() string {
+	if len(f.given) == 0 {
+		return f.fallback
+	}
+	return f.given[len(f.given)-1]
+}
+
+// A value is a Flag as what package flag fills.
+type value Flag
+
+func (v *value) String() string   { return "" }
+func (v *value) IsBoolFlag() bool { return v.bare }
+
+func (v *value) Set(s string) error {
+	if v.bare {
+		on, err := strconv.ParseBool(s)
+		if err != nil {
+			v.err = fail.Errorf(fail.Usage, "invalid boolean value %q for %s: it must be true or false; try --help", s, dashed(v.names[0]))
+			return v.err
 		}
-		names += ", " + dashes + n
+		s = strconv.FormatBool(on)
 	}
-	usage, value := f.GetUsage(), ""
-	if before, rest, ok := strings.Cut(usage, "`"); ok {
-		var after string
-		value, after, _ = strings.Cut(rest, "`")
-		usage = before + value + after
-		value = " " + value
+	v.given = append(v.given, s)
+	return nil
+}
+
+// A flags is all options of a command.
+type flags []*Flag
+
+// library returns all as the library takes them.
+func (all flags) library() []cli.Flag {
+	each := make([]cli.Flag, len(all))
+	for i, f := range all {
+		each[i] = f
 	}
-	return names[2:] + value + "\t" + usage
+	return each
+}
+
+// find returns the option called name, nil where there is none.
+func (all flags) find(name string) *Flag {
+	for _, f := range all {
+		for _, n := range f.names {
+			if n == name {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// wrong says what is wrong with args, which package flag does not take. It looks for
+// itself: nothing is read out of that package's error, where values stand as well.
+func (all flags) wrong(args []string) error {
+	for i := 0; i < len(args); i++ {
+		name, _, valued := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(args[i], "-"), "-"), "=")
+		f := all.find(name)
+		switch {
+		case f == nil:
+			return fail.Errorf(fail.Usage, "flag provided but not defined: %s; try --help", dashed(name))
+		case f.err != nil:
+			return f.err
+		case f.bare || valued:
+		case i+1 == len(args):
+			return fail.Errorf(fail.Usage, "flag needs an argument: %s; try --help", dashed(name))
+		default:
+			i++
+		}
+	}
+	return fail.Errorf(fail.Usage, "invalid options; try --help")
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
@@ -22,17 +20,17 @@ func Detect(args []string) int {
 rights: what cannot be read counts as absent. s6: process 1 is s6-svscan, and
 /run/s6/basedir is a directory. systemd: /run/systemd/system is a directory, and
 there is a systemctl. --json shows what was found of each.`,
-		Flags: []clilib.Flag{
-			&clilib.StringFlag{Name: "root", Value: "/", Usage: "look below `DIR` instead of /"},
-			&clilib.StringFlag{Name: "is", Usage: "print nothing; exit 0 if it is `KIND`, else 1"},
+		Flags: []*cli.Flag{
+			cli.String("root", "/", "look below `DIR` instead of /"),
+			cli.String("is", "", "print nothing; exit 0 if it is `KIND`, else 1"),
 		},
 		Run: detect,
 	}, args)
 }
 
 func detect(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args().First())
+	if len(c.Args) > 0 {
+		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args[0])
 	}
 	is := manager.Kind(c.String("is"))
 	switch {

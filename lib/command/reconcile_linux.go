@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/profile"
@@ -33,11 +31,11 @@ A container started as the dashboard supervises no gateways. One started as
 "gateway run" has the root profile's gateway start, unless a state says otherwise.
 Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml), the
 others are registered and stay down.`,
-		Flags: []clilib.Flag{
-			&clilib.BoolFlag{Name: "dry-run", Usage: "say what would be done, touch nothing"},
-			&clilib.BoolFlag{Name: "prune", Usage: "unregister slots whose profile is gone"},
-			&clilib.StringFlag{Name: "profiles", Usage: "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"},
-			&clilib.StringFlag{Name: "shard", Usage: "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"},
+		Flags: []*cli.Flag{
+			cli.Bool("say what would be done, touch nothing", "dry-run"),
+			cli.Bool("unregister slots whose profile is gone", "prune"),
+			cli.String("profiles", "", "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"),
+			cli.String("shard", "", "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"),
 			cli.TimeoutFlag(),
 		},
 		Variables: slices.Concat([]cli.Variable{cli.ManagerVariable}, hostVariables, []cli.Variable{
@@ -53,8 +51,8 @@ func reconcileRun(c *cli.Context) error {
 	// What there is to collect in a run of milliseconds is not worth it. (It
 	// stops the world, so it is not for commands of one millisecond.)
 	debug.SetGCPercent(200)
-	if c.NArg() > 0 {
-		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args().First())
+	if len(c.Args) > 0 {
+		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args[0])
 	}
 	plan, err := newPlan(c)
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/gateway"
@@ -15,7 +13,6 @@ import (
 
 // Register is hermes-svc-register.
 func Register(args []string) int {
-	var env, files list
 	return cli.Main(&cli.Command{
 		Name:     "hermes-svc-register",
 		Summary:  "make the slot of a profile's gateway and have s6 supervise it",
@@ -27,36 +24,29 @@ An env file holds lines KEY=VALUE, taken as they are, blank lines and lines that
 begin with #. --env goes before --env-file, and the last of several for one key
 counts. Scripts in execline hand values on as arguments, which any process can see
 while the gateway starts: for secrets, stay with sh.`,
-		Flags:     registerFlags(&env, &files),
+		Flags:     registerFlags(),
 		Variables: svcVariables(),
-		Run:       func(c *cli.Context) error { return register(c, env, files) },
+		Run:       register,
 	}, args)
 }
 
-func registerFlags(env, files *list) []clilib.Flag {
-	return []clilib.Flag{
-		&clilib.StringFlag{Name: "port", Usage: "the gateway's port `N`, 1 to 65535 (derived from the name)"},
-		&clilib.GenericFlag{Name: "env", Value: env, Usage: "put `KEY=VALUE` into the gateway's environment; repeatable"},
-		&clilib.GenericFlag{Name: "env-file", Value: files, Usage: "the same for each line of `FILE`, - for standard input; repeatable"},
-		&clilib.StringFlag{Name: "command", Usage: "run `STRING`, split as a shell splits words, {profile} replaced (hermes -p {profile} gateway run --replace)"},
-		&clilib.StringFlag{Name: "dialect", Value: "sh", Usage: "write the scripts in `sh|execline` (sh)"},
-		&clilib.BoolFlag{Name: "down", Usage: "do not start the gateway"},
-		&clilib.BoolFlag{Name: "keep", Usage: "if there is a slot already, leave it, and exit 0"},
-		&clilib.BoolFlag{Name: "replace", Usage: "if there is a slot already, bring it to this definition in place"},
-		&clilib.BoolFlag{Name: "wait", Usage: "wait until the gateway is up, or ready where it notifies"},
-		&clilib.BoolFlag{Name: "dry-run", Usage: "print what would be written, touch nothing"},
+func registerFlags() []*cli.Flag {
+	return []*cli.Flag{
+		cli.String("port", "", "the gateway's port `N`, 1 to 65535 (derived from the name)"),
+		cli.List("env", "put `KEY=VALUE` into the gateway's environment; repeatable"),
+		cli.List("env-file", "the same for each line of `FILE`, - for standard input; repeatable"),
+		cli.String("command", "", "run `STRING`, split as a shell splits words, {profile} replaced (hermes -p {profile} gateway run --replace)"),
+		cli.String("dialect", "sh", "write the scripts in `sh|execline` (sh)"),
+		cli.Bool("do not start the gateway", "down"),
+		cli.Bool("if there is a slot already, leave it, and exit 0", "keep"),
+		cli.Bool("if there is a slot already, bring it to this definition in place", "replace"),
+		cli.Bool("wait until the gateway is up, or ready where it notifies", "wait"),
+		cli.Bool("print what would be written, touch nothing", "dry-run"),
 		cli.TimeoutFlag(),
 	}
 }
 
-// A list is a flag that can be given several times; no value is split or
-// trimmed.
-type list []string
-
-func (l *list) Set(s string) error { *l = append(*l, s); return nil }
-func (l *list) String() string     { return "" }
-
-func register(c *cli.Context, env, files list) error {
+func register(c *cli.Context) error {
 	name, err := c.Operand("profile")
 	if err != nil {
 		return err
@@ -64,7 +54,7 @@ func register(c *cli.Context, env, files list) error {
 	if err := profile.CheckName(name); err != nil {
 		return err
 	}
-	asked, err := registrationOf(c, env, files)
+	asked, err := registrationOf(c)
 	if err != nil {
 		return err
 	}
@@ -84,8 +74,8 @@ func register(c *cli.Context, env, files list) error {
 }
 
 // registrationOf checks all options that can be checked by themselves.
-func registrationOf(c *cli.Context, env, files list) (r manager.Registration, err error) {
-	if r.Settings, err = settingsOf(c, env, files); err != nil {
+func registrationOf(c *cli.Context) (r manager.Registration, err error) {
+	if r.Settings, err = settingsOf(c); err != nil {
 		return r, err
 	}
 	r.Down, r.Keep, r.Replace, r.Wait = c.Bool("down"), c.Bool("keep"), c.Bool("replace"), c.Bool("wait")
@@ -100,14 +90,14 @@ func registrationOf(c *cli.Context, env, files list) (r manager.Registration, er
 }
 
 // settingsOf returns what the options ask for.
-func settingsOf(c *cli.Context, env, files list) (s profile.Settings, err error) {
+func settingsOf(c *cli.Context) (s profile.Settings, err error) {
 	s.Env = map[string]profile.Bytes{}
-	for _, file := range files {
+	for _, file := range c.List("env-file") {
 		if err := readEnvFile(file, s.Env); err != nil {
 			return s, err
 		}
 	}
-	for _, v := range env {
+	for _, v := range c.List("env") {
 		if err := setEnv(s.Env, v); err != nil {
 			return s, err
 		}

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/registrar"
@@ -32,18 +30,17 @@ func Registrar(args []string) int {
 	if slices.Contains([]string{"--help", "-h", "--version"}, verb) {
 		answer = append(answer, verb)
 	}
-	var env list
 	switch verb {
 	case registrar.Register:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
-			Flags: append(only(registerFlags(&env, new(list)), "port", "env", "down", "keep", "replace", "dialect", "wait"), cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag),
-			Run:   bounded(func(c *cli.Context) error { return register(c, env, nil) }),
+			Flags: append(only(registerFlags(), "port", "env", "down", "keep", "replace", "dialect", "wait"), cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag()),
+			Run:   bounded(register),
 		}, args)
 	case registrar.Unregister:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
-			Flags: []clilib.Flag{cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag},
+			Flags: []*cli.Flag{cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag()},
 			Run: bounded(func(c *cli.Context) error {
 				if _, err := c.Operand("profile"); err != nil {
 					return err
@@ -66,8 +63,8 @@ the scan directory themselves. Each request has a --help of its own.`,
 }
 
 // only returns those of flags that are called one of names.
-func only(flags []clilib.Flag, names ...string) []clilib.Flag {
-	return slices.DeleteFunc(flags, func(f clilib.Flag) bool { return !slices.Contains(names, f.Names()[0]) })
+func only(flags []*cli.Flag, names ...string) []*cli.Flag {
+	return slices.DeleteFunc(flags, func(f *cli.Flag) bool { return !slices.Contains(names, f.Names()[0]) })
 }
 
 // bounded refuses to work for ever.

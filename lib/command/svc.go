@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	clilib "github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"hermes-s6/lib/cli"
@@ -62,10 +61,10 @@ container starts. Under s6 a profile that has no slot gets one.
 
 A restart waits until the gateway is up under a new pid; start and stop wait with
 --wait. Under s6 a gateway that has not ended in time is killed, which is said.`,
-		Flags: []clilib.Flag{
-			&clilib.BoolFlag{Name: "all", Usage: "every gateway that is registered"},
-			&clilib.BoolFlag{Name: "wait", Usage: "wait until they are up (ready, where that is known) or down"},
-			systemFlag,
+		Flags: []*cli.Flag{
+			cli.Bool("every gateway that is registered", "all"),
+			cli.Bool("wait until they are up (ready, where that is known) or down", "wait"),
+			systemFlag(),
 			cli.TimeoutFlag(),
 		},
 		Variables: svcVariables(),
@@ -117,7 +116,7 @@ func svc(c *cli.Context, v *verb) error {
 
 // profilesOrAll returns the profiles that the operands name, none with --all.
 func profilesOrAll(c *cli.Context) ([]string, error) {
-	names := c.Args().Slice()
+	names := c.Args
 	if c.Bool("all") == (len(names) > 0) {
 		return nil, fail.Errorf(fail.Usage, "name profiles, or --all, and options before them; try --help")
 	}

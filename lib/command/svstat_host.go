@@ -7,8 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
@@ -17,7 +15,9 @@ import (
 // On a host hermes-svstat tells of the gateways named what their service manager
 // says: that they are up, and their pid.
 
-var systemFlag clilib.Flag = &clilib.BoolFlag{Name: "system", Usage: "under systemd, the system's services and not the user's"}
+func systemFlag() *cli.Flag {
+	return cli.Bool("under systemd, the system's services and not the user's", "system")
+}
 
 // isServiceDir tells a service directory from a profile.
 func isServiceDir(operand string) bool {

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -25,7 +23,6 @@ import (
 
 // Svstat is hermes-svstat.
 func Svstat(args []string) int {
-	var fields list
 	return cli.Main(&cli.Command{
 		Name:     "hermes-svstat",
 		Summary:  "show what gateways are doing",
@@ -41,28 +38,28 @@ supervised has no line then.
 
 On a host, whose service manager is not s6, there is something to be had only of a
 PROFILE that is named: whether it is up, and its pid.`,
-		Flags: []clilib.Flag{
-			&clilib.GenericFlag{Name: "o", Value: &fields, Usage: "print these `FIELDS`, as s6-svstat does; repeatable"},
-			&clilib.BoolFlag{Name: "list", Usage: "print the names alone"},
-			systemFlag,
+		Flags: []*cli.Flag{
+			cli.List("o", "print these `FIELDS`, as s6-svstat does; repeatable"),
+			cli.Bool("print the names alone", "list"),
+			systemFlag(),
 		},
 		Variables: []cli.Variable{cli.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
-		Run:       func(c *cli.Context) error { return svstat(c, fields) },
+		Run:       svstat,
 	}, args)
 }
 
 // deathSpan is the "last minute" of the table and of deaths in JSON.
 const deathSpan = time.Minute
 
-func svstat(c *cli.Context, o list) error {
-	if kind, ok := onHost(c, c.Args().Slice()); ok {
-		return hostStatus(c, kind, c.Args().Slice())
+func svstat(c *cli.Context) error {
+	if kind, ok := onHost(c, c.Args); ok {
+		return hostStatus(c, kind, c.Args)
 	}
-	fields, err := fieldsOf(c, o)
+	fields, err := fieldsOf(c)
 	if err != nil {
 		return err
 	}
-	operands := c.Args().Slice()
+	operands := c.Args
 	if c.Bool("list") && len(operands) > 0 {
 		return fail.Errorf(fail.Usage, "--list: it takes no operands")
 	}
@@ -94,15 +91,15 @@ func svstat(c *cli.Context, o list) error {
 
 // fieldsOf returns the fields of -o, nil where it is not given. Several -o add
 // up, and a comma at the end is none, as with s6-svstat.
-func fieldsOf(c *cli.Context, o list) ([]string, error) {
-	if o == nil {
+func fieldsOf(c *cli.Context) ([]string, error) {
+	if !c.IsSet("o") {
 		return nil, nil
 	}
 	if c.Bool("json") || c.Bool("list") {
 		return nil, fail.Errorf(fail.Usage, "-o, --json and --list: only one can be")
 	}
 	var fields []string
-	for _, some := range o {
+	for _, some := range c.List("o") {
 		for _, f := range strings.Split(strings.TrimSuffix(some, ","), ",") {
 			if f != "name" && !slices.Contains(s6.Fields, f) {
 				return nil, fail.Errorf(fail.Usage, "invalid field %q: it must be name or one of %s", f, strings.Join(s6.Fields, ","))
@@ -257,7 +254,7 @@ func (q *query) read(more func(*row) error) []row {
 	rows := read[:0]
 	for i, err := range errs {
 		switch {
-		case fail.CodeOf(err) == fail.Absent && q.NArg() == 0:
+		case fail.CodeOf(err) == fail.Absent && len(q.Args) == 0:
 			// Unregistered since it was listed: nobody asked for it.
 		case err != nil:
 			q.absent = append(q.absent, err)

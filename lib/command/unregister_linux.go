@@ -5,8 +5,6 @@ import (
 	"io/fs"
 	"time"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/slot"
@@ -21,8 +19,8 @@ func Unregister(args []string) int {
 		Text: `Returns when no process and no file of a slot is left; the log directory in the
 home stays. A gateway that has not stopped in time is killed, which is said. A
 profile that is not registered is no error.`,
-		Flags: []clilib.Flag{
-			&clilib.BoolFlag{Name: "all", Usage: "every gateway in the scan directory"},
+		Flags: []*cli.Flag{
+			cli.Bool("every gateway in the scan directory", "all"),
 			cli.TimeoutFlag(),
 		},
 		Variables: []cli.Variable{cli.ManagerVariable, registrarVariable},

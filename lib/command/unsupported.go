@@ -5,8 +5,6 @@ package command
 import (
 	"runtime"
 
-	clilib "github.com/urfave/cli/v2"
-
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
@@ -42,16 +40,16 @@ func Reconcile(args []string) int { return unsupported("hermes-reconcile", args)
 func Svstat(args []string) int {
 	return cli.Main(&cli.Command{
 		Name: "hermes-svstat", Summary: "show what gateways are doing", Operands: "[PROFILE]...",
-		Flags: []clilib.Flag{
-			&clilib.StringFlag{Name: "o", Usage: "print these `FIELDS`"},
-			&clilib.BoolFlag{Name: "list", Usage: "print the names alone"},
-			systemFlag,
+		Flags: []*cli.Flag{
+			cli.String("o", "", "print these `FIELDS`"),
+			cli.Bool("print the names alone", "list"),
+			systemFlag(),
 		},
 		Run: func(c *cli.Context) error {
-			if kind, ok := onHost(c, c.Args().Slice()); ok {
-				return hostStatus(c, kind, c.Args().Slice())
+			if kind, ok := onHost(c, c.Args); ok {
+				return hostStatus(c, kind, c.Args)
 			}
-			if c.NArg() > 0 {
+			if len(c.Args) > 0 {
 				return noS6()
 			}
 			return nil
