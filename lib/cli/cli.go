@@ -13,14 +13,16 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-	"unicode"
+	"unicode/utf16"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -58,7 +60,6 @@ type Context struct {
 	flags flags
 	name  string
 	errs  io.Writer
-	json  *json.Encoder
 	// What Manager found out, "" until then.
 	manager manager.Kind
 }
@@ -150,13 +151,19 @@ program is missing
 // say prints one line, whatever text holds: a name or what a program said may
 // hold a newline, which would make it two messages, or an escape sequence.
 func (c *Context) say(level, text string) {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+	fmt.Fprintf(c.errs, "%s: %s: %s\n", c.name, level, Printable(text))
+}
+
+// Printable returns s as it may stand on a terminal: a space for each character that
+// moves, hides or reorders others there, C1 controls included, and U+FFFD for each byte
+// that is not UTF-8, which a terminal may take for such a one.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, text)
-	fmt.Fprintf(c.errs, "%s: %s: %s\n", c.name, level, text)
+	}, s)
 }
 
 // Error prints an error that is not the last.
@@ -172,13 +179,26 @@ func (c *Context) Info(format string, args ...any) {
 	}
 }
 
-// JSON prints v as one line.
+// JSON prints v as one line, which may stand on a terminal as well.
 func (c *Context) JSON(v any) error {
-	if c.json == nil {
-		c.json = json.NewEncoder(c.Out)
-		c.json.SetEscapeHTML(false)
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
 	}
-	return c.json.Encode(v)
+	// encoding/json leaves DEL and the C1 controls as they are. What is not ASCII
+	// stands inside strings.
+	for _, r := range line.String() {
+		if r < 0x7f || strconv.IsPrint(r) {
+			c.Out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(c.Out, `\u%04x`, unit)
+		}
+	}
+	return nil // what Out could not write is said when it is flushed
 }
 
 // Fancy tells whether stdout is for a person's eyes.
@@ -188,21 +208,24 @@ func (c *Context) Fancy() bool {
 
 // Several returns the error of a command that worked on count items of which
 // some failed: the item's own where it was the only one, else exit code 1 with
-// each error said.
+// each error said. Each, however many: whoever asked for so much is told about all of
+// it, and nothing else keeps what is not said here. (A boot is another matter: see
+// reportReconciled.)
 func (c *Context) Several(failed []error, count int) error {
-	if len(failed) == 0 {
-		return nil
-	}
 	if count == 1 {
-		return failed[0]
+		return c.Last(failed)
 	}
 	for _, err := range failed {
 		c.Error(err)
 	}
-	return Quiet(fail.No)
+	if len(failed) > 0 {
+		return Quiet(fail.No)
+	}
+	return nil
 }
 
-// Last returns the last of errs, nil where there are none, with the others said.
+// Last returns the last of errs, nil where there are none, with the others said, each
+// for the reason given at Several.
 func (c *Context) Last(errs []error) error {
 	if len(errs) == 0 {
 		return nil

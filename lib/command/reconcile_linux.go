@@ -157,33 +157,58 @@ func multiplex(c *cli.Context, home *profile.Home) (bool, error) {
 	return on, nil
 }
 
+// mostSaid is how many failures, and how many warnings, a boot says one by one. It says
+// them into the container's log, in which the gateways' own lines are looked for, and
+// the boot log has all of them.
+const mostSaid = 10
+
 // reportReconciled prints the results and appends them to the boot log.
 func reportReconciled(c *cli.Context, plan *reconcile.Plan, results []reconcile.Result) error {
 	var log bytes.Buffer
 	stamp := time.Now().Format("2006-01-02T15:04:05-0700")
-	var failed int
+	var warnings, errs []error
 	for _, r := range results {
+		fmt.Fprintf(&log, "%s %s", stamp, r.Line())
 		if r.Warning != nil {
-			c.Warn("profile %q: %v", r.Profile, r.Warning)
+			warnings = append(warnings, fmt.Errorf("profile %q: %w", r.Profile, r.Warning))
+			fmt.Fprintf(&log, " warning=%.500q", r.Warning.Error())
 		}
 		if r.Err != nil {
-			failed++
-			c.Error(fail.Errorf(fail.No, "profile %q: %w", r.Profile, r.Err))
+			errs = append(errs, fmt.Errorf("profile %q: %w", r.Profile, r.Err))
+			fmt.Fprintf(&log, " error=%.500q", r.Err.Error())
 		}
-		fmt.Fprintf(&log, "%s %s\n", stamp, r.Line())
+		log.WriteByte('\n')
 		if err := printReconciled(c, r); err != nil {
 			return err
 		}
 	}
+	elsewhere := "" // where all can be read
 	if !plan.DryRun && len(results) > 0 {
-		if err := plan.Home.AppendBootLog(log.Bytes()); err != nil {
+		var err error
+		if elsewhere, err = plan.Home.AppendBootLog(log.Bytes()); err != nil {
 			c.Warn("boot log: %v", err)
 		}
 	}
-	if failed > 0 {
+	sayFew(func(err error) { c.Warn("%v", err) }, warnings, elsewhere)
+	sayFew(c.Error, errs, elsewhere)
+	if len(errs) > 0 {
 		return cli.Quiet(fail.No)
 	}
 	return nil
+}
+
+// sayFew says errs, but of many that are elsewhere as well only the first.
+func sayFew(say func(error), errs []error, elsewhere string) {
+	few := errs
+	if elsewhere != "" {
+		few = errs[:min(len(errs), mostSaid)]
+	}
+	for _, err := range few {
+		say(err)
+	}
+	if more := len(errs) - len(few); more > 0 {
+		say(fmt.Errorf("%d more profiles: %s says what is wrong with each", more, elsewhere))
+	}
 }
 
 func printReconciled(c *cli.Context, r reconcile.Result) error {

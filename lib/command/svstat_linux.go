@@ -332,7 +332,7 @@ func (q *query) fields(rows []row, fields []string) error {
 				q.Out.WriteByte(' ')
 			}
 			if f == "name" {
-				q.Out.WriteString(r.name)
+				q.Out.WriteString(cli.Printable(r.name))
 			} else {
 				q.Out.WriteString(r.Service.Field(q.Programs(), &r.Status, f))
 			}

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"hermes-s6/lib/cli"
 	"hermes-s6/lib/profile"
 )
 
@@ -44,7 +45,7 @@ func (q *query) table(rows []row) error {
 		if r.Supervised && r.Dated() {
 			since = span(r.Seconds())
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.name, paint(colour, r.state()), pid, since, r.wanted(), r.deaths, r.lastExit(), cmp.Or(r.desired, "-"))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", cli.Printable(r.name), paint(colour, r.state()), pid, since, r.wanted(), r.deaths, r.lastExit(), cli.Printable(cmp.Or(r.desired, "-")))
 	}
 	if err := w.Flush(); err != nil || q.home == nil {
 		return err

@@ -3,6 +3,8 @@ package profile
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"time"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -16,26 +18,39 @@ const (
 )
 
 // AppendBootLog appends text, whole lines, to logs/container-boot.log in one
-// write. A log that has reached its size, or is not the account's, is first
-// renamed to .1.
-func (h *Home) AppendBootLog(text []byte) error {
+// write, and returns the file's path. A log that has reached its size, or is not the
+// account's, is first renamed to .1.
+func (h *Home) AppendBootLog(text []byte) (path string, err error) {
 	logs, _, err := h.makeDir(h.dir, "logs")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer logs.Close()
+	// Of two boots at once that both see a full log, the second would rename the
+	// first one's few lines over all that was in it. Who holds the lock for ever, the
+	// account say, has a log that grows: nothing is lost by that.
+	if err = logs.Lock(time.Now().Add(lockPatience)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err = h.rotateBootLog(logs); err != nil {
+			return "", err
+		}
+	}
+	if err = logs.Append(bootLog, 0o644, h.UID, h.GID, text); err != nil {
+		return "", err
+	}
+	return logs.Path(bootLog), nil
+}
+
+func (h *Home) rotateBootLog(logs *dir.Dir) error {
 	st, err := logs.Stat(bootLog)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	foreign := h.UID >= 0 && int(st.Uid) != h.UID // root's, from an earlier image
-	if err == nil && (st.Size >= bootLogSize || foreign) {
-		// Within the directory, by its descriptor: whatever is renamed stays in it.
-		if err := logs.Rename(bootLog, logs, bootLogOld); err != nil {
-			return err
-		}
+	if err != nil || st.Size < bootLogSize && !foreign {
+		return nil
 	}
-	return logs.Append(bootLog, 0o644, h.UID, h.GID, text)
+	// Within the directory, by its descriptor: whatever is renamed stays in it.
+	return logs.Rename(bootLog, logs, bootLogOld)
 }
 
 // LogFile returns the path of the file that profile name's gateway logs to.

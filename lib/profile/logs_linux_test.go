@@ -1,0 +1,53 @@
+package profile
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// TestBootLogOfTwo has several boots at once find the boot log full: it is renamed
+// once, and no line is lost, neither of what was there nor of theirs.
+func TestBootLogOfTwo(t *testing.T) {
+	const rounds, boots = 100, 4
+	root := t.TempDir()
+	logs := filepath.Join(root, "logs")
+	if err := os.Mkdir(logs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	full := bytes.Repeat([]byte("0123456789abcde\n"), bootLogSize/16)
+	for range rounds {
+		if err := os.WriteFile(filepath.Join(logs, bootLog), full, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		start := make(chan bool)
+		for i := range boots {
+			h, err := OpenHome(root, -1, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				defer h.Close()
+				<-start
+				if _, err := h.AppendBootLog(fmt.Appendf(nil, "boot %d\n", i)); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		close(start)
+		all.Wait()
+		old, err := os.ReadFile(filepath.Join(logs, bootLogOld))
+		if err != nil || !bytes.Equal(old, full) {
+			t.Fatalf("%s: %v, it holds %d bytes that begin with %.20q", bootLogOld, err, len(old), old)
+		}
+		if now, err := os.ReadFile(filepath.Join(logs, bootLog)); err != nil || bytes.Count(now, []byte("boot ")) != boots {
+			t.Fatalf("%s: %v, it holds %.100q", bootLog, err, now)
+		}
+	}
+}
