@@ -143,13 +143,14 @@ func (r *run) claimRecorded(found []profile.Found) {
 func (r *run) one(f *profile.Found) (*slot.Definition, Result) {
 	result := Result{Profile: f.Name, Prior: f.State.Counts(), Warning: f.Warning}
 	switch {
+	case !r.Select.Has(f.Name):
+		// What is wrong with it is for whoever selects it to say.
+		result.Action, result.Warning = Skipped, nil
 	case f.Err != nil:
 		result.Action, result.Err = Failed, f.Err
 	case f.Stray:
 		result.Action = Skipped
 		result.Warning = errors.New("profiles/default: the root profile is the home itself; this one is left alone")
-	case !r.Select.Has(f.Name):
-		result.Action = Skipped
 	default:
 		d, err := r.define(f)
 		if err == nil {

@@ -14,7 +14,7 @@ import (
 
 // A Selection says which profiles are this container's. The zero value: all.
 type Selection struct {
-	patterns []string // globs; nil: every name
+	patterns []string // globs, of package path; nil: every name
 	none     bool
 	i, n     uint32 // this is the i-th of n, counted from 0; n 0: the only one
 }
@@ -29,10 +29,11 @@ func ParseSelection(profiles, shard string) (Selection, error) {
 	default:
 		for _, p := range strings.Split(profiles, ",") {
 			p = strings.TrimSpace(p)
-			if _, err := path.Match(p, ""); err != nil || p == "" {
+			translated, err := translate(p)
+			if err != nil || p == "" {
 				return s, fail.Errorf(fail.Usage, "invalid profile pattern %q in %q", p, profiles)
 			}
-			s.patterns = append(s.patterns, p)
+			s.patterns = append(s.patterns, translated)
 		}
 	}
 	if shard == "" {
