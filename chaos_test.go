@@ -101,7 +101,7 @@ func chaosDraw(rng *rand.Rand) chaosOp {
 		return register("--replace --port", []int{0}, "--replace", "--port", fmt.Sprint(20000+rng.IntN(20)))
 	case 7:
 		// 102: somebody has unregistered it while it was waited for.
-		return register("--keep --wait", []int{0, 102}, "--keep", "--wait")
+		return register("--keep --wait", []int{0, 1, 102}, "--keep", "--wait") // 1: it is stopped
 	case 8, 9:
 		return op("unregister", []int{0}, "hermes-svc-unregister", name())
 	case 10:
