@@ -161,6 +161,9 @@ func (j *job) lock() (*dir.Dir, error) {
 		j.m.Warn("gateway '%s': another process keeps it locked: going on without the lock", j.Name)
 		err = nil
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = NoSuchGateway(j.Name) // unregistered meanwhile
+	}
 	return lock, err
 }
 
