@@ -125,7 +125,8 @@ func Classify(command []string) Container {
 	profileName, unsupervised := profile.Default, false
 	var words []string
 	for len(command) > 0 {
-		option, value, joined := strings.Cut(command[0], "=")
+		word := command[0]
+		option, value, joined := strings.Cut(word, "=")
 		command = command[1:]
 		switch {
 		case option == "-p" || option == "--profile":
@@ -135,8 +136,8 @@ func Classify(command []string) Container {
 			profileName = value
 		case option == "--no-supervise":
 			unsupervised = true
-		case !strings.HasPrefix(option, "-"):
-			words = append(words, option)
+		case !strings.HasPrefix(word, "-"):
+			words = append(words, word)
 		}
 	}
 	first, words := firstOf(words)
