@@ -29,7 +29,7 @@ func TestRegistrar(t *testing.T) {
 		{"hermes-svc-register --keep --json coder", 0, `"action":"kept"`},
 		{"hermes-svc-register --replace --json --port 4321 --dialect execline coder", 0, `"action":"updated","supervised":true,"port":4321,"restart_needed":true`},
 		{"hermes-svc-register --down writer", 0, "/run/service/gateway-writer\n"},
-		{"hermes-svc-register --wait --keep --timeout 100 writer", 99, ""},
+		{"hermes-svc-register --wait --keep writer", 1, ""},
 		{"hermes-svc-register --command id nobody", 111, ""},
 		{"hermes-svc-register Nobody", 100, ""},
 		{"hermes-svc-register --env 1=2 nobody", 100, ""},

@@ -210,8 +210,8 @@ class TestGateways(Tree):
         with open(run) as f:
             self.assertEqual(f.read(), text)
         self.assertFalse(m.is_running("coder"))
-        with self.error(s6.ServiceTimeoutError, 99, TimeoutError, "not up in time"):
-            s6.S6ServiceManager(timeout=0.1).register_profile_gateway("coder", keep=True, wait=True)
+        with self.error(s6.S6Error, 1, RuntimeError, "registered, but not up: it is stopped"):
+            m.register_profile_gateway("coder", keep=True, wait=True)
         m.register_profile_gateway("coder", replace=True, dialect="execline")
         with open(run) as f:
             self.assertIn("execlineb", f.readline())
