@@ -10,6 +10,7 @@ for as well.
 """
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import logging
@@ -21,6 +22,10 @@ from typing import Any, Dict, List, Literal, Mapping, Optional, Protocol
 from typing import Sequence, Tuple, Type, Union, cast, runtime_checkable
 
 ServiceManagerKind = Literal["s6", "systemd", "launchd", "windows", "none"]
+
+# In seconds; None or infinity is no limit. By default it is 10, and more for a gateway
+# with agents at work, as the programs have it.
+Timeout = Union[float, None, Literal["default"]]
 
 _KINDS = ("s6", "systemd", "launchd", "windows", "none")
 _LOG = logging.getLogger("hermes_s6")
@@ -35,6 +40,8 @@ _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # wait for others: the registrar is asked for a few at a time.
 _TURNS = 2
 _GRACE = 15.0
+_DEFAULT = 10.0
+_MOST = 2.0**31 / 1000  # what the programs take, and poll(2)
 
 
 class ServiceError(Exception):
@@ -195,8 +202,12 @@ class _Manager:
 
     kind: ServiceManagerKind
 
-    def __init__(self, *, timeout: Optional[float] = 10.0) -> None:
-        """timeout is in seconds, for each call; None is no limit."""
+    def __init__(self, *, timeout: Timeout = "default") -> None:
+        """timeout is for each call; ValueError where it is no number of seconds from 0 to 2147483."""
+        if timeout == math.inf:
+            timeout = None
+        if timeout not in (None, "default") and not 0 <= float(timeout) <= _MOST:
+            raise _error(100, f"invalid timeout {timeout!r}: it must be 0 to {_MOST:.0f} seconds, or None")
         self.timeout = timeout
 
     def start(self, name: str, *more: str, wait: bool = False) -> None:
@@ -240,8 +251,22 @@ class _Manager:
         return []
 
     def _patience(self) -> List[str]:
+        if self.timeout == "default":
+            return []
         # For the programs 0 is no limit.
         return [f"--timeout={0 if self.timeout is None else max(1, math.ceil(self.timeout * 1000))}"]
+
+    def _limit(self, count: int) -> Optional[float]:
+        """Return how long a program may take for count gateways."""
+        if self.timeout is None:
+            return None
+        timeout, drain = self.timeout, 0.0
+        if timeout == "default":
+            timeout = _DEFAULT
+            with contextlib.suppress(ValueError):  # the programs say what is wrong with it
+                drain = int(os.environ.get("HERMES_DRAIN_TIMEOUT") or 60000) / 1000
+        limit = drain + max(1, count) * (_TURNS * timeout + _GRACE)
+        return limit if limit < _MOST else None
 
     def _options(self) -> List[str]:
         return []
@@ -250,12 +275,11 @@ class _Manager:
               stdin: str = "", answers: Sequence[int] = (0,)) -> str:
         for name in names:
             validate_profile_name(name)
-        limit = None if self.timeout is None else max(1, len(names)) * (_TURNS * self.timeout + _GRACE)
         # The programs are not to find another service manager than we have.
         env = dict(os.environ, HERMES_SERVICE_MANAGER=self.kind)
         try:
             return _run(program, *verb, *self._options(), *options, "--", *names,
-                        stdin=stdin, env=env, limit=limit, answers=answers)
+                        stdin=stdin, env=env, limit=self._limit(len(names)), answers=answers)
         except GatewayNotRegisteredError as e:
             if len(names) == 1:
                 e.profile = names[0]
@@ -268,7 +292,7 @@ class S6ServiceManager(_Manager):
     kind: ServiceManagerKind = "s6"
 
     def __init__(self, scandir: Union[str, os.PathLike[str], None] = None, *,
-                 timeout: Optional[float] = 10.0) -> None:
+                 timeout: Timeout = "default") -> None:
         """scandir is S6_PROFILE_GATEWAY_SCANDIR or /run/service where it is None."""
         super().__init__(timeout=timeout)
         self.scandir = scandir
@@ -329,7 +353,7 @@ class SystemdServiceManager(_HostServiceManager):
 
     kind: ServiceManagerKind = "systemd"
 
-    def __init__(self, *, system: bool = False, timeout: Optional[float] = 10.0) -> None:
+    def __init__(self, *, system: bool = False, timeout: Timeout = "default") -> None:
         super().__init__(timeout=timeout)
         self.system = system
 
@@ -371,7 +395,7 @@ _MANAGERS: Mapping[str, Type[_Manager]] = {
 }
 
 
-def get_service_manager(*, timeout: Optional[float] = 10.0) -> ServiceManager:
+def get_service_manager(*, timeout: Timeout = "default") -> ServiceManager:
     """Return the service manager that is in charge; UnsupportedError for none."""
     kind = detect_service_manager()
     if kind not in _MANAGERS:

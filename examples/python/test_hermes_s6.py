@@ -4,6 +4,7 @@
 """
 import contextlib
 import glob
+import math
 import os
 import pathlib
 import pwd
@@ -241,11 +242,23 @@ class TestGateways(Tree):
         with open(f"{self.work}/arguments") as f:
             arguments = f.read()
         self.assertIn("--env-file=-", arguments)
-        self.assertTrue(arguments.startswith("--timeout=10000 "), arguments)
+        self.assertNotIn("--timeout", arguments)
         self.assertTrue(arguments.endswith(" -- coder\n"), arguments)
         self.assertIn("LINES", arguments)
         for key in ("TOKEN", "s3cret", "QUOTES"):
             self.assertNotIn(key, arguments)
+
+    def test_timeouts(self):
+        self.first("hermes-svc", f'#!/bin/sh\necho "$*" >{self.work}/arguments\n')
+        for timeout, option in ((math.inf, "--timeout=0 "), (None, "--timeout=0 "), (0, "--timeout=1 "), (0.25, "--timeout=250 "),
+                                (24 * 86400, "--timeout=2073600000 "), ("default", "")):
+            with self.subTest(timeout=timeout):
+                s6.S6ServiceManager(self.scandir, timeout=timeout).start("coder")
+                with open(f"{self.work}/arguments") as f:
+                    self.assertEqual(f.read(), f"start --scandir={self.scandir} {option}-- coder\n")
+        for timeout in (2**31, -1, math.nan):
+            with self.subTest(timeout=timeout), self.error(s6.InvalidInputError, 100, ValueError, "invalid timeout"):
+                s6.S6ServiceManager(timeout=timeout)
 
     def test_warnings_are_logged(self):
         self.manager.register_profile_gateway("stubborn", wait=True)

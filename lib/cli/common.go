@@ -185,10 +185,28 @@ func (c *Context) Account() (profile.Account, error) {
 
 // Timeout returns the value of TimeoutFlag, 0 for no limit.
 func (c *Context) Timeout() (time.Duration, error) {
+	return milliseconds("timeout", c.String("timeout"))
+}
+
+// DrainVariable is about gateways that have agents at work.
+var DrainVariable = Variable{"HERMES_DRAIN_TIMEOUT", "where no --timeout is given, the milliseconds that a gateway gets which waits for agents at work (60000)"}
+
+// Drain returns how long a gateway that waits for its agents gets; 0 where --timeout
+// was given, which then is for such a gateway as well.
+func (c *Context) Drain() (time.Duration, error) {
+	drain, err := milliseconds(DrainVariable.Name, cmp.Or(os.Getenv(DrainVariable.Name), "60000"))
+	if c.IsSet("timeout") {
+		drain = 0
+	}
+	return drain, err
+}
+
+// milliseconds reads a duration, the value of what is called name.
+func milliseconds(name, text string) (time.Duration, error) {
 	const most uint64 = 1 << 31 // about 24 days; what is longer is a mistake
-	ms, err := strconv.ParseUint(c.String("timeout"), 10, 64)
+	ms, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || ms > most {
-		return 0, fail.Errorf(fail.Usage, "invalid timeout %q: it must be 0 to %d milliseconds", c.String("timeout"), most)
+		return 0, fail.Errorf(fail.Usage, "invalid %s %q: it must be 0 to %d milliseconds", name, text, most)
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }

@@ -67,7 +67,7 @@ A restart waits until the gateway is up under a new pid; start and stop wait wit
 			systemFlag(),
 			cli.TimeoutFlag(),
 		},
-		Variables: svcVariables(),
+		Variables: append(svcVariables(), cli.DrainVariable),
 		Run:       func(c *cli.Context) error { return svc(c, v) },
 	}, args)
 }
@@ -81,6 +81,10 @@ func svc(c *cli.Context, v *verb) error {
 		return err
 	}
 	timeout, err := c.Timeout()
+	if err != nil {
+		return err
+	}
+	drain, err := c.Drain()
 	if err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func svc(c *cli.Context, v *verb) error {
 	i := newIntent(c, v.desired)
 	defer i.home.Close()
 	outcomes := v.do(m, names, manager.Options{
-		Wait: c.Bool("wait"), Timeout: timeout, Intent: i, Progress: progress(),
+		Wait: c.Bool("wait"), Timeout: timeout, Drain: drain, Intent: i, Progress: progress(),
 	})
 	return reportOutcomes(c, outcomes)
 }

@@ -12,6 +12,7 @@ import (
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
 )
 
 // killGrace is what a gateway gets after SIGKILL: its finish script may have 5 s
@@ -163,30 +164,41 @@ func (j *job) awaitStop(o manager.Options) error {
 	if !o.Wait || j.before.Down() {
 		return nil
 	}
-	return j.awaitEnd(func(st *s6.Status) bool { return st.Down() || st.Up() && !st.Same(&j.before) })
+	return j.awaitEnd(o, func(st *s6.Status) bool { return st.Down() || st.Up() && !st.Same(&j.before) })
 }
 
 // awaitRestart waits until another gateway runs than before.
-func (j *job) awaitRestart(manager.Options) error {
-	if j.before.Up() {
-		if err := j.awaitEnd(func(st *s6.Status) bool { return !st.Same(&j.before) }); err != nil {
-			return err
-		}
-		if j.Killed != "" {
-			j.deadline = time.Now().Add(killGrace)
-		}
+func (j *job) awaitRestart(o manager.Options) error {
+	if !j.before.Up() {
+		return j.awaitUp()
+	}
+	ended := func(st *s6.Status) bool { return !st.Same(&j.before) }
+	if err := j.awaitEnd(o, ended); err != nil {
+		return err
+	}
+	switch {
+	case j.Killed != "":
+		j.deadline = time.Now().Add(killGrace)
+	case o.Drain != 0:
+		j.deadline = slot.Deadline(o.Timeout) // the drain may have used it up
 	}
 	return j.awaitUp()
 }
 
 // awaitEnd waits until the gateway that was told to end has, and kills it at the
 // deadline: that process, and no other that has come since.
-func (j *job) awaitEnd(ended func(*s6.Status) bool) error {
-	err := j.wait(j.deadline, ended)
+func (j *job) awaitEnd(o manager.Options, ended func(*s6.Status) bool) error {
+	err := j.awaitDrained(o, ended)
+	if err == nil {
+		err = j.wait(j.deadline, ended)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = j.awaitAgents(o, ended)
+	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	if err := j.kill(); err != nil {
+	if err := j.control(kill); err != nil {
 		return err
 	}
 	if err = j.wait(time.Now().Add(killGrace), ended); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -199,9 +211,9 @@ func (j *job) awaitEnd(ended func(*s6.Status) bool) error {
 	return err
 }
 
-// kill has the supervisor kill the process of before. While other commands are kept
-// away, none can have taken its place.
-func (j *job) kill() error {
+// control sends the process of before a signal, by its supervisor. While other commands
+// are kept away, none can have taken its place.
+func (j *job) control(signal string) error {
 	lock, err := j.lock()
 	if err != nil {
 		return err
@@ -211,6 +223,8 @@ func (j *job) kill() error {
 	if err != nil || !st.Same(&j.before) {
 		return err
 	}
-	j.Killed = "the gateway"
-	return j.service.Control(kill)
+	if signal == kill {
+		j.Killed = "the gateway"
+	}
+	return j.service.Control(signal)
 }

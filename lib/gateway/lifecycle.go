@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"hermes-s6/lib/dir"
@@ -32,8 +31,8 @@ const (
 type command struct {
 	action string // as an outcome has it
 	wanted bool   // whether s6-supervise then wants the gateway up
-	// letters are for the supervisor of a gateway that is in this state.
-	letters func(*s6.Status) string
+	// letters are for the supervisor of a job's gateway, as it was before.
+	letters func(*job) string
 	await   func(*job, manager.Options) error
 }
 
@@ -42,8 +41,10 @@ type job struct {
 	manager.Outcome
 	m        *S6
 	service  s6.Service
+	told     time.Time
 	deadline time.Time
 	before   s6.Status // when the command was given
+	drains   bool      // it was asked to end by a drain
 	ends     bool      // the process of before is not the one that was asked for
 	marked   bool      // ./down says what was asked for, until somebody asks for something else
 	notifies bool      // it says when it is ready
@@ -51,22 +52,22 @@ type job struct {
 
 // Start implements manager.ServiceManager.
 func (m *S6) Start(names []string, o manager.Options) []manager.Outcome {
-	return m.each(names, o, command{manager.Started, true, func(*s6.Status) string { return up }, (*job).awaitStart})
+	return m.each(names, o, command{manager.Started, true, func(*job) string { return up }, (*job).awaitStart})
 }
 
 // Stop implements manager.ServiceManager. A gateway that has not stopped at the
-// timeout is killed.
+// timeout is killed, later where it waits for agents.
 func (m *S6) Stop(names []string, o manager.Options) []manager.Outcome {
-	return m.each(names, o, command{manager.Stopped, false, func(*s6.Status) string { return down }, (*job).awaitStop})
+	return m.each(names, o, command{manager.Stopped, false, func(*job) string { return down }, (*job).awaitStop})
 }
 
-// Restart implements manager.ServiceManager. One that has not ended at the
-// timeout is killed.
+// Restart implements manager.ServiceManager. A gateway that can drain does; one that
+// has not ended at the timeout is killed.
 func (m *S6) Restart(names []string, o manager.Options) []manager.Outcome {
 	o.Wait = true
-	return m.each(names, o, command{manager.Restarted, true, func(before *s6.Status) string {
-		if before.Up() {
-			return up + terminate
+	return m.each(names, o, command{manager.Restarted, true, func(j *job) string {
+		if j.before.Up() {
+			return up + j.makeWay()
 		}
 		return up
 	}, (*job).awaitRestart})
@@ -80,10 +81,10 @@ func (m *S6) each(names []string, o manager.Options, c command) []manager.Outcom
 		j.Err = j.give(c, o)
 		jobs[i] = j
 	}
-	deadline := slot.Deadline(o.Timeout)
+	told, deadline := time.Now(), slot.Deadline(o.Timeout)
 	outcomes := make([]manager.Outcome, len(jobs))
 	for i, j := range jobs {
-		j.deadline = deadline
+		j.told, j.deadline = told, deadline
 		if j.Err == nil {
 			j.Err = cmp.Or(c.await(j, o), j.confirm(c, o))
 		}
@@ -118,11 +119,10 @@ func (j *job) give(c command, o manager.Options) error {
 	if !c.wanted && j.before.Up() {
 		o.Intent.PlanStop(j.Name, j.before.PID)
 	}
-	letters := c.letters(&j.before)
-	if err := j.service.Control(letters); err != nil {
+	j.ends = ending(&j.before)
+	if err := j.service.Control(c.letters(j)); err != nil {
 		return err
 	}
-	j.ends = ending(&j.before) || strings.Contains(letters, terminate)
 	o.Intent.Record(j.Name)
 	return j.taken(c.wanted)
 }

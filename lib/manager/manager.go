@@ -31,7 +31,10 @@ type ServiceManager interface {
 type Options struct {
 	Wait    bool          // until they are up (ready, where that is known) or down
 	Timeout time.Duration // for all of them; 0: no limit
-	Intent  Intent
+	// Drain is how long gateways with agents at work get to end instead, 0 where
+	// Timeout is for those as well.
+	Drain  time.Duration
+	Intent Intent
 	// Progress is called while gateways are waited for.
 	Progress func(done, total int)
 }

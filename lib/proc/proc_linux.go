@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"bytes"
 	"os"
 	"strconv"
 	"time"
@@ -112,4 +113,17 @@ func Age(pid int) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(boot.Nano()) - time.Duration(start)*time.Second/ticks, true
+}
+
+// Catches tells whether process pid has a handler for signal (SigCgt in
+// proc_pid_status(5)); false where there is nothing to say so.
+func Catches(pid int, signal unix.Signal) bool {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return false
+	}
+	_, rest, _ := bytes.Cut(status, []byte("\nSigCgt:\t"))
+	mask, _, _ := bytes.Cut(rest, []byte("\n"))
+	caught, err := strconv.ParseUint(string(mask), 16, 64)
+	return err == nil && caught&(1<<(signal-1)) != 0
 }

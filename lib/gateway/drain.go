@@ -1,0 +1,70 @@
+//go:build linux
+
+package gateway
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/proc"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
+)
+
+// drain asks a gateway of Hermes to end when its agents have, with exit code 75; and it
+// is to go on if it is paused.
+const drain = "1c"
+
+// self returns what j's gateway says of itself, if the process that was up when the
+// command was given is the one that says it.
+func (j *job) self() (self profile.Self, its bool) {
+	if j.m.Home == nil || !j.before.Up() {
+		return self, false
+	}
+	start, ok := proc.StartTime(j.before.PID)
+	if !ok {
+		return self, false
+	}
+	self = j.m.Home.Self(j.Name)
+	return self, self.Is(j.before.PID, start)
+}
+
+// makeWay returns the letters that have j's gateway end in favour of another: by a drain
+// where it knows that. The signal would kill a program that does not wait for it.
+func (j *job) makeWay() string {
+	j.ends = true
+	if _, its := j.self(); its && proc.Catches(j.before.PID, unix.SIGUSR1) {
+		j.drains = true
+		return drain
+	}
+	return terminate
+}
+
+// awaitDrained waits for a gateway that was asked to drain. What does not end of itself
+// is then told to, as any other.
+func (j *job) awaitDrained(o manager.Options, ended func(*s6.Status) bool) error {
+	if !j.drains || o.Drain == 0 {
+		return nil
+	}
+	err := j.wait(j.told.Add(o.Drain), ended)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	err = j.control(terminate)
+	j.deadline = slot.Deadline(o.Timeout)
+	return err
+}
+
+// awaitAgents gives a gateway that has not ended at the deadline, since it waits for
+// agents, until the end of the drain.
+func (j *job) awaitAgents(o manager.Options, ended func(*s6.Status) bool) error {
+	if self, its := j.self(); !its || !self.Draining() || o.Drain == 0 {
+		return os.ErrDeadlineExceeded
+	}
+	j.m.Info("gateway '%s': it waits for agents at work", j.Name)
+	return j.wait(j.told.Add(o.Drain), ended)
+}
