@@ -59,6 +59,9 @@ var ManagerVariable = Variable{"HERMES_SERVICE_MANAGER", "what is in charge, whe
 
 // check refuses what is wrong whatever the command.
 func (c *Context) check() error {
+	if err := checkFiles(); err != nil {
+		return err
+	}
 	// "$UNSET" is a mistake, and is not to mean all profiles, or the usual home.
 	for _, f := range c.flags {
 		if slices.Contains(f.given, "") {

@@ -1,0 +1,27 @@
+//go:build unix
+
+package cli
+
+import (
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/fail"
+)
+
+// clearUmask makes the modes of what we make the ones we name: a umask of 0777
+// must not make a slot that its supervisor cannot read.
+func clearUmask() { unix.Umask(0) }
+
+// fewestFiles is how many descriptors Go's runtime and libraries need at least, the
+// three standard ones included: short of them they end the process, with a trace.
+const fewestFiles = 8
+
+// checkFiles refuses to run with too few descriptors. The soft limit is at the hard one
+// by now (package os).
+func checkFiles() error {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < fewestFiles {
+		return fail.Errorf(fail.System, "too many open files: the limit is %d, and %d are needed (ulimit -n)", limit.Cur, fewestFiles)
+	}
+	return nil
+}
