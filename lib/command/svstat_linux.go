@@ -19,6 +19,7 @@ import (
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
 )
 
 // Svstat is hermes-svstat.
@@ -189,28 +190,15 @@ func (q *query) open() (bool, error) {
 }
 
 func (q *query) all() error {
-	slots, err := q.scan.Names()
-	if err != nil {
-		return err
-	}
-	names := slots[:0]
-	for _, n := range slots {
-		if name, ok := profile.FromSlot(n); ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
+	names, err := slot.Profiles(q.scan)
 	for _, name := range names {
 		q.asked = append(q.asked, asked{name, true, s6.Service{In: q.scan, Name: profile.Slot(name)}})
 	}
-	return nil
+	return err
 }
 
 func (q *query) list() error {
 	for _, a := range q.asked {
-		if there, err := a.Exists(); err == nil && !there {
-			continue // a file, or gone since
-		}
 		if !q.Bool("json") {
 			fmt.Fprintln(q.Out, a.name)
 		} else if err := q.JSON(struct {
