@@ -166,6 +166,16 @@ func Printable(s string) string {
 	}, s)
 }
 
+// Excerpt returns the first n bytes or less of s, on one line that may stand on a terminal.
+func Excerpt(s string, n int) string {
+	line := strings.Join(strings.Fields(Printable(s)), " ")
+	if len(line) <= n {
+		return line
+	}
+	// The cut may go through a character.
+	return strings.ToValidUTF8(line[:n], "")
+}
+
 // Error prints an error that is not the last.
 func (c *Context) Error(err error) { c.say("fatal", err.Error()) }
 

@@ -255,5 +255,6 @@ func printReconciled(c *cli.Context, r reconcile.Result) error {
 		Prior   *string `json:"prior_state"`
 		Action  string  `json:"action"`
 		Error   *string `json:"error"`
-	}{r.Profile, given(r.Prior, r.Prior != ""), r.Action, given(reason, reason != "")})
+		Exit    string  `json:"prior_exit,omitempty"`
+	}{r.Profile, given(r.Prior, r.Prior != ""), r.Action, given(reason, reason != ""), r.Exit})
 }

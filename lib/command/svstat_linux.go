@@ -19,6 +19,7 @@ import (
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
 )
 
 // Svstat is hermes-svstat.
@@ -189,28 +190,15 @@ func (q *query) open() (bool, error) {
 }
 
 func (q *query) all() error {
-	slots, err := q.scan.Names()
-	if err != nil {
-		return err
-	}
-	names := slots[:0]
-	for _, n := range slots {
-		if name, ok := profile.FromSlot(n); ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
+	names, err := slot.Profiles(q.scan)
 	for _, name := range names {
 		q.asked = append(q.asked, asked{name, true, s6.Service{In: q.scan, Name: profile.Slot(name)}})
 	}
-	return nil
+	return err
 }
 
 func (q *query) list() error {
 	for _, a := range q.asked {
-		if there, err := a.Exists(); err == nil && !there {
-			continue // a file, or gone since
-		}
 		if !q.Bool("json") {
 			fmt.Fprintln(q.Out, a.name)
 		} else if err := q.JSON(struct {
@@ -231,7 +219,9 @@ type row struct {
 	deaths     int
 	lived      bool // it was started since its supervisor was
 	served     bool // it is down, and the root profile's gateway does its work
+	next       int  // in how many seconds it is started again; 0 where it does not wait
 	desired    string
+	reason     string // why it refused its configuration, if it says so
 }
 
 // read reads the status of all services, and what more reads of each. Those that do
@@ -296,15 +286,24 @@ func (q *query) moreForTable(r *row) error {
 	if r.profile && q.home != nil {
 		r.desired = q.home.DesiredState(r.name)
 	}
+	if r.profile {
+		r.next = slot.NextStart(r.Service, &r.Status)
+	}
+	if r.profile && q.home != nil && r.ExitCode() == slot.ExitConfig {
+		r.reason = q.home.Self(r.name).ExitReason
+	}
 	r.lived = r.Started && (r.Up() || r.Finishing)
 	if r.Up() && r.Dated() && r.Seconds() > uint64(deathSpan/time.Second) {
 		return nil // it did not die since
 	}
 	deaths, err := r.Deaths()
-	r.deaths = s6.DeathsWithin(deaths, r.Now, deathSpan)
 	// Up to 2.13.1 the status of a service that was never started looks like
 	// that of one that exited 0; its death tally is empty.
 	r.lived = r.lived || r.Started && len(deaths) > 0
+	if r.profile {
+		deaths = slices.DeleteFunc(deaths, func(d s6.Death) bool { return !slot.IsCrash(d.Code) })
+	}
+	r.deaths = s6.DeathsWithin(deaths, r.Now, deathSpan)
 	return err
 }
 
@@ -363,6 +362,7 @@ func (q *query) objects(rows []row) error {
 			Since      *string `json:"since"`
 			Seconds    *uint64 `json:"seconds"`
 			Deaths     int     `json:"deaths"`
+			NextStart  *int    `json:"next_start_in"`
 			Desired    *string `json:"desired_state"`
 			ServedBy   *string `json:"served_by"`
 		}{
@@ -371,7 +371,7 @@ func (q *query) objects(rows []row) error {
 			given(r.PID, r.isUp()), given(r.ExitCode(), r.lived && r.ExitCode() >= 0),
 			given(r.SignalName(), r.Signal() >= 0),
 			given(r.Since.Time().Format(time.RFC3339), r.Dated()),
-			given(r.Seconds(), r.Dated()), r.deaths, given(r.desired, r.desired != ""),
+			given(r.Seconds(), r.Dated()), r.deaths, given(r.next, r.next > 0), given(r.desired, r.desired != ""),
 			given(profile.Default, r.served),
 		})
 		if err != nil {
@@ -397,6 +397,8 @@ func (r *row) state() string {
 		return "ready"
 	case r.Up():
 		return "up"
+	case r.next > 0:
+		return "backing off"
 	case r.Finishing:
 		return "finishing"
 	case !r.lived:

@@ -9,6 +9,7 @@ import (
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/slot"
 )
 
 // Colours of the state column. They are of one length, so that tabwriter,
@@ -58,21 +59,37 @@ func (q *query) table(rows []row) error {
 	return nil
 }
 
+// maxReason is how many bytes of a gateway's own words are shown.
+const maxReason = 200
+
 // trouble says what is wrong with r, "" for nothing: that it is not up although it
 // is to be, or that it dies again and again.
 func (r *row) trouble() string {
 	if !r.profile || !r.Supervised || r.served || r.desired == profile.Stopped && !r.WantedUp {
 		return ""
 	}
-	failed := r.lived && (r.ExitCode() > 0 || r.Signal() >= 0)
+	code := r.ExitCode()
+	if n := r.Signal(); n >= 0 {
+		code = 128 + n
+	}
+	failed := r.lived && code > 0 && (slot.IsCrash(code) || code == slot.ExitConfig)
 	why := ""
 	switch {
-	case r.isUp() && r.deaths > 1: // one may be a restart
+	case r.isUp() && r.deaths > 1: // one may be a stop that it answered with an exit code of its own
 		why = "it is restarted again and again"
 	case r.isUp(), !r.WantedUp && r.desired != profile.Running && !failed:
 		return ""
 	case !r.lived:
 		why = "it was not started"
+	case code == slot.ExitConfig:
+		why = r.lastExit() + ", it refused its configuration and is not restarted"
+		if reason := cli.Excerpt(r.reason, maxReason); reason != "" {
+			why += ": " + reason
+		}
+	case r.next > 0:
+		why = fmt.Sprintf("%s, backing off, next start in %d s", r.lastExit(), r.next)
+	case r.WantedUp && code == slot.ExitRestart:
+		why = r.lastExit() + ", it asked to be restarted"
 	case r.WantedUp:
 		why = r.lastExit() + ", it is being restarted"
 	default:

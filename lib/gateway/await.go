@@ -15,13 +15,16 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// killGrace is what a gateway gets after SIGKILL: its finish script may have 5 s
-// to run (timeout-finish in servicedir's manual page).
+// killGrace is what a gateway gets after SIGKILL: a finish script that is not of ours may
+// have 5 s to run (timeout-finish in servicedir's manual page).
 const killGrace = 7 * time.Second
 
 // settle is for how long a gateway that does not notify must have been up to count as
 // started: one that refuses its configuration has ended by then.
 const settle = 300 * time.Millisecond
+
+// nudgeEvery is how often a finish script that waits is told again that it need not.
+const nudgeEvery = 500 * time.Millisecond
 
 // wait waits for reached, or for the end of the supervisor, which is an error.
 func (j *job) wait(deadline time.Time, reached func(*s6.Status) bool) error {
@@ -96,10 +99,13 @@ func (j *job) notUp(err error) error { return j.timeout(err, "not up in time"+j.
 func (j *job) awaitProcess(isUp func(*s6.Status) bool) (now s6.Status, err error) {
 	ended := j.before // as it was, down, when it was last told to start
 	for pushed := false; ; pushed = true {
-		err = j.wait(j.deadline, func(st *s6.Status) bool {
+		err = j.waitStart(func(st *s6.Status) bool {
 			now = *st
 			if j.ends && st.Same(&j.before) {
 				return false
+			}
+			if st.Up() {
+				j.backsOff = false // if it dies now, nobody asked for that
 			}
 			return isUp(st) || st.Down() && !st.WantedUp && !st.Same(&ended)
 		})
@@ -119,8 +125,35 @@ func (j *job) awaitProcess(isUp func(*s6.Status) bool) (now s6.Status, err error
 	}
 }
 
-// startAgain starts a gateway that has ended although it was told to start, unless a
-// later command has stopped it.
+// waitStart is wait for a gateway that is to start now. Its finish script may hold the
+// start up (see slot.NextStart), and does not see a command that reaches the supervisor
+// before it looks, as one does that comes with the gateway's death.
+func (j *job) waitStart(reached func(*s6.Status) bool) error {
+	for j.backsOff {
+		soon := time.Now().Add(nudgeEvery)
+		if !j.deadline.IsZero() && !j.deadline.After(soon) {
+			break
+		}
+		holds := false
+		err := j.wait(soon, func(st *s6.Status) bool {
+			holds = st.Finishing && st.WantedUp
+			return reached(st)
+		})
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if !holds {
+			continue
+		}
+		if err := j.startAgain(); err != nil {
+			return err
+		}
+	}
+	return j.wait(j.deadline, reached)
+}
+
+// startAgain starts a gateway that has ended, or waits, although it was told to start,
+// unless a later command has stopped it.
 func (j *job) startAgain() error {
 	lock, err := j.lock()
 	if err != nil {

@@ -7,7 +7,6 @@
 package gateway
 
 import (
-	"slices"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -44,11 +43,7 @@ func (m *S6) Close() {
 func (m *S6) SupportsRegistration() bool { return true }
 
 // List implements manager.ServiceManager.
-func (m *S6) List() ([]string, error) {
-	names, err := m.Scan.Profiles()
-	slices.Sort(names)
-	return names, err
-}
+func (m *S6) List() ([]string, error) { return m.Scan.Profiles() }
 
 // Running implements manager.ServiceManager.
 func (m *S6) Running(name string) (pid int, up bool, err error) {

@@ -48,6 +48,7 @@ type job struct {
 	ends     bool      // the process of before is not the one that was asked for
 	marked   bool      // ./down says what was asked for, until somebody asks for something else
 	notifies bool      // it says when it is ready
+	backsOff bool      // it may be held up until its next start, which is to be now
 }
 
 // Start implements manager.ServiceManager.
@@ -119,7 +120,7 @@ func (j *job) give(c command, o manager.Options) error {
 	if !c.wanted && j.before.Up() {
 		o.Intent.PlanStop(j.Name, j.before.PID)
 	}
-	j.ends = ending(&j.before)
+	j.ends, j.backsOff = ending(&j.before), c.wanted
 	if err := j.service.Control(c.letters(j)); err != nil {
 		return err
 	}

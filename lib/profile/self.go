@@ -1,6 +1,10 @@
 package profile
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"hermes-s6/lib/dir"
+)
 
 // A Self is what the gateway of a profile says of itself in gateway_state.json. What it
 // left out, or wrote as something else, is the zero value.
@@ -10,6 +14,7 @@ type Self struct {
 	Start        uint64  // when it started, in ticks since boot (field 22 of proc_pid_stat(5))
 	State        string  // one of the known, "" or Unknown
 	ActiveAgents float64 // how many it waits for before it ends
+	ExitReason   string  // why it ended, in words of its own
 }
 
 // Draining tells whether the gateway takes nothing new and waits for agents at work.
@@ -23,9 +28,11 @@ func (s *Self) Is(pid int, start uint64) bool {
 
 // Self returns what the gateway of profile name says of itself, nothing where that
 // cannot be read.
-func (h *Home) Self(name string) Self {
+func (h *Home) Self(name string) Self { return selfIn(h.dir, h.path(name, stateFile)) }
+
+func selfIn(d *dir.Dir, path string) Self {
 	var s Self
-	text, err := h.dir.Read(h.path(name, stateFile), maxState)
+	text, err := d.Read(path, maxState)
 	if err != nil {
 		return s
 	}
@@ -35,6 +42,7 @@ func (h *Home) Self(name string) Self {
 	}
 	for key, to := range map[string]any{
 		"kind": &s.Kind, "pid": &s.PID, "start_time": &s.Start, "gateway_state": &s.State, "active_agents": &s.ActiveAgents,
+		"exit_reason": &s.ExitReason,
 	} {
 		if value := o.get(key); value != nil {
 			_ = json.Unmarshal(value, to) // leaves the zero value, or what fits

@@ -29,6 +29,9 @@ type Found struct {
 	Standalone, Parked bool
 	// Stray is set for profiles/default/, which is not the root profile.
 	Stray bool
+	// Unclean is set for a gateway that ended without a word, and was not
+	// started since.
+	Unclean bool
 	// Warning is about a state or a record that is no use, Err about a
 	// profile that cannot be done at all.
 	Warning, Err error
@@ -123,6 +126,7 @@ func examine(d *dir.Dir, name string, stale func(string) bool) Found {
 		// configuration that is kept from us for good counts as none.)
 		f.Err, f.Warning = f.Warning, nil
 	}
+	f.Unclean = uncleanEnd(d, f.State) && stale(name)
 	for _, file := range staleFiles {
 		// On a read-only file system unlink fails for nothing, too.
 		if there, err := d.Exists(file); err == nil && there && stale(name) {

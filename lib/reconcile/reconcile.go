@@ -108,6 +108,9 @@ func (r *run) claimRecorded(found []profile.Found) {
 // one decides what profile f needs: a slot, or a result that says why not.
 func (r *run) one(f *profile.Found) (*slot.Definition, Result) {
 	result := Result{Profile: f.Name, Prior: f.State.Counts(), Warning: f.Warning}
+	if f.Unclean {
+		result.Exit = priorExit()
+	}
 	switch {
 	case !r.Select.Has(f.Name):
 		// What is wrong with it is for whoever selects it to say.

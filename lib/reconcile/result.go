@@ -24,14 +24,19 @@ type Result struct {
 	Profile string
 	Prior   string // the state that counted, "" for none
 	Action  string
-	Warning error // something that was no use and was done without
-	Err     error // why Action is Failed
+	Exit    string // how its last gateway ended, where that was not as it should: Unclean or OOM
+	Warning error  // something that was no use and was done without
+	Err     error  // why Action is Failed
 }
 
 // Line returns r as the boot log has it. A state comes from a file that the
 // account writes: it must not be able to write lines of its own.
 func (r Result) Line() string {
-	return fmt.Sprintf("profile=%s prior_state=%s action=%s", word(r.Profile), word(r.Prior), r.Action)
+	line := fmt.Sprintf("profile=%s prior_state=%s action=%s", word(r.Profile), word(r.Prior), r.Action)
+	if r.Exit != "" {
+		line += " prior_exit=" + r.Exit
+	}
+	return line
 }
 
 // word makes s one harmless word of a line.

@@ -171,7 +171,7 @@ func (s Service) openControl() (int, error) {
 func (s Service) Exists() (bool, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(s.In.Fd(), s.Name, &st, 0)
-	if err == unix.ENOENT || err == unix.ENOTDIR {
+	if err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP {
 		return false, nil
 	}
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR, s.fail("stat", "", err)

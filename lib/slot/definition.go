@@ -10,8 +10,6 @@ package slot
 import (
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/profile"
@@ -41,7 +39,7 @@ type Host struct {
 // because until the drop to the account nothing may be looked up on a PATH
 // that the container's environment gave, which can lead into the home.
 type Paths struct {
-	Setuidgid, Log, Permafailon string
+	Setuidgid, Log, Permafailon, Svstat string
 	// Execlineb and the directory of execline's other programs; both are ""
 	// for slots in sh.
 	Execlineb, Execline string
@@ -60,6 +58,7 @@ func FindPaths(p s6.Programs, dialect profile.Dialect) (Paths, error) {
 	found.Setuidgid = find("s6-setuidgid")
 	found.Log = find("s6-log")
 	found.Permafailon = find("s6-permafailon")
+	found.Svstat = find("s6-svstat")
 	if dialect == profile.Execline {
 		found.Execlineb = find("execlineb")
 		found.Execline = filepath.Dir(find("importas"))
@@ -94,24 +93,6 @@ func FindContenv(value string) (string, error) {
 		return "", fail.Errorf(fail.Usage, "invalid HERMES_CONTENV %q: it must be an absolute path of at most 100 harmless characters, or none", value)
 	}
 	return value, nil
-}
-
-// maxDeaths is how many deaths s6-supervise remembers (max-death-tally in
-// servicedir's manual page).
-const maxDeaths = 100
-
-// ParseCrashLimit reads the form of HERMES_CRASH_LIMIT, DEATHS/SECONDS or 0.
-func ParseCrashLimit(s string) (deaths, seconds int, err error) {
-	if s == "0" {
-		return 0, 0, nil
-	}
-	a, b, ok := strings.Cut(s, "/")
-	deaths, err1 := strconv.Atoi(a)
-	seconds, err2 := strconv.Atoi(b)
-	if !ok || err1 != nil || err2 != nil || deaths < 1 || deaths > maxDeaths || seconds < 1 {
-		return 0, 0, fail.Errorf(fail.Usage, "invalid crash limit %q: it must be DEATHS/SECONDS, with at most %d deaths, or 0", s, maxDeaths)
-	}
-	return deaths, seconds, nil
 }
 
 // A Definition is all that a slot's files are made of.

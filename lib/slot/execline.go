@@ -48,6 +48,9 @@ func elRun(d *Definition, words []string) string {
 	s.line("%s -c 2 1", s.el("fdmove"))
 	s.line("%s -r 0 /dev/null", s.el("redirfd"))
 	s.elDrop()
+	if d.scrubbed() {
+		s.line("%s -c %s run", sh, elWord(scrub+"\n"+`exec "$@"`))
+	}
 	s.line("%s -s { %s -d %s } { %s -D %s %s PATH %s PATH %s:${%[6]s} } { }",
 		s.el("ifthenelse"), s.el("eltest"), venv, s.el("importas"), basePath, path, s.el("export"), venv)
 	for _, v := range slices.Concat(d.variables(), d.user()) {
@@ -61,22 +64,85 @@ func elRun(d *Definition, words []string) string {
 }
 
 func elFinish(d *Definition) string {
-	s := d.execline("-S1", finishTitle)
-	s.line("# $1 is its exit code (256: killed); 125 means no.")
-	s.line("%s { %s $1 -eq 0 -o $1 -eq 78 } { %s 125 }", s.el("ifelse"), s.el("eltest"), s.el("exit"))
-	s.elDefault("limit", "HERMES_CRASH_LIMIT", d.limit())
-	s.line("%s -N -- $limit", s.el("case"))
-	s.line("{")
-	s.line("	^0(/.*)?$ { %s 0 }", s.el("exit"))
-	s.line("	^([0-9][0-9]?|100)/([0-9]+)$ { %s -i deaths 1 %[1]s -i seconds 2 %s $seconds $deaths %s /bin/true }",
-		s.el("importas"), elWord(d.Paths.Permafailon), crashes)
-	s.line("	# s6-supervise remembers no more than %d.", maxDeaths)
-	s.line("	^[0-9]+/([0-9]+)$ { %s -i seconds 1 %s $seconds %d %s /bin/true }",
-		s.el("importas"), elWord(d.Paths.Permafailon), maxDeaths, crashes)
-	s.line("}")
-	deaths, seconds, _ := strings.Cut(DefaultCrashLimit, "/")
-	s.line("%s %s %s %s /bin/true", elWord(d.Paths.Permafailon), seconds, deaths, crashes)
+	s := d.execline("-S2", finishTitle)
+	s.line("# $1 is its exit code (256: killed, by signal $2); 125 means no.")
+	s.line("%s { %s $1 -eq 0 -o $1 -eq %d } { %s 125 }", s.el("ifelse"), s.el("eltest"), ExitConfig, s.el("exit"))
+	s.line("# Asked for: no death.")
+	s.line("%s { %s $1 -eq %d -o $1 -eq %d -o $1$2 -eq 25615 } { %s 0 }", s.el("ifelse"), s.el("eltest"), ExitRestart, exitTerm, s.el("exit"))
+	s.elLimit()
+	s.elBackOff()
 	return s.String()
+}
+
+// elLimit exits 125 where the gateway has died too often.
+func (s *script) elLimit() {
+	permafailon := elWord(s.Paths.Permafailon)
+	deaths, seconds, _ := strings.Cut(DefaultCrashLimit, "/")
+	byDefault := strings.Join([]string{permafailon, seconds, deaths, crashes, "/bin/true"}, " ")
+	s.elDefault("limit", "HERMES_CRASH_LIMIT", s.limit())
+	s.line("%s", s.el("foreground"))
+	s.line("{")
+	s.line("	# For a regular expression, each line of several has a beginning and an end.")
+	s.line(`	%s -s -- $limit { "*\n*" { %s } }`, s.el("case"), byDefault)
+	s.line("	%s -N -- $limit", s.el("case"))
+	s.line("	{")
+	s.line("		^0$ { %s 0 }", s.el("exit"))
+	s.line("		^0*([1-9][0-9]?|%d)/0*([1-9][0-9]{0,%d})$ { %s -i deaths 1 %[3]s -i seconds 2 %s $seconds $deaths %s /bin/true }",
+		maxDeaths, maxSecondsDigits-1, s.el("importas"), permafailon, crashes)
+	s.line("	}")
+	s.line("	%s", byDefault)
+	s.line("}")
+	s.line("%s -i failed ?", s.el("importas"))
+	s.line("%s { %s $failed -eq 125 } { %s 125 }", s.el("ifelse"), s.el("eltest"), s.el("exit"))
+}
+
+// elBackOff waits until the gateway is to start again, or somebody has sent a
+// command to its supervisor.
+func (s *script) elBackOff() {
+	s.line("# The supervisor renames a new status into place for each command. With the old")
+	s.line("# one held open, that it is another is certain.")
+	s.line("%s -r 3 supervise/status", s.el("redirfd"))
+	s.line("%s -E -P ppid", s.el("getpid"))
+	s.line("%s -D unknown -E state { %s -o up,wantedup . }", s.el("backtick"), elWord(s.Paths.Svstat))
+	s.line("# It may have yet to say that the gateway has ended, unless it has ended itself.")
+	s.line("%s { %s $state = \"true true\" -o $state = \"true false\" }", s.el("ifelse"), s.el("eltest"))
+	s.line("{")
+	s.line("	%s { %s %s } { %s { /bin/sleep 1 } ./finish $1 $2 }", s.el("ifelse"), s.el("eltest"), sameParent("${ppid}"), s.el("foreground"))
+	s.line("	%s 0", s.el("exit"))
+	s.line("}")
+	s.line("%s { %s $state != \"false true\" } { %s 0 }", s.el("ifelse"), s.el("eltest"), s.el("exit"))
+	s.line("# Twice in that long or less: it did not live for %d seconds.", steady)
+	s.line("%s -D none -E last { %s { %s -e %s } { /bin/cat %[4]s } }", s.el("backtick"), s.el("ifelse"), s.el("eltest"), backOffFile)
+	s.line("%s -D 1 -E next", s.el("backtick"))
+	s.line("{")
+	s.line("	%s -N -- $last", s.el("case"))
+	s.line("	{")
+	for i, last := range backOffs {
+		next := backOffs[min(i+1, len(backOffs)-1)]
+		s.line("		^%d$ { %s { %s -w 2 /dev/null %s %d 2 %s /bin/true } { /bin/echo 1 } /bin/echo %d }",
+			last, s.el("ifelse"), s.el("redirfd"), elWord(s.Paths.Permafailon), last+steady, crashes, next)
+	}
+	s.line("	}")
+	s.line("	/bin/echo 1")
+	s.line("}")
+	s.line("%s 022", s.el("umask"))
+	s.line("%s { %s -w 1 %s /bin/echo $next }", s.el("foreground"), s.el("redirfd"), backOffFile)
+	seconds := make([]int, backOffs[len(backOffs)-1]-1)
+	for i := range seconds {
+		seconds[i] = i + 2 // the supervisor itself waits for one
+	}
+	s.line("# A supervisor that is told to exit lets go of its stdout.")
+	s.line("%s", s.el("foreground"))
+	s.line("{")
+	s.line("	%s -E -x 1,2 i { %s }", s.el("forx"), joined(seconds, " "))
+	s.line("	%s { %s $i -gt $next } { %s 1 }", s.el("ifelse"), s.el("eltest"), s.el("exit"))
+	s.line("	%s { /bin/sleep 1 }", s.el("foreground"))
+	s.line("	%s -n { %s %s -a %s } { %s 2 }", s.el("ifelse"), s.el("eltest"), sameStatus, sameParent("${ppid}"), s.el("exit"))
+	s.line("	%s 0", s.el("exit"))
+	s.line("}")
+	s.line("%s -i waited ?", s.el("importas"))
+	s.line("%s { %s $waited -eq 2 } { %s -w 1 %s %s 0 }", s.el("ifelse"), s.el("eltest"), s.el("redirfd"), backOffFile, s.el("exit"))
+	s.line("%s 0", s.el("exit"))
 }
 
 func elLog(d *Definition) string {

@@ -69,19 +69,29 @@ func (s *Scan) AnyExist(names []string) (bool, error) {
 	return false, nil
 }
 
-// Profiles lists the profiles that have something by their slot's name in the
-// scan directory, in no order.
-func (s *Scan) Profiles() ([]string, error) {
-	all, err := s.dir.Names()
+// Profiles is Profiles of s.
+func (s *Scan) Profiles() ([]string, error) { return Profiles(s.dir) }
+
+// Profiles lists the profiles that have a slot in the scan directory scan, by name. A
+// link to a directory is one: service directories are often linked into a scan
+// directory. A stray file or a link that leads nowhere is nobody's gateway.
+func Profiles(scan *dir.Dir) ([]string, error) {
+	all, err := scan.Names()
 	if err != nil {
 		return nil, err
 	}
 	names := all[:0]
 	for _, n := range all {
-		if name, ok := profile.FromSlot(n); ok {
+		name, ok := profile.FromSlot(n)
+		if !ok {
+			continue
+		}
+		// What cannot be told is listed: it is then said of it by name.
+		if there, err := (s6.Service{In: scan, Name: n}).Exists(); there || err != nil {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names, nil
 }
 

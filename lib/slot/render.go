@@ -3,8 +3,9 @@
 package slot
 
 import (
-	"fmt"
 	"strconv"
+
+	"hermes-s6/lib/profile"
 )
 
 // A File is one file of a slot.
@@ -16,11 +17,12 @@ type File struct {
 
 // Names in a slot.
 const (
-	typeFile   = "type"
-	runFile    = "run"
-	finishFile = "finish"
-	downFile   = "down"
-	logDir     = "log"
+	typeFile    = "type"
+	runFile     = "run"
+	finishFile  = "finish"
+	downFile    = "down"
+	timeoutFile = "timeout-finish"
+	logDir      = "log"
 )
 
 // Render returns the files of the slot that d defines. It looks at nothing but
@@ -50,6 +52,7 @@ func Render(d *Definition) []File {
 		{typeFile, 0o644, "longrun\n"},
 		{runFile, runMode, run(d, words)},
 		{finishFile, 0o755, finish(d)},
+		{timeoutFile, 0o644, finishTimeout + "\n"},
 		{logDir + "/" + runFile, 0o755, log(d)},
 	}
 	if d.Down {
@@ -82,6 +85,37 @@ func (d *Definition) user() [][2]string {
 	return vars
 }
 
+// scrubbed tells whether d's gateway is kept from variables of the container. They are
+// meant for the root profile; API_SERVER_PORT, say, would have all gateways fight for
+// one port.
+func (d *Definition) scrubbed() bool { return d.Profile != profile.Default }
+
+// scrub takes the variables out of the environment whose names match a glob of
+// HERMES_PROFILE_SCRUB. It does so when the gateway starts, since the container's
+// environment is not there before; as the account; and before --env is exported, which
+// therefore stays. It is in sh in both dialects, since execline has no program that
+// goes by variables' names.
+//
+// A line of env that is within a value may look like a variable of its own: then its
+// name is that of none, which is no loss, or of one that is to go anyway. A name that
+// sh cannot have is not seen; most shells do not pass such a variable on.
+const scrub = `if [ "${HERMES_PROFILE_SCRUB:-}" != none ]; then
+	scrub_names=$(command -p env | LC_ALL=C command -p sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p')
+	set -f
+	IFS=', '
+	for scrub_glob in ${HERMES_PROFILE_SCRUB:-API_SERVER_*}; do
+		unset IFS
+		for scrub_name in $scrub_names; do
+			case $scrub_name in
+			HERMES_HOME | PATH) ;; # without them it would be another's gateway, or none
+			$scrub_glob) unset "$scrub_name" ;;
+			esac
+		done
+	done
+	set +f
+	unset IFS scrub_names scrub_glob scrub_name
+fi`
+
 // drops tells whether the scripts need to leave root behind. Where the account
 // is root itself there is nothing to drop to.
 func (d *Definition) drops() bool { return d.Account.UID != 0 }
@@ -96,24 +130,9 @@ const logArgs = "n10 s1000000 T"
 // basePath is where a gateway's programs are if nobody says.
 const basePath = "/usr/bin:/bin"
 
-// DefaultCrashLimit counts where HERMES_CRASH_LIMIT is not set or cannot be read.
-const DefaultCrashLimit = "10/60"
-
-func (d *Definition) limit() string {
-	if d.Deaths == 0 {
-		return "0"
-	}
-	return fmt.Sprintf("%d/%d", d.Deaths, d.Seconds)
-}
-
-// crashes are the exit codes that count as deaths for s6-permafailon; those by
-// a signal are among them, as 128 plus its number (uplastup_z in
-// s6-supervise.c).
-const crashes = "1-255"
-
 // What the first lines of the scripts say they are.
 const (
 	runTitle    = "The gateway"
-	finishTitle = "Whether to restart the gateway"
+	finishTitle = "Whether and when to restart the gateway"
 	logTitle    = "The log"
 )

@@ -17,8 +17,8 @@ import (
 
 // What the steps of a retirement get at the least, whatever is left of the
 // timeout, which is the gateway's: s6-svscan to drop a slot and supervisors to
-// exit, and after a kill, when a finish script may still have 5 s to run
-// (timeout-finish in servicedir's manual page).
+// exit, and after a kill, when a finish script that is not of ours may still have 5 s to
+// run (timeout-finish in servicedir's manual page).
 const (
 	dropGrace = 2 * time.Second
 	killGrace = 7 * time.Second

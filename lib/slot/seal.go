@@ -122,7 +122,7 @@ func (s *Scan) seal(d *Definition) (x seal, newest time.Time, err error) {
 	slot := profile.Slot(d.Profile)
 	// That `down` comes or goes changes the slot's mtime. The slot is looked
 	// at itself, first: were it a link, all the others would be elsewhere.
-	for _, name := range []string{"", "/" + typeFile, "/" + runFile, "/" + finishFile, "/" + logDir + "/" + runFile} {
+	for _, name := range []string{"", "/" + typeFile, "/" + runFile, "/" + finishFile, "/" + timeoutFile, "/" + logDir + "/" + runFile} {
 		st, err := s.dir.Stat(slot + name)
 		if err != nil {
 			return x, newest, err

@@ -63,6 +63,9 @@ func shRun(d *Definition, words []string) string {
 	}
 	s.shDrop(`-c 'script=$(cat) && eval "$script"' run <"$0"`)
 	s.line("exec </dev/null")
+	if d.scrubbed() {
+		s.line("%s", scrub)
+	}
 	s.line(`[ ! -d %s ] || export PATH="%[1]s:${PATH:-%s}"`, venv, basePath)
 	for _, v := range slices.Concat(d.variables(), d.user()) {
 		s.line("export %s=%s", v[0], shWord(v[1]))
@@ -76,20 +79,69 @@ func shRun(d *Definition, words []string) string {
 
 func shFinish(d *Definition) string {
 	s := d.sh(finishTitle)
-	s.line("# $1 is its exit code (256: killed); 125 means no.")
-	s.line("case $1 in 0 | 78) exit 125 ;; esac")
-	s.line("limit=${HERMES_CRASH_LIMIT:-%s}", d.limit())
-	s.line("case $limit in")
-	s.line("0 | 0/*) exit 0 ;;")
-	s.line("*[!0-9/]* | */*/* | /* | */) limit=%s ;;", DefaultCrashLimit)
-	s.line("*/*) ;;")
-	s.line("*) limit=%s ;;", DefaultCrashLimit)
+	s.line("# $1 is its exit code (256: killed, by signal $2); 125 means no.")
+	s.line("case $1/$2 in")
+	s.line("0/* | %d/*) exit 125 ;;", ExitConfig)
+	s.line("%d/* | %d/* | 256/15) exit 0 ;; # asked for: no death", ExitRestart, exitTerm)
 	s.line("esac")
-	s.line("deaths=${limit%%/*}")
-	s.line("# s6-supervise remembers no more.")
-	s.line(`[ "$deaths" -le %d ] || deaths=%[1]d`, maxDeaths)
-	s.line(`exec %s "${limit#*/}" "$deaths" %s /bin/true`, shWord(d.Paths.Permafailon), crashes)
+	s.shLimit()
+	s.shBackOff()
 	return s.String()
+}
+
+// shLimit exits 125 where the gateway has died too often. Digits are named one by
+// one: what a range holds is a matter of the locale.
+func (s *script) shLimit() {
+	deaths, seconds, _ := strings.Cut(DefaultCrashLimit, "/")
+	s.line("limit=${HERMES_CRASH_LIMIT:-%s}", s.limit())
+	s.line("deaths=${limit%%%%/*} seconds=${limit#*/}")
+	s.line(`deaths=${deaths#"${deaths%%%%[!0]*}"}`)
+	s.line(`seconds=${seconds#"${seconds%%%%[!0]*}"}`)
+	s.line("case $limit/$deaths in")
+	s.line("*/*/[123456789] | */*/[123456789][0123456789] | */*/%d) ;;", maxDeaths)
+	s.line("*) seconds= ;;")
+	s.line("esac")
+	s.line("case $seconds in '' | %s* | *[!0123456789]*) deaths=%s seconds=%s ;; esac", strings.Repeat("?", maxSecondsDigits+1), deaths, seconds)
+	s.line(`[ "$limit" = 0 ] || %s "$seconds" "$deaths" %s /bin/true`, shWord(s.Paths.Permafailon), crashes)
+	s.line("case $? in 125) exit 125 ;; esac")
+}
+
+// shBackOff waits until the gateway is to start again, or somebody has sent a
+// command to its supervisor.
+func (s *script) shBackOff() {
+	longest := backOffs[len(backOffs)-1]
+	s.line("# The supervisor renames a new status into place for each command. With the old")
+	s.line("# one held open, that it is another is certain.")
+	s.line("exec 3<supervise/status")
+	s.line("case $(%s -o up,wantedup .) in", shWord(s.Paths.Svstat))
+	s.line("'false true') ;;")
+	s.line("'true '*) # it has yet to say that the gateway has ended, unless it has ended itself")
+	s.line("	[ %s ] || exit 0", sameParent("$PPID"))
+	s.line("	/bin/sleep 1")
+	s.line(`	exec ./finish "$@"`)
+	s.line("	;;")
+	s.line("*) exit 0 ;;")
+	s.line("esac")
+	s.line("next=1 last=")
+	s.line("[ ! -e %s ] || read -r last <%[1]s", backOffFile)
+	s.line("case $last in %s)", joined(backOffs, " | "))
+	s.line("	# That long ago or less, and twice: it did not live for %d seconds.", steady)
+	s.line(`	%s "$((last + %d))" 2 %s /bin/true 2>/dev/null || next=$((last * 2))`, shWord(s.Paths.Permafailon), steady, crashes)
+	s.line(`	[ "$next" -le %d ] || next=%[1]d`, longest)
+	s.line("	;;")
+	s.line("esac")
+	s.line("umask 022")
+	s.line(`echo "$next" >%s`, backOffFile)
+	s.line("waited=1 # as long as the supervisor itself does")
+	s.line(`while [ "$waited" -lt "$next" ]; do`)
+	s.line("	/bin/sleep 1")
+	s.line("	waited=$((waited + 1))")
+	s.line("	# A supervisor that is told to exit lets go of its stdout.")
+	s.line("	if ! [ %s ] || ! [ %s ]; then", sameStatus, sameParent("$PPID"))
+	s.line("		: >%s", backOffFile)
+	s.line("		exit 0")
+	s.line("	fi")
+	s.line("done")
 }
 
 func shLog(d *Definition) string {
