@@ -5,7 +5,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -29,6 +28,7 @@ type registration struct {
 	manager.Registration
 	name     string
 	deadline time.Time
+	aside    string // what became of a record that is no use
 }
 
 // Register implements manager.ServiceManager. Whatever line is the last: before
@@ -41,6 +41,9 @@ func (m *S6) Register(name string, asked manager.Registration) (manager.Register
 	m.sweep()
 	r := &registration{S6: m, Registration: asked, name: name}
 	done, err := r.hold()
+	if err == nil && r.aside != "" {
+		r.Warn("profile %s: what was on record of it is no use: it is kept as %s", name, r.aside)
+	}
 	if err == nil && r.Wait {
 		err = r.awaitUp()
 	}
@@ -165,7 +168,8 @@ func (r *registration) write(publish func(*slot.Definition) error) (undo func() 
 	if err != nil {
 		return nil, err
 	}
-	aside, undoRecord, err := r.Home.Record(r.name, r.Settings)
+	var undoRecord func() error
+	r.aside, undoRecord, err = r.Home.Record(r.name, r.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -175,9 +179,6 @@ func (r *registration) write(publish func(*slot.Definition) error) (undo func() 
 	}
 	if err = publish(d); err != nil {
 		return nil, r.after(err, undoLogs, undoRecord)
-	}
-	if aside != "" {
-		r.Warn("profile %s: what was on record of it is no use: it is kept as %s", r.name, aside)
 	}
 	return func() error { return errors.Join(undoLogs(), undoRecord()) }, nil
 }
@@ -207,7 +208,7 @@ func (r *registration) create(hold *slot.Hold) error {
 // replace changes the slot in place.
 func (r *registration) replace(hold *slot.Hold) (done manager.Registered, err error) {
 	lock, err := r.Scan.Lock(r.name, r.deadline)
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err != nil && !slot.Unlockable(err) {
 		return done, err
 	}
 	defer lock.Close()

@@ -5,11 +5,10 @@ package reconcile
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/slot"
 )
 
 // Which gateways start. Where the root profile's serves all profiles, one of a named
@@ -113,7 +112,7 @@ func (r *run) recordFolded() {
 // intendFolded records it, unless somebody has stopped the gateway since it was found.
 func (r *run) intendFolded() error {
 	lock, err := r.Scan.Lock(profile.Default, r.deadline)
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !slot.Unlockable(err) {
 		return err
 	}
 	defer lock.Close()

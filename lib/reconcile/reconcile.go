@@ -14,8 +14,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
@@ -274,8 +272,8 @@ func (r *run) change(j *job, d *slot.Definition, result *Result) (change slot.Ch
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		result.Warning = errors.Join(result.Warning, errors.New("another process keeps its slot locked: going on without the lock"))
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return hold.Put(d) // nobody can start what is no slot
+	case errors.Is(err, fs.ErrNotExist):
+		return hold.Put(d)
 	case err != nil:
 		return change, err
 	}

@@ -329,8 +329,9 @@ const lockPatience = 2 * time.Second
 // whichever is later: who commands a gateway and records that, or changes what was
 // commanded, has it. Whoever may read the slot can take it, and keep it: after that the
 // error is os.ErrDeadlineExceeded, which is no reason for not doing what an operator
-// wants. It is let go of by closing what is returned, which may be nil: where the file
-// system knows no locks, and with an error.
+// wants. With fs.ErrNotExist there is no slot, and nothing to command. It is let go of
+// by closing what is returned, which may be nil: where the file system knows no locks,
+// and with an error.
 func (s *Scan) Lock(name string, deadline time.Time) (*dir.Dir, error) {
 	service := s.Service(name)
 	if earliest := time.Now().Add(lockPatience); deadline.Before(earliest) { // 0 too: it may be kept for ever
@@ -338,6 +339,9 @@ func (s *Scan) Lock(name string, deadline time.Time) (*dir.Dir, error) {
 	}
 	for {
 		d, err := dir.Open(service.Path())
+		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			err = &fs.PathError{Op: "lock", Path: service.Path(), Err: fs.ErrNotExist}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -361,4 +365,9 @@ func (s *Scan) Lock(name string, deadline time.Time) (*dir.Dir, error) {
 			return nil, err
 		}
 	}
+}
+
+// Unlockable tells whether err, from Lock, is no reason for not changing the slot.
+func Unlockable(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrNotExist)
 }
