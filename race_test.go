@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -77,17 +78,25 @@ func TestRaceForOneName(t *testing.T) {
 	}
 }
 
-// TestRaceForPorts registers profiles that derive the same port at once.
+// TestRaceForPorts registers sixty profiles that derive the same port at once. Each
+// waits for its turn as long as others have theirs, whatever the machine is busy with
+// besides, and gets a port of its own.
 func TestRaceForPorts(t *testing.T) {
 	p := newPlace(t)
 	s6test.Start(t, p.scan, p.env())
+	const port = 9728
+	var names []string
+	for i := 0; len(names) < 60; i++ {
+		if name := fmt.Sprint("p", i); profile.DerivePort(name) == port {
+			names = append(names, name)
+		}
+	}
 	var cmds []*exec.Cmd
-	names := []string{"c19", "c25", "c85", "c31", "c33", "a41", "b83", "a4"}
 	for _, name := range names {
 		if err := os.Mkdir(filepath.Join(p.home, "profiles", name), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		cmds = append(cmds, p.command("hermes-svc-register", name))
+		cmds = append(cmds, p.command("hermes-svc-register", "--down", "--timeout", "60000", name))
 	}
 	if codes := all(cmds); slices.Max(codes) != 0 {
 		t.Fatalf("exit codes %v", codes)

@@ -124,14 +124,6 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 	if container.Kind == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == "" {
 		bootstrap(c, plan, container.Profile)
 	}
-	if plan.DryRun {
-		return nil
-	}
-	// A registration that has a name in hand waits for this, and we for that
-	// name: not for long, and then both go on.
-	if err := plan.Home.Lock(); err != nil {
-		c.Warn("%v; two profiles may get the same port", err)
-	}
 	return nil
 }
 

@@ -168,7 +168,9 @@ func TestBeneath(t *testing.T) {
 
 // A lock that was given up is not taken later: when its holder lets go, it is free.
 func TestLockGivenUp(t *testing.T) {
-	holder, path := open(t)
+	d, path := open(t)
+	holder, err := Open(path)
+	must(t, err)
 	must(t, holder.Lock(time.Now().Add(time.Minute)))
 	waiter, err := Open(path)
 	must(t, err)
@@ -178,7 +180,7 @@ func TestLockGivenUp(t *testing.T) {
 			t.Fatalf("Lock: %v", err)
 		}
 	}
-	holder.Unlock()
+	holder.Close()
 	time.Sleep(20 * time.Millisecond) // for a thread that would take it
-	must(t, holder.TryLock())
+	must(t, d.TryLock())
 }

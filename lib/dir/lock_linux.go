@@ -49,6 +49,3 @@ func (d *Dir) TryLock() error {
 	}
 	return d.Fail("lock", "", err)
 }
-
-// Unlock lets go of the lock.
-func (d *Dir) Unlock() { _ = unix.Flock(d.fd, unix.LOCK_UN) }

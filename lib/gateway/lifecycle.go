@@ -135,7 +135,7 @@ func (j *job) taken(wanted bool) error {
 		return j.timeout(err, "its supervisor has not taken the command in time")
 	}
 	var err error
-	e := j.wait(time.Now().Add(lockPatience), func(*s6.Status) bool {
+	e := j.wait(time.Now().Add(markPatience), func(*s6.Status) bool {
 		var normallyUp bool
 		normallyUp, err = j.service.NormallyUp()
 		j.marked = err == nil && normallyUp == wanted
@@ -148,16 +148,12 @@ func (j *job) taken(wanted bool) error {
 	return cmp.Or(err, e)
 }
 
-// lockPatience is how long j waits for the lock at least: what it keeps apart takes
-// milliseconds.
-const lockPatience = 2 * time.Second
+// markPatience is how long a supervisor gets to make or remove ./down.
+const markPatience = 2 * time.Second
 
-// lock keeps other commands to j's gateway away until it is closed. Whoever may read
-// the slot can hold the lock, and for ever: no reason for not doing what an operator
-// wants, only to say so.
+// lock keeps other commands to j's gateway away until it is closed.
 func (j *job) lock() (*dir.Dir, error) {
-	patience := max(time.Until(j.deadline), lockPatience)
-	lock, err := j.m.Scan.Lock(j.Name, time.Now().Add(patience))
+	lock, err := j.m.Scan.Lock(j.Name, j.deadline)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		j.m.Warn("gateway '%s': another process keeps it locked: going on without the lock", j.Name)
 		err = nil
@@ -200,17 +196,10 @@ func (j *job) complete(there, down bool, timeout time.Duration) error {
 	} else if err := m.hasProfile(j.Name); err != nil {
 		return err
 	}
-	settings, err := m.Home.Settings(j.Name)
-	if fail.Unread(err) {
-		return err // the record is good, and must not be replaced
-	}
-	if err != nil {
-		m.Warn("profile %s: what is on record of it is no use: %v", j.Name, err)
-	}
 	if !there {
 		m.Info("profile %s: it had no slot and is registered first", j.Name)
 	}
-	_, err = m.Register(j.Name, manager.Registration{Settings: settings, Down: down, Keep: true, Timeout: timeout})
+	_, err := m.Register(j.Name, manager.Registration{Recorded: true, Down: down, Keep: true, Timeout: timeout})
 	return err
 }
 

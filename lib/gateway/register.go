@@ -4,7 +4,7 @@ package gateway
 
 import (
 	"errors"
-	"os"
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,6 +28,7 @@ type registration struct {
 	manager.Registration
 	name     string
 	deadline time.Time
+	aside    string // what became of a record that is no use
 }
 
 // Register implements manager.ServiceManager. Whatever line is the last: before
@@ -40,6 +41,9 @@ func (m *S6) Register(name string, asked manager.Registration) (manager.Register
 	m.sweep()
 	r := &registration{S6: m, Registration: asked, name: name}
 	done, err := r.hold()
+	if err == nil && r.aside != "" {
+		r.Warn("profile %s: what was on record of it is no use: it is kept as %s", name, r.aside)
+	}
 	if err == nil && r.Wait {
 		err = r.awaitUp()
 	}
@@ -84,14 +88,20 @@ func (m *S6) Preview(name string, asked manager.Registration) ([]slot.File, erro
 
 // define gives the settings their port and makes a definition of them.
 func (r *registration) define() (*slot.Definition, error) {
+	// A record that is no use is about to be moved aside.
+	old, err := r.Home.Settings(r.name)
+	if r.Recorded {
+		if err != nil {
+			return nil, fmt.Errorf("profile %s: %w", r.name, err)
+		}
+		r.Settings = old
+	}
 	host, err := r.Host(r.Settings.Dialect)
 	if err != nil {
 		return nil, err
 	}
 	if r.Settings.Port == 0 {
-		// The port that it was given once stays with a profile. A record
-		// that cannot be read is about to be replaced.
-		old, _ := r.Home.Settings(r.name)
+		// The port that it was given once stays with a profile.
 		r.Settings.DerivedPort = old.DerivedPort
 		if old.InForce() == 0 {
 			r.Settings.DerivedPort = r.Scan.Port(r.name)
@@ -143,20 +153,23 @@ func (r *registration) supervise(hold *slot.Hold) error {
 	return hold.Supervise(r.Timeout)
 }
 
-// write puts the record in place and then the slot, by publish, with the home
-// locked: between finding a free port and being seen to have it nobody else
+// write puts the record in place and then the slot, by publish, with the handing out
+// of ports locked: between finding a free port and being seen to have it nobody else
 // may find it. A slot without its record would forget its settings at the next
 // restart, so the record comes first.
 func (r *registration) write(publish func(*slot.Definition) error) (undo func() error, err error) {
-	if err := r.Home.Lock(); err != nil {
-		r.Warn("%v; another profile may get the same port", err)
+	unlock, err := r.Scan.LockPorts(r.Home, r.Timeout)
+	if err != nil {
+		return nil, err
 	}
-	defer r.Home.Unlock()
+	defer unlock()
+	r.deadline = slot.Deadline(r.Timeout) // this was not s6's time, either
 	d, err := r.define()
 	if err != nil {
 		return nil, err
 	}
-	undoRecord, err := r.Home.Record(r.name, r.Settings)
+	var undoRecord func() error
+	r.aside, undoRecord, err = r.Home.Record(r.name, r.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -195,22 +208,25 @@ func (r *registration) create(hold *slot.Hold) error {
 // replace changes the slot in place.
 func (r *registration) replace(hold *slot.Hold) (done manager.Registered, err error) {
 	lock, err := r.Scan.Lock(r.name, r.deadline)
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err != nil && !slot.Unlockable(err) {
 		return done, err
 	}
 	defer lock.Close()
 	// A new definition does not start what an operator has stopped.
 	r.Down = r.Down || r.Home.DesiredState(r.name) == profile.Stopped
 	var change slot.Change
-	if _, err = r.write(func(d *slot.Definition) (err error) {
+	undo, err := r.write(func(d *slot.Definition) (err error) {
 		change, err = hold.Put(d)
 		return err
-	}); err != nil {
+	})
+	if err != nil {
 		return done, err
 	}
 	st, err := r.status(r.name)
-	if err == nil {
-		err = r.supervise(hold)
+	if err == nil && !st.Supervised {
+		if err = hold.Supervise(r.Timeout); err != nil {
+			return done, r.after(err, hold.Restore, undo)
+		}
 	}
 	if err != nil {
 		return done, err

@@ -73,6 +73,9 @@ const (
 // A Registration is what is asked for when a gateway is registered.
 type Registration struct {
 	Settings profile.Settings
+	// Recorded asks for what is on record instead of Settings: one that is no use is
+	// an error then, and not moved aside.
+	Recorded bool
 	Down     bool // do not start it
 	Keep     bool // leave one that is there
 	Replace  bool // bring one that is there to this definition

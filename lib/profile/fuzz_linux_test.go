@@ -62,7 +62,7 @@ func FuzzState(f *testing.F) {
 }
 
 // longest is the longest name that a profile can have.
-var longest = strings.Repeat("x", maxSlot-len(SlotPrefix))
+var longest = strings.Repeat("x", maxName)
 
 // FuzzSettings: a record that passes can be written, is read again as what it
 // was, and can be handed to a program, for a profile of any name.
@@ -80,10 +80,11 @@ func FuzzSettings(f *testing.F) {
 	f.Add([]byte(`{"command":"a #"}`), uint16(65535))
 	f.Add([]byte(`{"env":{"A":"\u0001","B":"\u0001","C":"\u0001","D":"\u0001\u0001","E":"\u0001\u0001","F":"\u0001\u0001","G":"\u0001\u0001","H":"\u0001\u0001"}}`), uint16(65520))
 	f.Fuzz(func(t *testing.T, data []byte, more uint16) {
-		var s Settings
-		if json.Unmarshal(data, &s) != nil {
+		o, err := parseObject(data)
+		if err != nil {
 			return
 		}
+		s, _, _ := parseSettings(data)
 		// What is long is more than a fuzzer comes upon.
 		grow := func(text, by string) string { return text + strings.Repeat(by, min(int(more), maxTotal/(len(by)+1))) }
 		for key, value := range s.Env {
@@ -92,8 +93,7 @@ func FuzzSettings(f *testing.F) {
 		if _, last, ok := strings.Cut(s.Command, " "); ok {
 			s.Command = grow(s.Command, last)
 		}
-		err := s.Check()
-		if err != nil {
+		if err := s.Check(); err != nil {
 			if fail.CodeOf(err) != fail.Usage {
 				t.Errorf("%.1000q: code %d: %v", data, fail.CodeOf(err), err)
 			}
@@ -121,19 +121,32 @@ func FuzzSettings(f *testing.F) {
 				t.Errorf("%.1000q: %s is given %d bytes", data, name, total)
 			}
 		}
-		text, err := encode(s)
+		text, err := encode(s, nil)
 		if err != nil {
 			t.Fatalf("%.1000q: %v", data, err)
 		}
 		if len(text) > maxSettings {
 			t.Errorf("%.1000q: written as %d bytes, which are not read", data, len(text))
 		}
-		var again Settings
-		if err := json.Unmarshal(text, &again); err != nil || again.Check() != nil {
-			t.Fatalf("%.1000q is written as %.1000q: %v, %v", data, text, err, again.Check())
+		again, _, err := parseSettings(text)
+		if err != nil {
+			t.Fatalf("%.1000q is written as %.1000q: %v", data, text, err)
 		}
-		if !equal(&s, &again) {
+		if !s.Equal(&again) {
 			t.Errorf("%.1000q is written as %.1000q", data, text)
+		}
+		// With what else stood in the record.
+		if text, err = encode(s, o); err != nil {
+			t.Fatalf("%.1000q: %v", data, err)
+		}
+		again, kept, err := parseSettings(text)
+		if err != nil || !s.Equal(&again) {
+			t.Fatalf("%.1000q is written as %.1000q: %v", data, text, err)
+		}
+		for _, key := range o.keys() {
+			if _, ours := s.fields()[key]; !ours && (kept.get(key) == nil || !bytes.Equal(o.raw(key), kept.raw(key))) {
+				t.Fatalf("%.1000q is written as %.1000q without %q", data, text, key)
+			}
 		}
 	})
 }
@@ -159,20 +172,10 @@ func TestLargestRecord(t *testing.T) {
 	if err := s.Check(); err != nil {
 		t.Fatal(err)
 	}
-	text, err := encode(s)
+	text, err := encode(s, nil)
 	if err != nil || len(text) > maxSettings {
 		t.Errorf("%d bytes are written, %d read, %v", len(text), maxSettings, err)
 	}
-}
-
-// equal tells whether a and b ask for the same; no Env and an empty one do.
-func equal(a, b *Settings) bool {
-	for key, value := range a.Env {
-		if got, ok := b.Env[key]; !ok || got != value {
-			return false
-		}
-	}
-	return a.Port == b.Port && a.DerivedPort == b.DerivedPort && len(a.Env) == len(b.Env) && a.Command == b.Command && a.Dialect == b.Dialect
 }
 
 var (

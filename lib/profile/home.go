@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"sync"
 
 	"hermes-s6/lib/dir"
 )
@@ -44,7 +45,7 @@ type Home struct {
 	// UID and GID own what is written to the home: the account, where we
 	// are root, else -1: whoever we are.
 	UID, GID int
-	locked   bool // by Lock
+	large    sync.Mutex // of who has a large record in memory
 }
 
 // OpenHome opens the home at path for uid:gid.
@@ -61,11 +62,6 @@ func (h *Home) Close() {
 	if h != nil {
 		h.dir.Close()
 	}
-}
-
-// open opens the directory of profile name; fs.ErrNotExist when there is none.
-func (h *Home) open(name string) (*dir.Dir, error) {
-	return h.dir.Dir(h.path(name, "."))
 }
 
 // path returns where file of profile name is in h. Package dir follows no link on the

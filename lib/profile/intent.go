@@ -110,7 +110,7 @@ func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 		return err
 	}
 	defer d.Close()
-	h.alone(name, d)
+	alone(d)
 	var start *uint64
 	if target.Start != 0 {
 		start = &target.Start
@@ -131,9 +131,6 @@ func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 // alone keeps others of us from writing to d, the directory of profile name, until
 // it is closed: two who replace the same file would publish what the other has half
 // written. The account can hold this lock as well, and then we go on without.
-func (h *Home) alone(name string, d *dir.Dir) {
-	if name == Default && h.locked {
-		return // the same directory, opened twice: we would wait for ourselves
-	}
+func alone(d *dir.Dir) {
 	_ = d.Lock(time.Now().Add(writePatience))
 }

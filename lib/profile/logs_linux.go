@@ -17,6 +17,10 @@ const (
 	bootLogSize = 256 << 10
 )
 
+// lockPatience is how long a run waits for another that rotates the boot log, which
+// takes milliseconds.
+const lockPatience = 2 * time.Second
+
 // AppendBootLog appends text, whole lines, to logs/container-boot.log in one
 // write, and returns the file's path. A log that has reached its size, or is not the
 // account's, is first renamed to .1.

@@ -14,12 +14,11 @@ import (
 // Default is the name of the root profile, which lives in the home itself.
 const Default = "default"
 
-// maxName is the contract's limit on a profile's name, in bytes. maxSlot is
-// s6-svscan's on a service's (namemax in s6-svscan.c; Linux would allow 255),
-// from which a slot's prefix is still to be taken.
+// maxSlot is s6-svscan's limit on a service's name, in bytes (namemax in
+// s6-svscan.c; Linux would allow 255), maxName what a slot's prefix leaves of it.
 const (
-	maxName = 251
 	maxSlot = 251
+	maxName = maxSlot - len(SlotPrefix)
 )
 
 // SlotPrefix and a profile's name make the name of its service directory.
@@ -43,13 +42,11 @@ func CheckName(name string) error {
 	case name == "":
 		why = "it is empty"
 	case len(name) > maxName:
-		why = "it is longer than 251 bytes"
+		why = "it is longer than 243 bytes, so that its slot's would be longer than s6-svscan takes"
 	case name[0] == '-' || name[0] == '_':
 		why = "it must begin with a-z or 0-9"
 	case !only(name, nameByte):
 		why = "only a-z, 0-9, '_' and '-' are allowed"
-	case len(Slot(name)) > maxSlot:
-		why = "s6-svscan takes names of 251 bytes, so a profile's may have 243"
 	default:
 		return nil
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -152,6 +154,33 @@ func (o *object) delete(key string) []byte {
 	return append(text, o.text[o.end:]...)
 }
 
+// read reads the value of key, if there is one, into what to points to. The error
+// names the key.
+func (o *object) read(key string, to any) error {
+	value := o.get(key)
+	if value == nil {
+		return nil
+	}
+	if err := json.Unmarshal(value, to); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// raw returns the value of key, which is there, as it stands in the text.
+func (o *object) raw(key string) []byte { return o.text[o.values[key].from:o.values[key].to] }
+
+// member returns the text of key and value, with what stands before a key in o.
+func (o *object) member(key string, value []byte) []byte {
+	name, _ := json.Marshal(key)
+	return slices.Concat(o.indent, name, []byte(": "), value)
+}
+
+// keys lists the keys in the order of their values.
+func (o *object) keys() []string {
+	return slices.SortedFunc(maps.Keys(o.values), func(a, b string) int { return o.values[a].from - o.values[b].from })
+}
+
 // set gives key a value and returns the text with it.
 func (o *object) set(key string, value any) ([]byte, error) {
 	v, err := json.Marshal(value)
@@ -161,8 +190,7 @@ func (o *object) set(key string, value any) ([]byte, error) {
 	at, ok := o.values[key]
 	if !ok {
 		at = span{o.end, o.end}
-		name, _ := json.Marshal(key)
-		v = slices.Concat(o.indent, name, []byte(": "), v)
+		v = o.member(key, v)
 		if len(o.values) > 0 {
 			v = append([]byte(","), v...)
 		}

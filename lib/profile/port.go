@@ -3,6 +3,8 @@ package profile
 import (
 	"crypto/sha256"
 	"encoding/binary"
+
+	"hermes-s6/lib/par"
 )
 
 // The range that derived ports come from: [firstPort, firstPort+ports).
@@ -31,6 +33,18 @@ func NewPorts() *Ports { return &Ports{map[int]string{}, map[string]int{}} }
 
 // Owner returns the profile that has port, "" where it is free.
 func (p *Ports) Owner(port int) string { return p.owner[port] }
+
+// TakeAll gives each of names but not the port that portOf says, unless that is 0, or
+// another has it.
+func (p *Ports) TakeAll(names []string, not string, portOf func(string) int) {
+	ports := make([]int, len(names))
+	par.Do(len(names), func(i int) { ports[i] = portOf(names[i]) })
+	for i, name := range names {
+		if ports[i] != 0 && name != not {
+			p.take(ports[i], name)
+		}
+	}
+}
 
 // take gives port to name, unless another has it.
 func (p *Ports) take(port int, name string) {

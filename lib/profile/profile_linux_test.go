@@ -2,6 +2,8 @@ package profile
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
 )
 
@@ -133,7 +136,7 @@ func TestRecord(t *testing.T) {
 	h, dir := newHome(t)
 	file := filepath.Join(dir, "profiles/coder/gateway_service.json")
 	first := Settings{Port: 4000, Env: map[string]Bytes{"A": "\xff<&>"}, Command: "x", Dialect: Execline}
-	undo, err := h.Record("coder", first)
+	_, undo, err := h.Record("coder", first)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +149,7 @@ func TestRecord(t *testing.T) {
 	if err := os.WriteFile(file, []byte("{ }\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if undo, err = h.Record("coder", first); err != nil {
+	if _, undo, err = h.Record("coder", first); err != nil {
 		t.Fatal(err)
 	}
 	got, err := h.Settings("coder")
@@ -166,7 +169,7 @@ func TestRecord(t *testing.T) {
 func TestRecordSpoilt(t *testing.T) {
 	h, dir := newHome(t)
 	file := filepath.Join(dir, "profiles/coder/gateway_service.json")
-	for _, text := range []string{"", "[]", "{", `{"port":"x"}`, `{"port":70000}`, `{"env":{"A-B":""}}`, `{"dialect":"perl"}`, `{"env":{"A":{"base64":"!"}}}`} {
+	for _, text := range []string{" ", "[]", "{", `{"port":"x"}`, `{"port":70000}`, `{"env":{"A-B":""}}`, `{"dialect":"perl"}`, `{"env":{"A":{"base64":"!"}}}`} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +207,7 @@ func TestNoLinkFollowed(t *testing.T) {
 		if s, err := h.Settings("coder"); err == nil || s.Port != 0 {
 			t.Errorf("%s: read through a link: %+v, %v", plant, s, err)
 		}
-		_, _ = h.Record("coder", Settings{Port: 5000})
+		_, _, _ = h.Record("coder", Settings{Port: 5000})
 		_ = h.Forget("coder")
 		if data, _ := os.ReadFile(victim); string(data) != `{"port":4000}` {
 			t.Fatalf("%s: wrote through a link: %s", plant, data)
@@ -237,21 +240,125 @@ func TestDesiredState(t *testing.T) {
 	}
 }
 
+// TestLock: who cannot have the lock in time says who has it; what the account puts
+// in its place keeps nobody from having it.
 func TestLock(t *testing.T) {
-	h, dir := newHome(t)
-	other, err := OpenHome(dir, -1, -1)
+	h, root := newHome(t)
+	unlock, err := h.Lock(time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Lock(); err != nil {
+	_, err = h.Lock(50 * time.Millisecond)
+	if want := fmt.Sprintf("another process is at work on it (pid %d)", os.Getpid()); fail.CodeOf(err) != fail.Timeout || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("a lock that another holds: code %d, %v", fail.CodeOf(err), err)
+	}
+	unlock()
+	place := filepath.Join(root, lockName)
+	if _, err := os.Lstat(place); !os.IsNotExist(err) {
+		t.Errorf("what is left of the lock: %v", err)
+	}
+	for name, plant := range map[string]func() error{
+		"file":      func() error { return os.WriteFile(place, nil, 0o600) },
+		"link":      func() error { return os.Symlink("profiles", place) },
+		"directory": func() error { return os.MkdirAll(place+"/x", 0o755) },
+		"another's": func() error { return errors.Join(os.Mkdir(place, 0o700), os.Chown(place, 12345, -1)) },
+	} {
+		if name == "another's" && os.Geteuid() != 0 {
+			continue
+		}
+		if err := plant(); err != nil {
+			t.Fatal(err)
+		}
+		// Whoever can open it holds it for ever.
+		d, err := dir.Open(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held, err := d.Dir(lockName); err == nil {
+			_ = held.TryLock()
+			defer held.Close()
+		}
+		d.Close()
+		unlock, err := h.Lock(2 * time.Second)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		unlock()
+	}
+	if unlock, err = h.Lock(0); err != nil {
 		t.Fatal(err)
 	}
-	if code := fail.CodeOf(h.Lock()); code != fail.Timeout {
-		t.Errorf("a lock that another holds: code %d", code)
+	unlock()
+}
+
+// TestRecordKeeps: what stands in a record besides ours stays when it is written anew,
+// and keys that differ from ours in their case are not ours.
+func TestRecordKeeps(t *testing.T) {
+	h, root := newHome(t)
+	file := filepath.Join(root, "profiles/coder/gateway_service.json")
+	const text = `{"PORT":4000,"port":4001,"note":{"a": [1.0, 1e400]},"Env":{"A":"b"},"env":{"a":"1","A":"2"},"nan":NaN}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	other.Close()
-	if err := h.Lock(); err != nil {
-		t.Error(err)
+	s, err := h.Settings("coder")
+	if err != nil || s.Port != 4001 || len(s.Env) != 2 || s.Env["a"] != "1" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, _, err := h.Record("coder", Settings{Port: 5000}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{
+  "port": 5000,
+  "PORT": 4000,
+  "note": {"a": [1.0, 1e400]},
+  "Env": {"A":"b"},
+  "nan": NaN
+}
+`
+	if data, _ := os.ReadFile(file); string(data) != want {
+		t.Errorf("it became %s", data)
+	}
+	if err := os.WriteFile(file, []byte(`{"DERIVED_PORT": 1, "x" : 2 }`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RecordPort("coder", 9300); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := os.ReadFile(file); string(data) != `{"DERIVED_PORT": 1, "x" : 2,"derived_port": 9300 }` {
+		t.Errorf("it became %s", data)
+	}
+}
+
+// TestRecordAside: a record that is no use is moved aside by who has another, and an
+// earlier one that was is left alone; who has only a port for it fails.
+func TestRecordAside(t *testing.T) {
+	h, root := newHome(t)
+	file := filepath.Join(root, "profiles/coder/gateway_service.json")
+	for i, text := range []string{`{"port":4321,"env":{"TOKEN":"x"},}`, `{"port":"x"}`} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.RecordPort("coder", 9300); err == nil {
+			t.Errorf("%s: a port was recorded", text)
+		}
+		want := fmt.Sprintf("%s.broken-%d", file, i+1)
+		aside, undo, err := h.Record("coder", Settings{Port: 5000})
+		if err != nil || aside != want {
+			t.Fatalf("%s: %q, %v", text, aside, err)
+		}
+		if data, _ := os.ReadFile(want); string(data) != text {
+			t.Errorf("%s: aside is %q", text, data)
+		}
+		if err := undo(); err != nil {
+			t.Fatal(err)
+		}
+		if data, _ := os.ReadFile(file); string(data) != text {
+			t.Errorf("%s: undo made it %q", text, data)
+		}
+		if _, _, err := h.Record("coder", Settings{Port: 5000}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -273,7 +380,7 @@ func TestRecordAtOnce(t *testing.T) {
 			}
 			defer home.Close()
 			for n := 0; err == nil && n < times; n++ {
-				if _, err = home.Record("coder", Settings{Port: 1 + i*times + n}); err == nil {
+				if _, _, err = home.Record("coder", Settings{Port: 1 + i*times + n}); err == nil {
 					_, err = home.Settings("coder") // it can be read at any time
 				}
 				if err == nil {

@@ -2,19 +2,51 @@ package profile
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
-	"hermes-s6/lib/par"
 )
 
 // maxSettings is more than a record of ours can be, eight times what Check lets
-// pass (TestLargestRecord); what is larger is not read at all.
-const maxSettings = 8 << 20
+// pass (TestLargestRecord); what is larger is not read at all. Whatever the account
+// makes of thousands of records, of those over smallSettings one at a time is in memory.
+const (
+	maxSettings   = 8 << 20
+	smallSettings = 4 << 10
+)
+
+// open opens the directory of profile name; fs.ErrNotExist when there is none, which
+// it is also where something else has its name, and errLink where that is a link.
+func (h *Home) open(name string) (*dir.Dir, error) {
+	path := h.path(name, ".")
+	d, err := h.dir.Dir(path)
+	return d, notLink(h.dir, path, err)
+}
+
+// errLink is the answer for a profile whose directory is a symbolic link: it could
+// lead anywhere.
+var errLink = errors.New("a symbolic link, which is not followed: mount the directory there instead (mount --bind)")
+
+// notLink says of err, from opening the directory path in d, what it means.
+func notLink(d *dir.Dir, path string, err error) error {
+	if !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ELOOP) {
+		return err
+	}
+	for at := path; at != "."; at = filepath.Dir(at) {
+		st, e := d.Stat(at)
+		if e == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
+			return fail.Errorf(fail.System, "%s: %w", d.Path(at), errLink)
+		}
+	}
+	return &fs.PathError{Op: "open", Path: d.Path(path), Err: fs.ErrNotExist}
+}
 
 // Has tells whether there is a profile name: a directory with a SOUL.md, or for
 // the root profile a home with that or a state.
@@ -35,75 +67,159 @@ func (h *Home) Has(name string) (bool, error) {
 
 // Settings returns what is recorded of profile name; the zero Settings where
 // there is no record or no profile. An error means a record that is no use.
-func (h *Home) Settings(name string) (Settings, error) {
-	s, err := readSettings(h.dir, h.path(name, settingsFile))
+func (h *Home) Settings(name string) (s Settings, err error) {
+	d, err := h.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+		return s, nil
 	}
+	if err != nil {
+		return s, err
+	}
+	defer d.Close()
+	err = h.withRecord(d, func(_ []byte, recorded Settings, _ *object) error {
+		s = recorded
+		return nil
+	})
 	return s, err
 }
 
-func readSettings(d *dir.Dir, path string) (s Settings, err error) {
+// withRecord hands the record in d, the directory of a profile, to use, if there is
+// one. An empty one is none: it is what a full disk leaves, or a power cut.
+func (h *Home) withRecord(d *dir.Dir, use func(text []byte, s Settings, o *object) error) error {
 	// A link would have root read for the account what that may not; a FIFO would
 	// hang a boot, and a file without end fill the memory.
-	data, err := d.Read(path, maxSettings)
+	text, err := d.Read(settingsFile, smallSettings)
+	if errors.Is(err, dir.ErrTooLarge) {
+		h.large.Lock()
+		defer h.large.Unlock()
+		text, err = d.Read(settingsFile, maxSettings)
+	}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+		return nil
+	}
+	var s Settings
+	var o *object
 	if err == nil {
-		err = json.Unmarshal(data, &s)
+		if s, o, err = parseSettings(text); err == nil {
+			return use(text, s, o)
+		}
+		err = fmt.Errorf("%s: %w", d.Path(settingsFile), err)
 	}
-	if err == nil {
-		err = s.Check()
+	if fail.Unread(err) {
+		return fail.Errorf(fail.System, "%w", err)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		err = fail.Errorf(fail.System, "%s: %w", d.Path(path), err)
-	}
-	if err != nil {
-		s = Settings{}
-	}
-	return s, err
+	return fail.Errorf(fail.System, "%w; it stays as it is: mend it, or register the profile anew", err)
 }
 
 // Record writes s down for profile name, mode 0600, the account's, in one step
-// (see dir.Replace). A profile that has no directory gets no record. undo
-// brings back what was there.
-func (h *Home) Record(name string, s Settings) (undo func() error, err error) {
-	nothing := func() error { return nil }
+// (see dir.Replace), and keeps what else stands in a record that is there. One that
+// is no use is moved aside, and the path that it has then returned. A profile that
+// has no directory gets no record. undo brings back what was there.
+func (h *Home) Record(name string, s Settings) (path string, undo func() error, err error) {
+	undo = func() error { return nil }
 	d, err := h.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nothing, nil
+		return "", undo, nil
 	}
 	if err != nil {
-		return nothing, err
+		return "", undo, err
 	}
 	defer d.Close()
-	h.alone(name, d)
-	old, oldErr := d.Read(settingsFile, maxSettings)
-	if oldErr != nil && !errors.Is(oldErr, fs.ErrNotExist) {
-		return nothing, oldErr // what cannot be brought back is not replaced
+	alone(d)
+	old, data, spoilt, err := h.rewritten(d, s)
+	if err != nil || spoilt == nil && bytes.Equal(old, data) {
+		return "", undo, err // what cannot be brought back is not replaced
 	}
-	data, err := encode(s)
-	if err != nil {
-		return nothing, err
-	}
-	if bytes.Equal(old, data) {
-		return nothing, nil
+	aside := ""
+	if spoilt != nil {
+		if aside, err = d.Aside(settingsFile); err != nil {
+			return "", undo, err
+		}
+		path = d.Path(aside)
 	}
 	// Not into the file that is there: it may be a link, or a hard link, to one
 	// that the account could not write.
-	if err := d.Replace(settingsFile, 0o600, h.UID, h.GID, data); err != nil {
-		return nothing, err
-	}
-	return func() error {
-		if oldErr != nil {
-			return h.Forget(name)
+	if err := h.replace(d, data); err != nil {
+		if aside != "" {
+			err = errors.Join(err, h.restore(d, aside, old))
 		}
+		return "", undo, err
+	}
+	return path, func() error {
 		d, err := h.open(name)
 		if err != nil {
 			return err
 		}
 		defer d.Close()
-		h.alone(name, d)
-		return d.Replace(settingsFile, 0o600, h.UID, h.GID, old)
+		alone(d)
+		return h.restore(d, aside, old)
 	}, nil
+}
+
+// rewritten returns the record in d, nil where there is none, and its text when it asks
+// for s. spoilt says why the one that is there is no use.
+func (h *Home) rewritten(d *dir.Dir, s Settings) (old, data []byte, spoilt, err error) {
+	var others *object
+	spoilt = h.withRecord(d, func(text []byte, _ Settings, o *object) error {
+		old, others = text, o
+		return nil
+	})
+	if fail.Unread(spoilt) {
+		return nil, nil, nil, spoilt
+	}
+	data, err = encode(s, others)
+	return old, data, spoilt, err
+}
+
+// restore brings back what was the record in d: what was moved aside, or old, nil for
+// none.
+func (h *Home) restore(d *dir.Dir, aside string, old []byte) error {
+	switch {
+	case aside != "":
+		return d.Rename(aside, d, settingsFile)
+	case old == nil:
+		return d.Unlink(settingsFile)
+	}
+	return h.replace(d, old)
+}
+
+func (h *Home) replace(d *dir.Dir, text []byte) error {
+	if len(text) > maxSettings {
+		return d.Fail("write", settingsFile, dir.ErrTooLarge) // it could not be read again
+	}
+	return d.Replace(settingsFile, 0o600, h.UID, h.GID, text)
+}
+
+// RecordPort writes down that profile name, which has a directory, was given port,
+// and keeps every other byte of a record that is there. A first record is not synced: by
+// a power cut it is lost, or empty, and then the gateway that had the port is down, too.
+func (h *Home) RecordPort(name string, port int) error {
+	d, err := h.open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	alone(d)
+	var there bool
+	err = h.withRecord(d, func(_ []byte, _ Settings, o *object) error {
+		there = true
+		text, err := o.set("derived_port", port)
+		if err == nil {
+			err = h.replace(d, text)
+		}
+		return err
+	})
+	if err != nil || there {
+		return err
+	}
+	text, err := encode(Settings{DerivedPort: port}, nil)
+	if err == nil {
+		err = d.Create(settingsFile, 0o600, h.UID, h.GID, text)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = h.replace(d, text) // an empty one
+	}
+	return err
 }
 
 // Preview returns what Record would write and where; path is "" where the
@@ -117,80 +233,45 @@ func (h *Home) Preview(name string, s Settings) (path string, data []byte, err e
 		return "", nil, err
 	}
 	defer d.Close()
-	data, err = encode(s)
+	_, data, _, err = h.rewritten(d, s)
 	return d.Path(settingsFile), data, err
 }
 
-func encode(s Settings) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	err := enc.Encode(s)
-	return buf.Bytes(), err
-}
-
-// Forget removes the record of profile name, if there is one.
+// Forget removes the record of profile name, if there is one. Where the directory is
+// a link there is none of ours.
 func (h *Home) Forget(name string) error {
 	d, err := h.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errLink) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	defer d.Close()
+	// On a read-only file system unlink fails for nothing, too.
+	if there, err := d.Exists(settingsFile); err != nil || !there {
+		return err
+	}
 	return d.Unlink(settingsFile)
 }
 
-// Ports returns the ports that profiles other than name hold: what they have on
-// record, and for those of slots that have no record, what portOf says.
+// Ports returns the ports that profiles other than name hold: what portOf says of
+// slots, whose gateways may be running on it, and then what is on record.
 func (h *Home) Ports(name string, slots []string, portOf func(string) int) (*Ports, error) {
 	names, err := h.names()
 	if err != nil {
 		return nil, err
 	}
-	names = append(names, Default)
-	recorded := make([]int, len(names))
-	par.Do(len(names), func(i int) { recorded[i] = h.recordedPort(names[i]) })
 	taken := NewPorts()
-	known := make(map[string]bool, len(names))
-	for i, n := range names {
-		if recorded[i] != 0 && n != name {
-			taken.take(recorded[i], n)
-			known[n] = true
-		}
-	}
-	slots = slices.DeleteFunc(slices.Clone(slots), func(n string) bool { return known[n] || n == name })
-	ports := make([]int, len(slots))
-	par.Do(len(slots), func(i int) { ports[i] = portOf(slots[i]) })
-	for i, n := range slots {
-		if ports[i] != 0 {
-			taken.take(ports[i], n)
-		}
-	}
+	taken.TakeAll(slots, name, portOf)
+	taken.TakeAll(append(names, Default), name, h.recordedPort)
 	return taken, nil
 }
 
 // recordedPort returns the port that profile name has on record, 0 for none. A record
 // that is no use claims nothing: it must not keep other profiles from being registered.
 func (h *Home) recordedPort(name string) int {
-	data, err := h.dir.Read(h.path(name, settingsFile), maxSettings)
-	if err != nil {
-		return 0
-	}
-	// Of thousands of records no more than this is looked at.
-	var record struct {
-		Port        int `json:"port"`
-		DerivedPort int `json:"derived_port"`
-	}
-	if json.Unmarshal(data, &record) != nil {
-		return 0
-	}
-	s := Settings{Port: record.Port, DerivedPort: record.DerivedPort}
-	if s.Check() != nil {
-		return 0
-	}
+	s, _ := h.Settings(name)
 	return s.InForce()
 }
 
@@ -204,6 +285,7 @@ func (h *Home) names() ([]string, error) {
 // list opens profiles/ and lists all that is in it; nil where there is none.
 func (h *Home) list() (*dir.Dir, []string, error) {
 	d, err := h.dir.Dir(profilesDir)
+	err = notLink(h.dir, profilesDir, err)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}

@@ -39,6 +39,64 @@ type Settings struct {
 	Dialect Dialect `json:"dialect,omitempty"`
 }
 
+// parseSettings reads the text of a record. Keys are compared exactly, as everybody
+// else does, and one that is not ours is nothing to us. An error is one of its content.
+func parseSettings(text []byte) (s Settings, o *object, err error) {
+	if o, err = parseObject(text); err != nil {
+		return s, nil, err
+	}
+	for key, to := range s.fields() {
+		if err := o.read(key, to); err != nil {
+			return Settings{}, nil, err
+		}
+	}
+	if err := s.Check(); err != nil {
+		return Settings{}, nil, err
+	}
+	return s, o, nil
+}
+
+// fields are the keys that a record of ours has, and where in s their values are.
+func (s *Settings) fields() map[string]any {
+	return map[string]any{"port": &s.Port, "derived_port": &s.DerivedPort, "env": &s.Env, "command": &s.Command, "dialect": &s.Dialect}
+}
+
+// Equal tells whether s and t ask for the same.
+func (s *Settings) Equal(t *Settings) bool {
+	return s.Port == t.Port && s.DerivedPort == t.DerivedPort && s.Command == t.Command && s.Dialect == t.Dialect && maps.Equal(s.Env, t.Env)
+}
+
+// encode returns the text of a record of s that keeps what old, which may be nil, has
+// besides, byte by byte.
+func encode(s Settings, old *object) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(s); err != nil || old == nil {
+		return buf.Bytes(), err
+	}
+	o, err := parseObject(buf.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	o.indent = []byte("\n  ") // {} has none
+	ours := s.fields()
+	var more [][]byte
+	for _, key := range old.keys() {
+		if _, is := ours[key]; !is {
+			more = append(more, o.member(key, old.raw(key)))
+		}
+	}
+	if len(more) == 0 {
+		return buf.Bytes(), nil
+	}
+	if len(o.values) > 0 {
+		more[0] = append([]byte(","), more[0]...)
+	}
+	return slices.Concat(o.text[:o.end], bytes.Join(more, []byte(",")), []byte("\n}\n")), nil
+}
+
 // maxString is the longest string that execve(2) takes (MAX_ARG_STRLEN,
 // counting the NUL), maxTotal a bound on all of them that leaves room for the
 // rest of the environment (a quarter of the usual 8 MiB stack in all).
@@ -75,7 +133,7 @@ func (s *Settings) Check() error {
 		return err
 	}
 	// With the longest name there is: each one's must pass.
-	words, err := s.Words(strings.Repeat("x", maxSlot-len(SlotPrefix)))
+	words, err := s.Words(strings.Repeat("x", maxName))
 	if err != nil {
 		return err
 	}
@@ -147,9 +205,8 @@ func (s *Settings) Words(name string) ([]string, error) {
 // is UTF-8, else as {"base64": "…"}.
 type Bytes string
 
-type encoded struct {
-	Base64 string `json:"base64"`
-}
+// base64Key is the only key of what is no string.
+const base64Key = "base64"
 
 // MarshalJSON implements json.Marshaler.
 func (b Bytes) MarshalJSON() ([]byte, error) {
@@ -161,17 +218,17 @@ func (b Bytes) MarshalJSON() ([]byte, error) {
 		err := enc.Encode(string(b))
 		return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
 	}
-	return json.Marshal(encoded{base64.StdEncoding.EncodeToString([]byte(b))})
+	return json.Marshal(map[string]string{base64Key: base64.StdEncoding.EncodeToString([]byte(b))})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (b *Bytes) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '{' {
-		var e encoded
+		var e map[string]string // not a struct, whose keys are compared regardless of case
 		if err := json.Unmarshal(data, &e); err != nil {
 			return err
 		}
-		raw, err := base64.StdEncoding.DecodeString(e.Base64)
+		raw, err := base64.StdEncoding.DecodeString(e[base64Key])
 		*b = Bytes(raw)
 		return err
 	}

@@ -5,8 +5,6 @@ import (
 	"io/fs"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/par"
@@ -20,9 +18,13 @@ var staleFiles = []string{"gateway.pid", "processes.json"}
 
 // A Found is a profile of a home, or what is called like one and is none.
 type Found struct {
-	Name     string
-	State    State
+	Name  string
+	State State
+	// Settings are what is recorded. Of a large record it is the ports and the
+	// dialect alone, so that a home of large ones has room in memory: Large says
+	// that the rest is to be had from Home.Settings.
 	Settings Settings
+	Large    bool
 	// Standalone and Parked are what the configuration of a profile whose gateway
 	// is to start says: that it runs beside one that serves all profiles; that it
 	// does not run.
@@ -32,8 +34,8 @@ type Found struct {
 	// Unclean is set for a gateway that ended without a word, and was not
 	// started since.
 	Unclean bool
-	// Warning is about a state or a record that is no use, Err about a
-	// profile that cannot be done at all.
+	// Warning is about a state that is no use, Err about a profile that cannot
+	// be done at all: without its record, say, it would be another.
 	Warning, Err error
 }
 
@@ -48,7 +50,7 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 		return nil, err
 	}
 	if root {
-		found = append(found, examine(h.dir, Default, stale))
+		found = append(found, h.examine(h.dir, Default, stale))
 	}
 	profiles, names, err := h.list()
 	if err != nil {
@@ -58,7 +60,7 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	slices.Sort(names)
 	all := make([]Found, len(names))
 	is := make([]bool, len(names))
-	par.Do(len(names), func(i int) { all[i], is[i] = surveyOne(profiles, names[i], stale) })
+	par.Do(len(names), func(i int) { all[i], is[i] = h.surveyOne(profiles, names[i], stale) })
 	for i := range all {
 		if is[i] {
 			found = append(found, all[i])
@@ -77,16 +79,12 @@ func isRoot(home *dir.Dir) (bool, error) {
 }
 
 // surveyOne looks at one entry of profiles/; false where it is no profile.
-func surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, bool) {
+func (h *Home) surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, bool) {
 	d, err := profiles.Dir(name)
+	err = notLink(profiles, name, err)
 	switch {
-	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		// A file is nothing to speak of. A link could lead anywhere.
-		st, e := profiles.Stat(name)
-		isLink := e == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
-		return Found{Name: name, Err: fail.Errorf(fail.System, "%s: a symbolic link, which is not followed", profiles.Path(name))}, isLink
 	case errors.Is(err, fs.ErrNotExist):
-		return Found{}, false // removed since
+		return Found{}, false // a file, or removed since
 	case err != nil:
 		return Found{Name: name, Err: err}, true
 	}
@@ -102,30 +100,19 @@ func surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, 
 	if err != nil || name == Default {
 		return Found{Name: name, Err: err, Stray: err == nil}, true
 	}
-	return examine(d, name, stale), true
+	return h.examine(d, name, stale), true
 }
 
 // examine reads what is recorded in d, the directory of profile name.
-func examine(d *dir.Dir, name string, stale func(string) bool) Found {
-	f := Found{Name: name}
-	var stateErr, settingsErr, configErr error
-	if f.State, stateErr = readState(d, stateFile); errors.Is(stateErr, fs.ErrNotExist) {
-		stateErr = nil
-	}
-	if f.Settings, settingsErr = readSettings(d, settingsFile); errors.Is(settingsErr, fs.ErrNotExist) {
-		settingsErr = nil
-	}
-	if f.State.Starts() && name != Default {
-		f.Standalone, f.Parked, configErr = placed(d)
-	}
-	f.Warning = errors.Join(stateErr, settingsErr, configErr)
-	kept := func(err error) bool { return fail.Unread(err) && !errors.Is(err, fs.ErrPermission) }
-	if kept(stateErr) || fail.Unread(settingsErr) || kept(configErr) {
-		// They may be fine. To do without them would change the slot, and the
-		// record of a port would replace all that is recorded. (A state or a
-		// configuration that is kept from us for good counts as none.)
-		f.Err, f.Warning = f.Warning, nil
-	}
+func (h *Home) examine(d *dir.Dir, name string, stale func(string) bool) Found {
+	f := readIntent(d, name)
+	f.Err = errors.Join(f.Err, h.withRecord(d, func(text []byte, s Settings, _ *object) error {
+		if f.Large = len(text) > smallSettings; f.Large {
+			s = Settings{Port: s.Port, DerivedPort: s.DerivedPort, Dialect: s.Dialect}
+		}
+		f.Settings = s
+		return nil
+	}))
 	f.Unclean = uncleanEnd(d, f.State) && stale(name)
 	for _, file := range staleFiles {
 		// On a read-only file system unlink fails for nothing, too.
@@ -135,4 +122,37 @@ func examine(d *dir.Dir, name string, stale func(string) bool) Found {
 		}
 	}
 	return f
+}
+
+// readIntent reads what says whether the gateway of profile name, whose directory is d,
+// is to start.
+func readIntent(d *dir.Dir, name string) Found {
+	f := Found{Name: name}
+	var stateErr, configErr error
+	if f.State, stateErr = readState(d, stateFile); errors.Is(stateErr, fs.ErrNotExist) {
+		stateErr = nil
+	}
+	if f.State.Starts() && name != Default {
+		f.Standalone, f.Parked, configErr = placed(d)
+	}
+	// A state or a configuration that is kept from us for good counts as none. Any
+	// other may be fine, and to do without would change the slot.
+	f.Warning = errors.Join(stateErr, configErr)
+	kept := func(err error) bool { return fail.Unread(err) && !errors.Is(err, fs.ErrPermission) }
+	if kept(stateErr) || kept(configErr) {
+		f.Err, f.Warning = f.Warning, nil
+	}
+	return f
+}
+
+// Reread brings what says whether f's gateway is to start up to date.
+func (h *Home) Reread(f *Found) error {
+	d, err := h.open(f.Name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	now := readIntent(d, f.Name)
+	f.State, f.Standalone, f.Parked = now.State, now.Standalone, now.Parked
+	return now.Err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/slot"
 )
 
 // Which gateways start. Where the root profile's serves all profiles, one of a named
@@ -36,7 +37,8 @@ func (r *run) starts(f *profile.Found) bool {
 	case r.NoStart || f.Parked:
 		return false
 	case f.Name == profile.Default:
-		return f.State.Starts() || r.fold.root
+		// The operator's last word is on the gateway that serves them all.
+		return f.State.Starts() || r.fold.root && f.State.Desired != profile.Stopped
 	case r.Multiplex == Multiplexed:
 		return f.State.Starts() && f.Standalone
 	}
@@ -93,17 +95,29 @@ func bootstrapped(found []profile.Found, name string) []profile.Found {
 }
 
 // recordFolded records what was folded into the root profile's gateway, so that it
-// stands at the next boot as well. It needs the lock of the home's directory, which the
-// run as a whole has until now.
+// stands at the next boot as well.
 func (r *run) recordFolded() {
 	if !r.fold.record {
 		return
 	}
-	if err := r.Home.Intend(profile.Default, profile.Running, time.Now()); err != nil {
+	if err := r.intendFolded(); err != nil {
 		for i := range r.results {
 			if r.results[i].Profile == profile.Default {
 				r.results[i].Warning = errors.Join(r.results[i].Warning, err)
 			}
 		}
 	}
+}
+
+// intendFolded records it, unless somebody has stopped the gateway since it was found.
+func (r *run) intendFolded() error {
+	lock, err := r.Scan.Lock(profile.Default, r.deadline)
+	if err != nil && !slot.Unlockable(err) {
+		return err
+	}
+	defer lock.Close()
+	if r.Home.DesiredState(profile.Default) == profile.Stopped {
+		return nil
+	}
+	return r.Home.Intend(profile.Default, profile.Running, time.Now())
 }

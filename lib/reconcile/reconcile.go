@@ -6,7 +6,11 @@
 package reconcile
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -18,7 +22,7 @@ import (
 
 // A Plan is what a run is to do.
 type Plan struct {
-	Home *profile.Home // locked, if it could be
+	Home *profile.Home
 	Scan *slot.Scan
 	// Host gives what slots in a dialect have in common.
 	Host      func(profile.Dialect) (*slot.Host, error)
@@ -44,6 +48,13 @@ type run struct {
 	fold     folding
 }
 
+// A job is a profile that is to have a slot.
+type job struct {
+	*profile.Found
+	*slot.Definition      // but for what is in a large record
+	unrecorded       bool // its port is not on record yet
+}
+
 // worthSealing is how many profiles it takes for slot.Scan.ReadSeals to save more
 // than a few milliseconds.
 const worthSealing = 200
@@ -51,35 +62,58 @@ const worthSealing = 200
 // Run executes p. Results are in the order of the profiles; an error is about
 // the run as a whole, and results are then what was done before it.
 func (p *Plan) Run() ([]Result, error) {
-	r := &run{Plan: p, deadline: slot.Deadline(p.Timeout), ports: profile.NewPorts(), slots: map[string]bool{}}
-	names, err := p.Scan.Profiles()
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range names {
-		r.slots[n] = true
-	}
-	found, err := p.Home.Survey(r.stale)
+	r := &run{Plan: p, ports: profile.NewPorts(), slots: map[string]bool{}}
+	found, jobs, err := r.assign()
 	if err != nil {
 		return nil, err
 	}
 	if len(found) >= worthSealing {
 		p.Scan.ReadSeals()
 	}
-	found = r.prepare(found)
-	r.claimRecorded(found)
-	definitions := make([]*slot.Definition, len(found))
-	r.results = make([]Result, len(found))
-	for i := range found {
-		definitions[i], r.results[i] = r.one(&found[i])
-	}
-	r.putAll(definitions)
-	p.Home.Unlock() // who has which port can be seen from here on
+	// Waiting for who hands out ports was not the slots' time.
+	r.deadline = slot.Deadline(p.Timeout)
+	r.putAll(jobs)
 	r.recordFolded()
 	if len(found) >= worthSealing && !p.DryRun {
 		_ = p.Scan.WriteSeals() // the next run takes longer, and that is all
 	}
 	return r.results, r.settle(found)
+}
+
+// assign decides what each profile needs, and gives each its port, which nobody else
+// may do meanwhile. What has been assigned is on record when it returns, so that the
+// slots can be made without the lock: nobody who holds it waits for a slot, which
+// another may have in hand who waits for it. Who cannot have the lock does not
+// guess: profiles that have their port on record need none.
+func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
+	var lockErr error
+	if !r.DryRun {
+		var unlock func()
+		if unlock, lockErr = r.Scan.LockPorts(r.Home, r.Timeout); lockErr == nil {
+			defer unlock()
+		}
+	}
+	names, err := r.Scan.Profiles()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range names {
+		r.slots[n] = true
+	}
+	if found, err = r.Home.Survey(r.stale); err != nil {
+		return nil, nil, err
+	}
+	found = r.prepare(found)
+	r.claimInForce(found, names)
+	jobs = make([]*job, len(found))
+	r.results = make([]Result, len(found))
+	for i := range found {
+		jobs[i], r.results[i] = r.one(&found[i])
+	}
+	if !r.DryRun {
+		r.record(jobs, lockErr)
+	}
+	return found, jobs, nil
 }
 
 // stale tells whether no gateway of profile name can be running: it is ours, not
@@ -95,9 +129,18 @@ func (r *run) stale(name string) bool {
 	return !supervised && err == nil
 }
 
-// claimRecorded takes the ports that are on record before any is derived: who
-// has one keeps it, whatever his name.
-func (r *run) claimRecorded(found []profile.Found) {
+// claimInForce takes the ports that are in force before any is derived: who has one
+// keeps it, whatever his name. A gateway may be running on that of its slot, so slots
+// come before records; but where each profile has one of its own on record, there is
+// none to derive, and no slot need be read.
+func (r *run) claimInForce(found []profile.Found, slots []string) {
+	recorded := map[int]bool{}
+	for i := range found {
+		recorded[found[i].Settings.InForce()] = true
+	}
+	if recorded[0] || len(recorded) < len(found) {
+		r.ports.TakeAll(slots, "", r.Scan.Port)
+	}
 	for i := range found {
 		if s := found[i].Settings; s.InForce() != 0 {
 			r.ports.Claim(found[i].Name, &s)
@@ -106,7 +149,7 @@ func (r *run) claimRecorded(found []profile.Found) {
 }
 
 // one decides what profile f needs: a slot, or a result that says why not.
-func (r *run) one(f *profile.Found) (*slot.Definition, Result) {
+func (r *run) one(f *profile.Found) (*job, Result) {
 	result := Result{Profile: f.Name, Prior: f.State.Counts(), Warning: f.Warning}
 	if f.Unclean {
 		result.Exit = priorExit()
@@ -121,82 +164,161 @@ func (r *run) one(f *profile.Found) (*slot.Definition, Result) {
 		result.Action = Skipped
 		result.Warning = errors.New("profiles/default: the root profile is the home itself; this one is left alone")
 	default:
-		d, err := r.define(f)
+		j, err := r.define(f)
 		if err == nil {
-			return d, result
+			return j, result
 		}
 		result.Action, result.Err = Failed, err
 	}
 	return nil, result
 }
 
-// define makes a definition of profile f, and records the port that it got where
-// that depends on who came first.
-func (r *run) define(f *profile.Found) (*slot.Definition, error) {
+// define makes a definition of profile f.
+func (r *run) define(f *profile.Found) (*job, error) {
 	host, err := r.Host(f.Settings.Dialect)
 	if err != nil {
 		return nil, err
 	}
 	recorded := f.Settings.InForce()
 	port := r.ports.Claim(f.Name, &f.Settings)
-	if port != recorded && port != profile.DerivePort(f.Name) && !r.DryRun {
-		if _, err := r.Home.Record(f.Name, f.Settings); err != nil {
-			return nil, err
-		}
-	}
-	return &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !r.starts(f)}, nil
+	d := &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !r.starts(f)}
+	return &job{f, d, port != recorded}, nil
 }
 
-// put brings d's slot to what it is to be, and tells whether it is supervised.
-func (r *run) put(d *slot.Definition) (action string, live bool, err error) {
-	// Most of the time there is nothing to do, and nobody to keep away.
-	found, err := r.Scan.Look(d)
-	if err != nil || found.Matches {
-		return Unchanged, found.Live, err
-	}
-	var change slot.Change
-	if r.DryRun {
-		change = slot.Change{Made: !found.Exists, Files: []string{"some"}}
-	} else {
-		hold, err := r.Scan.Hold(d.Profile, r.deadline)
-		if err != nil {
-			return "", false, err
-		}
-		defer hold.Release()
-		if change, err = hold.Put(d); err != nil {
-			return "", false, err
-		}
-	}
-	switch {
-	case change.Made && d.Down:
-		return Registered, false, nil
-	case change.Made:
-		return Started, false, nil
-	case len(change.Files) > 0:
-		return Updated, found.Live, nil
-	}
-	return Unchanged, found.Live, nil
-}
-
-// putAll puts the slots of definitions, of which some are nil, and completes
-// their results. The slots have nothing to do with each other, and the work is
-// system calls: every processor can take its share.
-func (r *run) putAll(definitions []*slot.Definition) {
-	lives := make([]bool, len(definitions))
-	par.Do(len(definitions), func(i int) {
-		if d := definitions[i]; d != nil {
-			result := &r.results[i]
-			result.Action, lives[i], result.Err = r.put(d)
-			switch {
-			case result.Err != nil:
-				result.Action = Failed
-			case result.Action != Unchanged && r.fold.names[d.Profile]:
-				result.Action = Folded
+// record puts the ports on record that are not. One that the name alone decides is
+// found again without; then the first result warns for all. A profile whose port
+// depends on who came first has failed, and so has each where ports could not be
+// locked: its jobs entry is nil then.
+func (r *run) record(jobs []*job, lockErr error) {
+	errs := make([]error, len(jobs))
+	par.Do(len(jobs), func(i int) {
+		if j := jobs[i]; j != nil && j.unrecorded {
+			if errs[i] = lockErr; lockErr == nil {
+				errs[i] = r.Home.RecordPort(j.Name, j.Port)
 			}
+			j.unrecorded = errs[i] != nil
 		}
 	})
-	for i, d := range definitions {
-		if d != nil && r.results[i].Err == nil && !lives[i] {
+	warned := false
+	for i, err := range errs {
+		switch {
+		case err == nil:
+		case lockErr == nil && jobs[i].Port == profile.DerivePort(jobs[i].Name):
+			if result := &r.results[i]; !warned {
+				result.Warning = errors.Join(result.Warning, fmt.Errorf("its port, and those of others, cannot be recorded: %w", err))
+				warned = true
+			}
+		default:
+			jobs[i] = nil
+			r.results[i].Action, r.results[i].Err = Failed, err
+		}
+	}
+}
+
+// errMeanwhile is why a profile is skipped.
+var errMeanwhile = errors.New("somebody else has registered or unregistered it meanwhile: left as it is")
+
+// put brings j's slot to what it is to be, and tells whether it is supervised.
+func (r *run) put(j *job, result *Result) (live bool, err error) {
+	d := *j.Definition
+	if j.Large {
+		s, err := r.Home.Settings(j.Name)
+		if err != nil {
+			return false, err
+		}
+		d.Settings = &s
+	}
+	// Most of the time there is nothing to do, and nobody to keep away.
+	found, err := r.Scan.Look(&d)
+	if err != nil || found.Matches {
+		result.Action = Unchanged
+		return found.Live, err
+	}
+	change := slot.Change{Made: !found.Exists, Files: []string{"some"}}
+	if !r.DryRun {
+		change, err = r.change(j, &d, result)
+	}
+	switch {
+	case errors.Is(err, errMeanwhile):
+		result.Action, result.Warning = Skipped, errors.Join(result.Warning, err)
+		return true, nil
+	case err != nil:
+		return false, err
+	case change.Made && d.Down:
+		result.Action = Registered
+		return false, nil
+	case change.Made:
+		result.Action = Started
+		return false, nil
+	case len(change.Files) > 0:
+		result.Action = Updated
+	default:
+		result.Action = Unchanged
+	}
+	return found.Live, nil
+}
+
+// change makes j's slot what d says, with others kept away from it. What they did
+// before they let go of it counts: it was asked for later than this run.
+func (r *run) change(j *job, d *slot.Definition, result *Result) (change slot.Change, err error) {
+	hold, err := r.Scan.Hold(d.Profile, r.deadline)
+	if err != nil {
+		return change, err
+	}
+	defer hold.Release()
+	if now, err := r.Home.Settings(j.Name); err != nil || !j.same(&now, d.Settings) {
+		return change, cmp.Or(err, errMeanwhile)
+	}
+	// A start or a stop needs no hold, but a slot: then ./down and what is recorded
+	// are to be those of one of us.
+	lock, err := r.Scan.Lock(d.Profile, r.deadline)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		result.Warning = errors.Join(result.Warning, errors.New("another process keeps its slot locked: going on without the lock"))
+	case errors.Is(err, fs.ErrNotExist):
+		return hold.Put(d)
+	case err != nil:
+		return change, err
+	}
+	defer lock.Close()
+	now := *j.Found
+	if err := r.Home.Reread(&now); err != nil {
+		return change, err
+	}
+	d.Down = !r.starts(&now)
+	return hold.Put(d)
+}
+
+// same tells whether now, which is on record, is what j is made of.
+func (j *job) same(now, of *profile.Settings) bool {
+	if j.unrecorded {
+		now.DerivedPort = of.DerivedPort
+	}
+	return now.Equal(of)
+}
+
+// putAll puts the slots of jobs, of which some are nil, and completes their results.
+// The slots have nothing to do with each other, and the work is system calls: every
+// processor can take its share. Large ones come one by one, since each needs memory.
+func (r *run) putAll(jobs []*job) {
+	lives := make([]bool, len(jobs))
+	some := func(i int, large bool) {
+		j := jobs[i]
+		if j == nil || j.Large != large {
+			return
+		}
+		result, err := &r.results[i], error(nil)
+		switch lives[i], err = r.put(j, result); {
+		case err != nil:
+			result.Action, result.Err = Failed, err
+		case result.Action != Unchanged && r.fold.names[j.Definition.Profile]:
+			result.Action = Folded
+		}
+	}
+	par.Do(len(jobs), func(i int) { some(i, false) })
+	for i, j := range jobs {
+		some(i, true)
+		if j != nil && r.results[i].Err == nil && !lives[i] {
 			r.awaited = append(r.awaited, i)
 		}
 	}

@@ -127,6 +127,7 @@ type Hold struct {
 	scan    *Scan
 	profile string
 	dir     *dir.Dir
+	evicted bool // what had the slot's name is in it
 }
 
 // work is the name in a hold of a slot being built, or of one that has left the
@@ -142,9 +143,6 @@ func holdName(name string) string { return "." + profile.Slot(name) }
 // code 99), and finishes what a killed run left in it.
 func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
 	h, err := s.take(name, func(d *dir.Dir) error { return d.Lock(deadline) })
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, fail.Errorf(fail.Timeout, "lock %s: another process is at work on it", s.dir.Path(holdName(name)))
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -155,37 +153,34 @@ func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
 	return h, nil
 }
 
+// LockPorts locks the handing out of ports in home (see profile.Home.Lock). Where
+// nothing can be made in the home, nothing is recorded there either: what is left is
+// who has which port in this scan directory.
+//
+// The order is a hold first, then this. Who has this waits for nobody.
+func (s *Scan) LockPorts(home *profile.Home, timeout time.Duration) (unlock func(), err error) {
+	unlock, err = home.Lock(timeout)
+	if !profile.Unwritable(err) {
+		return unlock, err
+	}
+	const nobody = "" // no profile has this name, so the hold is none's
+	h, err := s.take(nobody, func(d *dir.Dir) error { return d.Lock(Deadline(timeout)) })
+	if err != nil {
+		return nil, err
+	}
+	return h.Release, nil
+}
+
 // take makes or opens the hold on profile name and locks it with lock.
 func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
-	for {
-		d, err := s.dir.Mkdir(holdName(name), 0o700)
-		fresh := err == nil
-		if errors.Is(err, fs.ErrExist) {
-			d, err = s.dir.Dir(holdName(name))
-		}
-		if errors.Is(err, fs.ErrNotExist) && s.dir.Linked() {
-			continue // its owner removed it between our two calls
-		}
-		if err != nil {
-			return nil, err
-		}
-		if !fresh {
-			if err := checkOwn(d); err != nil {
-				d.Close()
-				return nil, err
-			}
-		}
-		if err := lock(d); err != nil {
-			d.Close()
-			return nil, err
-		}
-		// Whoever had the lock before us has removed the directory with
-		// it: then ours is the lock on something that has no name.
-		if d.Linked() {
-			return &Hold{s, name, d}, nil
-		}
-		d.Close()
+	d, err := s.dir.Take(holdName(name), checkOwn, lock)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fail.Errorf(fail.Timeout, "%w", err)
 	}
+	if err != nil {
+		return nil, err
+	}
+	return &Hold{scan: s, profile: name, dir: d}, nil
 }
 
 // euid is whom what we make belongs to.
@@ -203,10 +198,12 @@ func checkOwn(d *dir.Dir) error {
 	return nil
 }
 
-// Release ends h. An error here costs nothing but a leftover.
+// Release ends h.
 func (h *Hold) Release() {
-	_ = h.scan.dir.Rmdir(holdName(h.profile)) // while we hold the lock
-	h.dir.Close()
+	if h.evicted {
+		_ = h.dir.RemoveAll(previous) // or by who finds the hold
+	}
+	h.scan.dir.Drop(holdName(h.profile), h.dir)
 }
 
 // clean empties h of what a killed run left: files, half a slot, or one that was
@@ -334,14 +331,27 @@ func (s *Scan) stranded(names []string) bool {
 	})
 }
 
-// Lock waits for the lock on profile name's slot, until deadline at the most: who
-// commands a gateway and records that, or changes what was commanded, has it. Whoever
-// may read the slot can take it. It is let go of by closing what is returned, which
-// may be nil: where the file system knows no locks, and with os.ErrDeadlineExceeded.
+// lockPatience is how long Lock waits at the least: what it keeps apart takes
+// milliseconds.
+const lockPatience = 2 * time.Second
+
+// Lock waits for the lock on profile name's slot, until deadline or for lockPatience,
+// whichever is later: who commands a gateway and records that, or changes what was
+// commanded, has it. Whoever may read the slot can take it, and keep it: after that the
+// error is os.ErrDeadlineExceeded, which is no reason for not doing what an operator
+// wants. With fs.ErrNotExist there is no slot, and nothing to command. It is let go of
+// by closing what is returned, which may be nil: where the file system knows no locks,
+// and with an error.
 func (s *Scan) Lock(name string, deadline time.Time) (*dir.Dir, error) {
 	service := s.Service(name)
+	if earliest := time.Now().Add(lockPatience); deadline.Before(earliest) { // 0 too: it may be kept for ever
+		deadline = earliest
+	}
 	for {
 		d, err := dir.Open(service.Path())
+		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			err = &fs.PathError{Op: "lock", Path: service.Path(), Err: fs.ErrNotExist}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -365,4 +375,9 @@ func (s *Scan) Lock(name string, deadline time.Time) (*dir.Dir, error) {
 			return nil, err
 		}
 	}
+}
+
+// Unlockable tells whether err, from Lock, is no reason for not changing the slot.
+func Unlockable(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrNotExist)
 }

@@ -42,7 +42,11 @@ func (h *Hold) Put(d *Definition) (change Change, err error) {
 	if err := h.evict(); err != nil {
 		return Change{}, err
 	}
-	return Change{Files: []string{everything}}, h.Publish(d)
+	if err := h.Publish(d); err != nil {
+		_ = h.Restore() // the error that counts is the first
+		return Change{}, err
+	}
+	return Change{Files: []string{everything}}, nil
 }
 
 // everything stands in Change.Files for a slot that was made anew.
@@ -137,11 +141,28 @@ var seeds = []struct {
 	{"log/supervise/control", unix.S_IFIFO | controlMode, true},
 }
 
-// evict removes what has the name of h's slot, which nobody supervises. By way
-// of the hold: half of it must not be found there by s6-svscan.
+// previous is the name in a hold of what Put has made anew, until its end.
+const previous = "previous"
+
+// evict takes what has the name of h's slot, which nobody supervises, out of the scan
+// directory.
 func (h *Hold) evict() error {
-	if err := h.scan.dir.Rename(profile.Slot(h.profile), h.dir, work); err != nil {
-		return err
+	err := h.scan.dir.Rename(profile.Slot(h.profile), h.dir, previous)
+	h.evicted = err == nil
+	return err
+}
+
+// Restore brings back what Put has made anew, in place of what it made. Where Put has
+// changed a slot that was supervised there is nothing to bring back.
+func (h *Hold) Restore() error {
+	if !h.evicted {
+		return nil
 	}
-	return h.dir.RemoveAll(work)
+	if there, err := h.Exists(); err != nil || there {
+		if err = errors.Join(err, h.Undo()); err != nil {
+			return err
+		}
+	}
+	h.evicted = false
+	return h.dir.Publish(previous, h.scan.dir, profile.Slot(h.profile))
 }
