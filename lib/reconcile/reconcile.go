@@ -170,7 +170,7 @@ func (r *run) put(d *slot.Definition) (action string, live bool, err error) {
 	case change.Made:
 		return Started, false, nil
 	case len(change.Files) > 0:
-		return Updated, found.Live, nil
+		return Updated, found.Live && !change.Anew, nil
 	}
 	return Unchanged, found.Live, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 )
@@ -114,9 +115,10 @@ const maxScript = 6 << 20
 // and that its owner has locked. The lock falls with its owner, so what is in
 // a hold that can be locked belongs to nobody and is for the next to clean up.
 type Hold struct {
-	scan    *Scan
-	profile string
-	dir     *dir.Dir
+	scan     *Scan
+	profile  string
+	dir      *dir.Dir
+	deadline time.Time // of who has it; zero: none
 }
 
 // work is the name in a hold of a slot being built, or of one that has left the
@@ -138,6 +140,7 @@ func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.deadline = deadline
 	if err := h.clean(deadline, true); err != nil {
 		h.Release()
 		return nil, err
@@ -172,7 +175,7 @@ func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
 		// Whoever had the lock before us has removed the directory with
 		// it: then ours is the lock on something that has no name.
 		if d.Linked() {
-			return &Hold{s, name, d}, nil
+			return &Hold{scan: s, profile: name, dir: d}, nil
 		}
 		d.Close()
 	}
@@ -230,7 +233,8 @@ func (h *Hold) cleanWork(deadline time.Time, hurry bool) error {
 	}
 	runs := false
 	if isSlot {
-		if runs, err = supervised(r.at); err != nil {
+		defer func() { proc.Release(r.supervisors) }()
+		if runs, err = r.runs(); err != nil {
 			return err
 		}
 	}
@@ -248,6 +252,7 @@ func (h *Hold) cleanWork(deadline time.Time, hurry bool) error {
 	if r.awaitDown(deadline); r.err != nil {
 		return r.err
 	}
+	h.scan.endLeft(retirees{r}, deadline)
 	h.scan.drop(retirees{r}, deadline, func(r *retiree, err error) { r.err = err })
 	return r.err
 }

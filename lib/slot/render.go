@@ -5,6 +5,8 @@ package slot
 import (
 	"fmt"
 	"strconv"
+
+	"hermes-s6/lib/profile"
 )
 
 // A File is one file of a slot.
@@ -66,6 +68,7 @@ func (d *Definition) variables() [][2]string {
 		{"HERMES_S6_SUPERVISED_CHILD", "1"},
 		{"HERMES_SUPERVISED_CHILD", "1"},
 		{"HERMES_GATEWAY_PORT", port},
+		{slotVariable, d.ScanDir + "/" + profile.Slot(d.Profile)},
 	}
 	if d.PortEnv != "" {
 		vars = append(vars, [2]string{d.PortEnv, port})
