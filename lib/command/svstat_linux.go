@@ -232,6 +232,7 @@ type row struct {
 	lived      bool // it was started since its supervisor was
 	served     bool // it is down, and the root profile's gateway does its work
 	desired    string
+	linked     error // its profile's directory is a link, and desired is not known
 }
 
 // read reads the status of all services, and what more reads of each. Those that do
@@ -262,6 +263,9 @@ func (q *query) read(more func(*row) error) []row {
 			q.absent = append(q.absent, err)
 		default:
 			rows = append(rows, read[i])
+			if read[i].linked != nil {
+				q.Warn("profile %s: %v", read[i].name, read[i].linked)
+			}
 		}
 	}
 	q.markServed(rows)
@@ -294,7 +298,9 @@ func (q *query) moreForObject(r *row) (err error) {
 
 func (q *query) moreForTable(r *row) error {
 	if r.profile && q.home != nil {
-		r.desired = q.home.DesiredState(r.name)
+		if r.desired = q.home.DesiredState(r.name); r.desired == "" {
+			r.linked = q.home.Linked(r.name)
+		}
 	}
 	r.lived = r.Started && (r.Up() || r.Finishing)
 	if r.Up() && r.Dated() && r.Seconds() > uint64(deathSpan/time.Second) {

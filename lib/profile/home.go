@@ -1,11 +1,15 @@
 package profile
 
 import (
+	"cmp"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 
 	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
 )
 
 // Names inside a home.
@@ -65,7 +69,29 @@ func (h *Home) Close() {
 
 // open opens the directory of profile name; fs.ErrNotExist when there is none.
 func (h *Home) open(name string) (*dir.Dir, error) {
-	return h.dir.Dir(h.path(name, "."))
+	d, err := h.dir.Dir(h.path(name, "."))
+	if err != nil {
+		return nil, cmp.Or(h.Linked(name), err)
+	}
+	return d, nil
+}
+
+// Linked is an error that says so where the directory of profile name is a symbolic
+// link. Nobody follows that: the account can have it lead where it may not write.
+func (h *Home) Linked(name string) error {
+	if name == Default {
+		return nil
+	}
+	return cmp.Or(linked(h.dir, profilesDir), linked(h.dir, path.Join(profilesDir, name)))
+}
+
+// linked is an error where name in d is a symbolic link. It is for messages: that no
+// link is followed, package dir sees to.
+func linked(d *dir.Dir, name string) error {
+	if info, err := os.Lstat(d.Path(name)); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return nil
+	}
+	return fail.Errorf(fail.System, "%s: a symbolic link, which is not followed: put the directory itself there, or mount it there", d.Path(name))
 }
 
 // path returns where file of profile name is in h. Package dir follows no link on the

@@ -2,10 +2,13 @@ package profile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -130,16 +133,21 @@ func encode(s Settings) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// Forget removes the record of profile name, if there is one.
+// Forget removes the record of profile name, if there is one: in what is no directory
+// we have put none.
 func (h *Home) Forget(name string) error {
-	d, err := h.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	d, err := h.dir.Dir(h.path(name, "."))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	defer d.Close()
+	// On a read-only file system unlink fails for nothing, too.
+	if there, err := d.Exists(settingsFile); err != nil || !there {
+		return err
+	}
 	return d.Unlink(settingsFile)
 }
 
@@ -208,7 +216,7 @@ func (h *Home) list() (*dir.Dir, []string, error) {
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, cmp.Or(linked(h.dir, profilesDir), err)
 	}
 	names, err := d.Names()
 	if err != nil {

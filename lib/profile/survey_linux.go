@@ -78,10 +78,9 @@ func surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, 
 	d, err := profiles.Dir(name)
 	switch {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		// A file is nothing to speak of. A link could lead anywhere.
-		st, e := profiles.Stat(name)
-		isLink := e == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
-		return Found{Name: name, Err: fail.Errorf(fail.System, "%s: a symbolic link, which is not followed", profiles.Path(name))}, isLink
+		// A file is nothing to speak of.
+		link := linked(profiles, name)
+		return Found{Name: name, Err: link}, link != nil
 	case errors.Is(err, fs.ErrNotExist):
 		return Found{}, false // removed since
 	case err != nil:
