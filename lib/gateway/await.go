@@ -133,7 +133,7 @@ func (j *job) startAgain() error {
 	case !normallyUp:
 		return j.stopped()
 	}
-	return j.service.Control(up)
+	return j.control(up)
 }
 
 func (j *job) stopped() error {
@@ -212,5 +212,5 @@ func (j *job) kill() error {
 		return err
 	}
 	j.Killed = "the gateway"
-	return j.service.Control(kill)
+	return j.control(kill)
 }
