@@ -101,22 +101,23 @@ func chaosDraw(rng *rand.Rand) chaosOp {
 		return register("--replace --port", []int{0}, "--replace", "--port", fmt.Sprint(20000+rng.IntN(20)))
 	case 7:
 		// 102: somebody has unregistered it while it was waited for.
-		return register("--keep --wait", []int{0, 1, 102}, "--keep", "--wait") // 1: it is stopped
+		return register("--keep --wait", []int{0, 1, 102, 110}, "--keep", "--wait") // 1: it is stopped
 	case 8, 9:
 		return op("unregister", []int{0}, "hermes-svc-unregister", name())
 	case 10:
 		return op("unregister, three", []int{0, 1}, "hermes-svc-unregister", name(), name(), name())
 	case 11, 12:
-		return svc([]string{"start", "stop"}[rng.IntN(2)], []int{0, 102}, name())
+		// 110: somebody has registered it anew, and it has no supervisor yet.
+		return svc([]string{"start", "stop"}[rng.IntN(2)], []int{0, 102, 110}, name())
 	case 13, 14:
 		verb := []string{"start", "stop"}[rng.IntN(2)]
-		o := svc(verb, []int{0, 1, 102}, "--wait", name())
+		o := svc(verb, []int{0, 1, 102, 110}, "--wait", name())
 		o.name += " --wait"
 		return o
 	case 15:
-		return svc("restart", []int{0, 1, 102}, name())
+		return svc("restart", []int{0, 1, 102, 110}, name())
 	case 16:
-		o := svc([]string{"start", "stop", "restart"}[rng.IntN(3)], []int{0, 1, 102}, "--all")
+		o := svc([]string{"start", "stop", "restart"}[rng.IntN(3)], []int{0, 1, 102, 110}, "--all")
 		o.name += " --all"
 		return o
 	case 17:

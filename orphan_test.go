@@ -51,6 +51,86 @@ func TestUnregisterOrphan(t *testing.T) {
 	})
 }
 
+// beside runs a shell that waits as p's account, with what a gateway of coder has in
+// its environment, by way of command.
+func beside(t *testing.T, p place, command ...string) (pid int) {
+	t.Helper()
+	ready := filepath.Join(p.home, "beside")
+	cmd := exec.Command(command[0], append(command[1:], "setpriv", "--reuid", p.account, "--clear-groups",
+		"sh", "-c", `echo $$ >"$0.new"; mv "$0.new" "$0"; while :; do sleep 1000; done`, ready)...)
+	cmd.Env = append(p.env(), "HERMES_GATEWAY_SLOT="+filepath.Join(p.scan, "gateway-coder"), "HERMES_S6_SUPERVISED_CHILD=1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL); _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	waitForFile(t, ready)
+	pid, err := strconv.Atoi(strings.TrimSpace(readFile(t, ready)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(ready)
+	return pid
+}
+
+// lives tells whether pid is a process that runs.
+func lives(pid int) bool {
+	state, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return len(state) > 0 && !strings.Contains(string(state), ") Z ")
+}
+
+// TestUnregisterBeside has a supervisor killed: the gateway that s6-svscan starts anew
+// runs beside the one that is left, and both go when it is unregistered, also where
+// root may not trace processes, as in a container. Those of others who seem to be of
+// the same slot stay: of another profile with the same port, of somebody at a terminal
+// and of another container.
+func TestUnregisterBeside(t *testing.T) {
+	if os.Geteuid() != 0 {
+		note("%s: left out: other accounts and namespaces need root", t.Name())
+		t.Skip("not root")
+	}
+	p := newPlace(t)
+	tree := s6test.Start(t, p.scan, p.env())
+	p.run(t, 0, "hermes-svc-register", "--wait", "--port", "4000", "coder")
+	p.run(t, 0, "hermes-svc-register", "--wait", "--port", "4000", "writer")
+	pid := func(name string) int {
+		pid, _ := strconv.Atoi(strings.TrimSpace(p.run(t, 0, "hermes-svstat", "-o", "pid", name)))
+		return pid
+	}
+	first, writer := pid("coder"), pid("writer")
+	for _, process := range tree.Processes() {
+		if process.Command == "s6-supervise gateway-coder" {
+			_ = syscall.Kill(process.PID, syscall.SIGKILL)
+		}
+	}
+	second := 0
+	s6test.Await(t, func() error {
+		out, _ := p.command("hermes-svstat", "-o", "pid", "coder").Output()
+		if second, _ = strconv.Atoi(strings.TrimSpace(string(out))); second <= 0 || second == first || !lives(second) {
+			return s6test.ErrNot
+		}
+		return nil
+	})
+	spared := map[string]int{
+		"the other profile's gateway": writer,
+		"who sits at a terminal":      beside(t, p, "python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])"),
+		"another container's":         beside(t, p, "unshare", "-m", "sh", "-ec", `mount -t tmpfs none "$0"; exec "$@"`, p.scan),
+	}
+	if !lives(first) {
+		t.Fatal("the first gateway is gone")
+	}
+	p.run(t, 0, "setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", "hermes-svc-unregister", "coder")
+	for _, pid := range []int{first, second} {
+		if lives(pid) {
+			t.Errorf("a gateway is left: %d of %d and %d", pid, first, second)
+		}
+	}
+	for what, pid := range spared {
+		if !lives(pid) {
+			t.Errorf("%s was killed", what)
+		}
+	}
+}
+
 // TestUnregisterAdopted shows that a slot whose supervisors are left from an
 // s6-svscan that was killed goes without ado, though the s6-svscan of today has no
 // say over them: also where there is no limit to wait for, and where the logger's

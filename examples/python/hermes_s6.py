@@ -73,7 +73,7 @@ class AlreadyRegisteredError(ServiceError, ValueError):
 
 
 class GatewayNotRegisteredError(S6Error):
-    """No such gateway, or it is not supervised (exit code 102)."""
+    """No such gateway (exit code 102)."""
 
     profile: str = ""  # where one was asked for
 

@@ -31,7 +31,7 @@ func svcVariables() []cli.Variable {
 // hostOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
 func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
-	h := &slot.Host{PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
+	h := &slot.Host{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
 	if h.Account, err = c.Account(); err != nil {
 		return nil, err
@@ -116,6 +116,9 @@ func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (
 // own affair.
 func newS6(c *cli.Context, scan *slot.Scan) *gateway.S6 {
 	m := &gateway.S6{Scan: scan, Warn: c.Warn, Info: c.Info}
+	if scan.Exposed() {
+		c.Warn("scan directory %s: others than root may write there, and so have root run what they like; make it root's, mode 0755", scan.ScanDir)
+	}
 	if os.Geteuid() != 0 && !scan.Writable() {
 		m.Registrar = &registrar.Client{
 			Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), registrar.Socket), Programs: scan.Programs, Refused: c.Elsewhere(),

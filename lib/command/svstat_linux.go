@@ -222,6 +222,7 @@ type row struct {
 	next       int  // in how many seconds it is started again; 0 where it does not wait
 	desired    string
 	reason     string // why it refused its configuration, if it says so
+	linked     error  // its profile's directory is a link, and desired is not known
 }
 
 // read reads the status of all services, and what more reads of each. Those that do
@@ -252,6 +253,9 @@ func (q *query) read(more func(*row) error) []row {
 			q.absent = append(q.absent, err)
 		default:
 			rows = append(rows, read[i])
+			if read[i].linked != nil {
+				q.Warn("profile %s: %v", read[i].name, read[i].linked)
+			}
 		}
 	}
 	q.markServed(rows)
@@ -284,7 +288,9 @@ func (q *query) moreForObject(r *row) (err error) {
 
 func (q *query) moreForTable(r *row) error {
 	if r.profile && q.home != nil {
-		r.desired = q.home.DesiredState(r.name)
+		if r.desired = q.home.DesiredState(r.name); r.desired == "" {
+			r.linked = q.home.Linked(r.name)
+		}
 	}
 	if r.profile {
 		r.next = slot.NextStart(r.Service, &r.Status)

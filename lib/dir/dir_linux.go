@@ -95,9 +95,13 @@ func (d *Dir) Own(uid, gid int, mode uint32) error {
 	return d.Fail("chmod", "", unix.Fchmod(d.fd, mode))
 }
 
-// Chgrp gives the file name, not what it may link to, to group gid.
-func (d *Dir) Chgrp(name string, gid int) error {
-	return d.Fail("chgrp", name, unix.Fchownat(d.fd, name, -1, gid, unix.AT_SYMLINK_NOFOLLOW))
+// Give gives the file name to uid:gid (-1 leaves one as it is) and then sets mode. d
+// must be ours alone: the name is looked up twice, and chmod follows a link.
+func (d *Dir) Give(name string, uid, gid int, mode uint32) error {
+	if err := unix.Fchownat(d.fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return d.Fail("chown", name, err)
+	}
+	return d.Fail("chmod", name, unix.Fchmodat(d.fd, name, mode, 0))
 }
 
 // Stat describes the file name itself, a link as a link.

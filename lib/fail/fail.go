@@ -19,7 +19,7 @@ const (
 	Timeout     Code = 99  // timed out
 	Usage       Code = 100 // wrong usage, invalid names and keys included
 	Exists      Code = 101 // already registered
-	Absent      Code = 102 // no such gateway, or not supervised
+	Absent      Code = 102 // no such gateway
 	Unsupported Code = 103 // this service manager cannot do that, or none was found
 	Program     Code = 110 // an s6 program failed
 	System      Code = 111 // a system call failed

@@ -167,7 +167,7 @@ func (j *job) startAgain() error {
 	case !normallyUp:
 		return j.stopped()
 	}
-	return j.service.Control(up)
+	return j.control(up)
 }
 
 func (j *job) stopped() error {
@@ -231,7 +231,7 @@ func (j *job) awaitEnd(o manager.Options, ended func(*s6.Status) bool) error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	if err := j.control(kill); err != nil {
+	if err := j.signal(kill); err != nil {
 		return err
 	}
 	if err = j.wait(time.Now().Add(killGrace), ended); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -244,9 +244,9 @@ func (j *job) awaitEnd(o manager.Options, ended func(*s6.Status) bool) error {
 	return err
 }
 
-// control sends the process of before a signal, by its supervisor. While other commands
+// signal sends the process of before a signal, by its supervisor. While other commands
 // are kept away, none can have taken its place.
-func (j *job) control(signal string) error {
+func (j *job) signal(signal string) error {
 	lock, err := j.lock()
 	if err != nil {
 		return err
@@ -259,5 +259,5 @@ func (j *job) control(signal string) error {
 	if signal == kill {
 		j.Killed = "the gateway"
 	}
-	return j.service.Control(signal)
+	return j.control(signal)
 }

@@ -54,7 +54,7 @@ func (j *job) awaitDrained(o manager.Options, ended func(*s6.Status) bool) error
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	err = j.control(terminate)
+	err = j.signal(terminate)
 	j.deadline = slot.Deadline(o.Timeout)
 	return err
 }

@@ -121,11 +121,20 @@ func (j *job) give(c command, o manager.Options) error {
 		o.Intent.PlanStop(j.Name, j.before.PID)
 	}
 	j.ends, j.backsOff = ending(&j.before), c.wanted
-	if err := j.service.Control(c.letters(j)); err != nil {
+	if err := j.control(c.letters(j)); err != nil {
 		return err
 	}
 	o.Intent.Record(j.Name)
 	return j.taken(c.wanted)
+}
+
+// control sends commands to j's supervisor.
+func (j *job) control(commands string) error {
+	err := j.service.Control(commands)
+	if fail.CodeOf(err) == fail.Absent {
+		err = j.unsupervised() // it has ended since
+	}
+	return err
 }
 
 // taken waits until the supervisor has taken the command: who comes next is to find the
@@ -218,13 +227,25 @@ func (m *S6) hasProfile(name string) error {
 	return err
 }
 
-// unsupervised is the answer for a slot that nobody supervises.
+// unsupervised is the answer for a slot that nobody supervises: what s6-svc says of it,
+// for callers that know that; 102 is for one that is not there.
 func (j *job) unsupervised() error {
+	if there, err := j.service.Exists(); err != nil || !there {
+		return cmp.Or(err, NoSuchGateway(j.Name))
+	}
 	repair := "`s6-svscanctl -a " + j.m.Scan.ScanDir + "` has s6-svscan take it up"
 	if !j.m.Scan.Alive() {
 		repair = "no s6-svscan is watching " + j.m.Scan.ScanDir
 	}
-	return fail.Errorf(fail.Absent, "gateway '%s': its slot is not supervised: %s", j.Name, repair)
+	return fail.Errorf(fail.Program, "gateway '%s': its slot is not supervised: %s%s", j.Name, repair, j.refusal())
+}
+
+// refusal is what s6-svc says of a supervisor that is not there, as the end of a message.
+func (j *job) refusal() string {
+	if err := j.service.Listens(j.m.Scan.Programs); err != nil {
+		return " (" + err.Error() + ")"
+	}
+	return ""
 }
 
 // confirm sees what is so at the end, with other commands kept away: the answer is

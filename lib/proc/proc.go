@@ -21,10 +21,12 @@ func stat(pid string) []string {
 	return strings.Fields(string(line[i+1:]))
 }
 
-// Indices into stat's result: fields 3, 5, 20 and 22.
+// Indices into stat's result: fields 3, 4, 5, 7, 20 and 22.
 const (
 	statState   = 0
+	statParent  = 1
 	statPgrp    = 2
+	statTTY     = 4
 	statThreads = 17
 	statStart   = 19
 )

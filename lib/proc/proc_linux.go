@@ -30,19 +30,13 @@ func living(pgid int) int {
 	if unix.Kill(-pgid, 0) == unix.ESRCH {
 		return 0
 	}
-	proc, err := os.Open("/proc")
-	if err != nil {
+	all := pids()
+	if all == nil {
 		return -1
 	}
-	defer proc.Close()
-	names, _ := proc.Readdirnames(-1)
 	group := strconv.Itoa(pgid)
-	for _, name := range names {
-		if name[0] < '0' || name[0] > '9' {
-			continue
-		}
-		if f := stat(name); len(f) > statThreads && f[statPgrp] == group && !dead(f) {
-			pid, _ := strconv.Atoi(name)
+	for _, pid := range all {
+		if f := stat(strconv.Itoa(pid)); len(f) > statThreads && f[statPgrp] == group && !dead(f) {
 			return pid
 		}
 	}
@@ -73,10 +67,18 @@ func awaitEnd(pid int, deadline time.Time) bool {
 		return true
 	}
 	if err != nil { // Linux before 5.3, or a sandbox that forbids it
-		time.Sleep(min(10*time.Millisecond, time.Until(deadline)))
+		time.Sleep(min(pollEvery, time.Until(deadline)))
 		return time.Now().Before(deadline)
 	}
 	defer unix.Close(fd)
+	return awaitPidfd(fd, deadline)
+}
+
+// pollEvery is how often to look where the kernel does not tell.
+const pollEvery = 10 * time.Millisecond
+
+// awaitPidfd waits until the process of fd has ended; false at deadline.
+func awaitPidfd(fd int, deadline time.Time) bool {
 	for {
 		left := time.Until(deadline).Milliseconds()
 		if left <= 0 {

@@ -32,7 +32,17 @@ func (h *Home) open(name string) (*dir.Dir, error) {
 
 // errLink is the answer for a profile whose directory is a symbolic link: it could
 // lead anywhere.
-var errLink = errors.New("a symbolic link, which is not followed: mount the directory there instead (mount --bind)")
+var errLink = errors.New("a symbolic link, which is not followed: put the directory itself there, or mount it there")
+
+// Linked is an error that says so where the directory of profile name is a symbolic link.
+func (h *Home) Linked(name string) error {
+	d, err := h.open(name)
+	d.Close()
+	if errors.Is(err, errLink) {
+		return err
+	}
+	return nil
+}
 
 // notLink says of err, from opening the directory path in d, what it means.
 func notLink(d *dir.Dir, path string, err error) error {

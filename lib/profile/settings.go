@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/google/shlex"
-
 	"hermes-s6/lib/fail"
 )
 
@@ -185,7 +183,7 @@ func (s *Settings) Words(name string) ([]string, error) {
 	if !utf8.ValidString(s.Command) {
 		return nil, fail.Errorf(fail.Usage, "invalid command: it is not UTF-8") // shlex would not keep it
 	}
-	words, err := shlex.Split(s.Command)
+	words, err := split(s.Command)
 	if err != nil {
 		return nil, fail.Errorf(fail.Usage, "invalid command: %w", err)
 	}

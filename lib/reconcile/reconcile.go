@@ -255,7 +255,7 @@ func (r *run) put(j *job, result *Result) (live bool, err error) {
 	default:
 		result.Action = Unchanged
 	}
-	return found.Live, nil
+	return found.Live && !change.Anew, nil
 }
 
 // change makes j's slot what d says, with others kept away from it. What they did

@@ -146,6 +146,12 @@ func (s Service) Control(commands string) error {
 	return s.fail("write", controlFifo, err)
 }
 
+// Listens is the error of s6-svc, told to do nothing, where nobody supervises s.
+func (s Service) Listens(p Programs) error {
+	_, err := p.run(time.Now().Add(listenLimit), "s6-svc", s.Path())
+	return err
+}
+
 // listenLimit is how long a supervisor may take from its lock to its FIFO.
 const listenLimit = 2 * time.Second
 

@@ -20,6 +20,8 @@ import (
 // definition that is not the profile's own.
 type Host struct {
 	Account profile.Account
+	// ScanDir is the scan directory, by ScanPath.
+	ScanDir string
 	// Home is the data root for gateways whose environment has no
 	// HERMES_HOME when they start.
 	Home string

@@ -36,6 +36,14 @@ func (s *script) elDefault(key, variable, fallback string) {
 	s.line("%s -D %s %s %s", s.el("importas"), elWord(fallback), key, variable)
 }
 
+// elHome substitutes for key what profile.Root makes of HERMES_HOME: d.Home where it has
+// no value, and ROOT where it is ROOT/profiles/NAME.
+func (s *script) elHome(key string) {
+	s.line(`%s -s { %s -D "" v HERMES_HOME %s -N -- ${v} { ^.*/profiles/[a-z0-9][a-z0-9_-]*/*$ { %s 0 } } %[4]s 1 } { %s HERMES_HOME { %[2]s v HERMES_HOME %[5]s -E parent { dirname -- ${v} } dirname -- ${parent} } } { }`,
+		s.el("ifthenelse"), s.el("importas"), s.el("case"), s.el("exit"), s.el("backtick"))
+	s.elDefault(key, "HERMES_HOME", s.Home)
+}
+
 func elRun(d *Definition, words []string) string {
 	values := append(words[:len(words):len(words)], d.Home)
 	for _, v := range slices.Concat(d.variables(), d.user()) {
@@ -56,7 +64,7 @@ func elRun(d *Definition, words []string) string {
 	for _, v := range slices.Concat(d.variables(), d.user()) {
 		s.line("%s %s %s", s.el("export"), v[0], elWord(v[1]))
 	}
-	s.elDefault(home, "HERMES_HOME", d.Home)
+	s.elHome(home)
 	s.line("%s HERMES_HOME ${%s}", s.el("export"), home)
 	s.line("%s ${%s}", s.el("execline-cd"), home)
 	s.line("%s", each(words, elWord))
@@ -148,7 +156,7 @@ func (s *script) elBackOff() {
 func elLog(d *Definition) string {
 	s := d.execline("-P", logTitle)
 	s.elDrop()
-	s.elDefault("home", "HERMES_HOME", d.Home)
+	s.elHome("home")
 	s.line("%s dir ${home}/logs/gateways/%s", s.el("define"), d.Profile)
 	s.line("%s { %s -n { %s -d $dir } { mkdir $dir } }", s.el("foreground"), s.el("ifelse"), s.el("eltest"))
 	s.line("# Another container's, on a file system that keeps locks of the dead.")

@@ -17,6 +17,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 )
@@ -124,10 +125,11 @@ const maxScript = 6 << 20
 // and that its owner has locked. The lock falls with its owner, so what is in
 // a hold that can be locked belongs to nobody and is for the next to clean up.
 type Hold struct {
-	scan    *Scan
-	profile string
-	dir     *dir.Dir
-	evicted bool // what had the slot's name is in it
+	scan     *Scan
+	profile  string
+	dir      *dir.Dir
+	deadline time.Time // of who has it; zero: none
+	evicted  bool      // what had the slot's name is in it, and may come back
 }
 
 // work is the name in a hold of a slot being built, or of one that has left the
@@ -146,6 +148,7 @@ func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.deadline = deadline
 	if err := h.clean(deadline, true); err != nil {
 		h.Release()
 		return nil, err
@@ -237,7 +240,8 @@ func (h *Hold) cleanWork(deadline time.Time, hurry bool) error {
 	}
 	runs := false
 	if isSlot {
-		if runs, err = supervised(r.at); err != nil {
+		defer func() { proc.Release(r.supervisors) }()
+		if runs, err = r.runs(); err != nil {
 			return err
 		}
 	}
@@ -255,6 +259,7 @@ func (h *Hold) cleanWork(deadline time.Time, hurry bool) error {
 	if r.awaitDown(deadline); r.err != nil {
 		return r.err
 	}
+	h.scan.endLeft(retirees{r}, deadline)
 	h.scan.drop(retirees{r}, deadline, func(r *retiree, err error) { r.err = err })
 	return r.err
 }

@@ -18,11 +18,13 @@ import (
 type Change struct {
 	Made  bool     // there was no slot
 	Files []string // the files that were changed
+	Anew  bool     // it was made anew, and nobody supervises it yet
 }
 
 // Put brings h's slot to what d defines, whatever is there. A slot that is
-// supervised is changed in place, file by file; one that is not, and differs,
-// is made anew. It refuses to touch what somebody supervises through a link.
+// supervised is changed in place, file by file; one that is not, and differs, or
+// whose supervisors cannot be kept, is made anew. It refuses to touch what somebody
+// supervises through a link.
 func (h *Hold) Put(d *Definition) (change Change, err error) {
 	defer func() {
 		if err == nil {
@@ -35,18 +37,8 @@ func (h *Hold) Put(d *Definition) (change Change, err error) {
 		return Change{}, err
 	case !found.Exists:
 		return Change{Made: true}, h.Publish(d)
-	case found.Live:
-		files, err := h.update(d)
-		return Change{Files: files}, err
 	}
-	if err := h.evict(); err != nil {
-		return Change{}, err
-	}
-	if err := h.Publish(d); err != nil {
-		_ = h.Restore() // the error that counts is the first
-		return Change{}, err
-	}
-	return Change{Files: []string{everything}}, nil
+	return h.change(d)
 }
 
 // everything stands in Change.Files for a slot that was made anew.
@@ -63,11 +55,6 @@ type Found struct {
 // Exit code 111 where somebody supervises it through a link.
 func (s *Scan) Look(d *Definition) (found Found, err error) {
 	service := s.Service(d.Profile)
-	if s.sealed(d) {
-		// The logger's supervisor does not matter to what is not changed.
-		found.Live, err = service.Supervised()
-		return Found{true, found.Live, true}, err
-	}
 	slot, err := s.dir.Dir(service.Name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -79,13 +66,16 @@ func (s *Scan) Look(d *Definition) (found Found, err error) {
 	}
 	found.Exists = true
 	defer slot.Close()
-	if found.Live, err = supervised(service); err != nil {
+	if found.Matches = proper(slot, groupOf(d.Account)) && (s.sealed(d) || s.matches(slot, d)); found.Matches {
+		// The logger's supervisor does not matter to what is not changed.
+		found.Live, err = service.Supervised()
 		return found, err
 	}
-	if found.Matches = matches(slot, d, found.Live); found.Matches {
-		s.keepSeal(d)
+	found.Live, err = supervised(service)
+	if err != nil && !ours(slot) {
+		err = nil // with what others can put there, Put deals
 	}
-	return found, nil
+	return found, err
 }
 
 // notThroughLink is nil unless service, a link that anybody may have put there,
@@ -97,58 +87,33 @@ func notThroughLink(service s6.Service) error {
 	return nil
 }
 
-// matches tells whether slot is what build would make of d. In one that is live,
-// what the supervisor found is its own, and only what is missing counts.
-func matches(slot *dir.Dir, d *Definition, live bool) bool {
+// matches tells whether the files of slot are those that build would make of d, and
+// seals it then.
+func (s *Scan) matches(slot *dir.Dir, d *Definition) bool {
 	for _, f := range Render(d) {
 		// Of ./down, which s6-supervise makes as well, nothing counts but that it is there.
 		if f.Name != downFile && !slot.Is(f.Name, f.Mode, euid(), f.Data) {
 			return false
 		}
 	}
-	if there, err := slot.Exists(downFile); err != nil || there != d.Down {
+	if there, err := slot.Exists(downFile); err != nil || there != d.Down || !isTidy(slot) {
 		return false
 	}
-	group := groupOf(d.Account)
-	for _, seed := range seeds {
-		st, err := slot.Stat(seed.name)
-		if err != nil {
-			return false
-		}
-		if live {
-			continue
-		}
-		if st.Mode != seed.mode || int(st.Uid) != euid() || seed.shared && group >= 0 && int(st.Gid) != group {
-			return false
-		}
-	}
+	s.keepSeal(d)
 	return true
-}
-
-// seeds are what seed makes in a slot and its log.
-var seeds = []struct {
-	name   string
-	mode   uint32
-	shared bool // with the account's group
-}{
-	{"supervise", unix.S_IFDIR | superviseMode, false},
-	{"event", unix.S_IFDIR | eventMode, true},
-	{"supervise/event", unix.S_IFDIR | eventMode, true},
-	{"supervise/control", unix.S_IFIFO | controlMode, true},
-	{"log/supervise", unix.S_IFDIR | superviseMode, false},
-	{"log/event", unix.S_IFDIR | eventMode, true},
-	{"log/supervise/event", unix.S_IFDIR | eventMode, true},
-	{"log/supervise/control", unix.S_IFIFO | controlMode, true},
 }
 
 // previous is the name in a hold of what Put has made anew, until its end.
 const previous = "previous"
 
 // evict takes what has the name of h's slot, which nobody supervises, out of the scan
-// directory.
-func (h *Hold) evict() error {
+// directory. What others could write is not kept: root is not to run it again.
+func (h *Hold) evict(keep bool) error {
 	err := h.scan.dir.Rename(profile.Slot(h.profile), h.dir, previous)
-	h.evicted = err == nil
+	h.evicted = err == nil && keep
+	if err == nil && !keep {
+		err = h.dir.RemoveAll(previous)
+	}
 	return err
 }
 

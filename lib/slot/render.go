@@ -69,6 +69,7 @@ func (d *Definition) variables() [][2]string {
 		{"HERMES_S6_SUPERVISED_CHILD", "1"},
 		{"HERMES_SUPERVISED_CHILD", "1"},
 		{"HERMES_GATEWAY_PORT", port},
+		{slotVariable, d.ScanDir + "/" + profile.Slot(d.Profile)},
 	}
 	if d.PortEnv != "" {
 		vars = append(vars, [2]string{d.PortEnv, port})

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func image() *Host {
 	return &Host{
 		Account: profile.Account{Name: "hermes", UID: 10000, GID: 10000, Home: "/opt/data/home"},
-		Home:    "/opt/data", Contenv: DefaultContenv, Deaths: 50, Seconds: 3600,
+		ScanDir: "/run/service", Home: "/opt/data", Contenv: DefaultContenv, Deaths: 50, Seconds: 3600,
 		Paths: Paths{
 			Setuidgid: "/command/s6-setuidgid", Log: "/command/s6-log", Permafailon: "/command/s6-permafailon", Svstat: "/command/s6-svstat",
 			Execlineb: "/command/execlineb", Execline: "/command",

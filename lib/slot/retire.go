@@ -91,6 +91,9 @@ func (s *Scan) retire(profiles []string, timeout time.Duration, gone func(string
 			if r.found, r.err = h.Exists(); r.found {
 				if isSlot, err := h.isSlot(r.at); err == nil && !isSlot {
 					r.err = notThroughLink(r.at)
+				} else if err == nil {
+					r.err = r.examine()
+					defer func() { proc.Release(r.supervisors) }()
 				}
 			}
 		}
@@ -100,6 +103,7 @@ func (s *Scan) retire(profiles []string, timeout time.Duration, gone func(string
 	deadline := Deadline(timeout)
 	all.each(func(r *retiree) { r.askDown() })
 	all.each(func(r *retiree) { r.awaitDown(deadline) })
+	s.endLeft(all, deadline)
 	all.each((*retiree).withdraw)
 	s.drop(all, deadline, func(r *retiree, err error) {
 		r.err = err
@@ -163,6 +167,10 @@ type retiree struct {
 	wanted bool       // it was wanted up
 	killed string
 	err    error
+	// forged: lock, status and control FIFO can be anybody's, and the supervisors are
+	// known by their pids.
+	forged      bool
+	supervisors []proc.Process
 }
 
 // see takes note of the gateway's pid, for when it is gone.
@@ -176,7 +184,7 @@ func (r *retiree) see(st *s6.Status) {
 // askDown tells the gateway to stop, if somebody supervises it.
 func (r *retiree) askDown() {
 	isSlot, err := r.hold.isSlot(r.at)
-	if err != nil || !isSlot {
+	if err != nil || !isSlot || r.forged {
 		r.err = err
 		return
 	}
@@ -212,7 +220,7 @@ func (r *retiree) awaitDown(deadline time.Time) {
 
 // wait waits until neither run nor finish is running.
 func (r *retiree) wait(deadline time.Time) error {
-	if isSlot, err := r.hold.isSlot(r.at); !isSlot {
+	if isSlot, err := r.hold.isSlot(r.at); !isSlot || r.forged {
 		return err
 	}
 	return r.at.Wait(r.hold.scan.Programs, deadline, func(st *s6.Status) bool {
@@ -244,8 +252,7 @@ func (r *retiree) restore() {
 // dismiss has the supervisors exit without s6-svscan. Where they are gone, so
 // much the better.
 func (r *retiree) dismiss() {
-	_ = r.at.Control("dx")
-	_ = r.at.Log().Control("dx")
+	r.command("dx", "dx", false)
 }
 
 // awaitReaped waits until both supervisors have exited, which they do soon where
@@ -259,8 +266,7 @@ func (r *retiree) awaitReaped(deadline time.Time) {
 		return
 	}
 	if r.err = r.gone(deadline); errors.Is(r.err, os.ErrDeadlineExceeded) {
-		_ = r.at.Control("dx")
-		_ = r.at.Log().Control("x")
+		r.command("dx", "x", false)
 		r.err = nil
 	}
 }
@@ -276,14 +282,22 @@ func (r *retiree) awaitGone(deadline time.Time) {
 		return
 	}
 	r.killed = "the logger, whose pipe something held open"
-	_ = r.at.Control("dkx")
-	_ = r.at.Log().Control("dkx")
+	r.command("dkx", "dkx", true)
 	if r.err = r.gone(time.Now().Add(killGrace)); errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.err = fail.Errorf(fail.Timeout, "profile %s: its supervisors are still there; the next run tries again", r.name)
 	}
 }
 
 func (r *retiree) gone(deadline time.Time) error {
+	if r.forged {
+		if deadline.IsZero() {
+			deadline = time.Now().Add(killGrace)
+		}
+		if !proc.AwaitEnds(r.supervisors, deadline) {
+			return os.ErrDeadlineExceeded
+		}
+		return nil
+	}
 	if err := r.at.Gone(deadline); err != nil {
 		return err
 	}

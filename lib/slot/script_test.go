@@ -263,8 +263,15 @@ func TestBackOff(t *testing.T) {
 // TestRunEnvironment runs run in both dialects with what an environment may lack.
 func TestRunEnvironment(t *testing.T) {
 	elsewhere := t.TempDir()
+	inner := filepath.Join(elsewhere, "profiles/A")
+	if err := os.MkdirAll(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ env, want string }{
 		{"", "$HOME_HERE"}, {"HERMES_HOME=", "$HOME_HERE"}, {"HERMES_HOME=" + elsewhere, elsewhere},
+		// What the tools take for the root, the scripts do.
+		{"HERMES_HOME=" + elsewhere + "/profiles/a-1_b", elsewhere}, {"HERMES_HOME=" + elsewhere + "/profiles/a//", elsewhere},
+		{"HERMES_HOME=" + inner + "/profiles/a", inner}, {"HERMES_HOME=" + inner, inner}, {"HERMES_HOME=/profiles/a", "/"},
 	} {
 		for _, dialect := range dialects {
 			host := here(t, dialect)

@@ -22,7 +22,7 @@ import (
 // the same, neither has changed, since nobody can set a ctime. It spares a run
 // that has nothing to do the reading of every file of every slot.
 //
-// The permissions of what is seeded for the supervisor are not sealed.
+// Whose the directories are is looked at all the same: it is not sealed.
 type seal [16]byte
 
 // seals are those of a scan directory. They are kept in it, because they are

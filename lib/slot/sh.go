@@ -50,9 +50,16 @@ func (s *script) shDrop(rest string) {
 	}
 }
 
-// shHome gives HERMES_HOME a value where it has none.
+// shHome makes HERMES_HOME what profile.Root has: a value where it has none, and ROOT
+// where it is ROOT/profiles/NAME.
 func (s *script) shHome() {
 	s.line(`[ -n "${HERMES_HOME:-}" ] || HERMES_HOME=%s`, shWord(s.Home))
+	s.line("case $HERMES_HOME in */profiles/*)")
+	s.line("	case ${HERMES_HOME##*/profiles/} in")
+	s.line("	'' | [!a-z0-9]* | *[!a-z0-9_/-]* | */[!/]*) ;;")
+	s.line(`	*) HERMES_HOME=${HERMES_HOME%%/profiles/*}; : "${HERMES_HOME:=/}" ;;`)
+	s.line("	esac ;;")
+	s.line("esac")
 }
 
 func shRun(d *Definition, words []string) string {

@@ -1,0 +1,190 @@
+//go:build linux
+
+package slot
+
+import (
+	"errors"
+	"path"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/proc"
+	"hermes-s6/lib/profile"
+)
+
+// update makes the files of h's slot in the scan directory those of d, each
+// replaced by a rename: a supervisor or a starting gateway finds the old file
+// or the new one, and supervise/ and event/ stay as they are. It returns the
+// names of the files that it changed.
+func (h *Hold) update(slot *dir.Dir, d *Definition) (changed []string, err error) {
+	log, err := slot.Dir(logDir)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	for _, service := range []*dir.Dir{slot, log} {
+		if _, err := seed(service, groupOf(d.Account)); err != nil {
+			return nil, err
+		}
+	}
+	var place []func() error
+	// All are written before the first is put in place: where there is no
+	// room for them, nothing has changed.
+	defer func() {
+		for i := range place {
+			_ = h.dir.Unlink(fileName(i))
+		}
+	}()
+	for _, f := range Render(d) {
+		in, name := slot, path.Base(f.Name)
+		if path.Dir(f.Name) == logDir {
+			in = log
+		}
+		if f.Name == downFile || in.Is(name, f.Mode, euid(), f.Data) {
+			continue
+		}
+		tmp, mode, put := fileName(len(changed)), f.Mode, h.place
+		if in == log && !sameText(log, name, f.Data) {
+			mode, put = untoldMode, h.placeLog
+		}
+		changed = append(changed, f.Name)
+		if err := h.dir.Create(tmp, mode, -1, -1, []byte(f.Data)); err != nil {
+			return changed, err
+		}
+		place = append(place, func() error { return put(tmp, in, name) })
+	}
+	for _, rename := range place {
+		if err := rename(); err != nil {
+			return changed, err
+		}
+	}
+	done, err := setDown(slot, d.Down)
+	if done {
+		changed = append(changed, downFile)
+	}
+	return changed, err
+}
+
+// setDown makes or removes slot's ./down. s6-supervise does so as well, at s6-svc -D
+// and -U, and nobody writes to it.
+func setDown(slot *dir.Dir, down bool) (changed bool, err error) {
+	there, err := slot.Exists(downFile)
+	switch {
+	case err != nil || there == down:
+		return false, err
+	case down:
+		return true, slot.Create(downFile, 0o644, -1, -1, nil)
+	}
+	return true, slot.Unlink(downFile)
+}
+
+// untoldMode is that of a logger's script which is new and of which the logger has not
+// been told: a run that is killed leaves it to the next.
+const untoldMode = 0o744
+
+// sameText tells whether the logger's script says text, and the logger knows.
+func sameText(log *dir.Dir, name, text string) bool {
+	if log.Is(name, untoldMode, euid(), text) {
+		return false
+	}
+	old, err := log.Read(name, maxScript)
+	return err == nil && string(old) == text
+}
+
+// placeLog is place for the logger's script, and has the logger start by it. What it
+// has not read stays in its pipe, which is s6-svscan's.
+func (h *Hold) placeLog(tmp string, log *dir.Dir, name string) error {
+	if err := h.place(tmp, log, name); err != nil {
+		return err
+	}
+	logger := h.scan.Service(h.profile).Log()
+	if err := logger.Control("t"); err != nil && fail.CodeOf(err) != fail.Absent {
+		return err
+	}
+	return log.Give(name, -1, -1, 0o755)
+}
+
+// place moves the file tmp from h to its name in a slot, also over a directory.
+func (h *Hold) place(tmp string, in *dir.Dir, name string) error {
+	err := h.dir.Rename(tmp, in, name)
+	if !errors.Is(err, unix.EISDIR) {
+		return err
+	}
+	const away = "away" // removed here, or by who finds the hold
+	if err := in.Rename(name, h.dir, away); err != nil {
+		return err
+	}
+	if err := h.dir.Rename(tmp, in, name); err != nil {
+		return err
+	}
+	return h.dir.RemoveAll(away)
+}
+
+// fileName is the name in a hold of the i-th file on its way into a slot.
+func fileName(i int) string { return "file" + strconv.Itoa(i) }
+
+// change brings h's slot, which is not what d defines, to that: in place below
+// supervisors that can stay, else by making it anew.
+func (h *Hold) change(d *Definition) (change Change, err error) {
+	slot, err := h.scan.dir.Dir(profile.Slot(h.profile))
+	if err != nil { // what is no directory, nobody supervises
+		return h.anew(d, h.evict(true))
+	}
+	defer slot.Close()
+	group := groupOf(d.Account)
+	var alive []proc.Process
+	sound, intact := true, ours(slot)
+	if !intact {
+		alive, sound, err = own(slot)
+	} else if anybodys(slot) {
+		alive = supervisors(slot)
+	}
+	if err != nil {
+		return change, err
+	}
+	defer proc.Release(alive)
+	live, err := supervised(h.scan.Service(h.profile))
+	if !sound { // a lock that others could put there says nothing
+		live, err = len(alive) > 0, nil
+	}
+	// s6-svscan makes the pipe to a logger when it first sees the service.
+	logs := false
+	if err == nil {
+		logs, err = slot.Exists(logDir)
+	}
+	switch {
+	case err != nil:
+		return change, err
+	case !live:
+		return h.anew(d, h.evict(intact))
+	case !sound || !logs:
+		wanted, err := h.oust()
+		down := *d
+		down.Down = d.Down || !wanted
+		return h.anew(&down, err)
+	}
+	if err = tidy(slot, group); err == nil {
+		change.Files, err = h.update(slot, d)
+	}
+	if err == nil && len(change.Files) == 0 {
+		change.Files = []string{"permissions"}
+	}
+	if err == nil && d.drops() && len(alive) > 0 {
+		endRoots(alive)
+	}
+	return change, err
+}
+
+// anew publishes d's slot where another was, unless err says that this is still there.
+func (h *Hold) anew(d *Definition, err error) (Change, error) {
+	if err == nil {
+		err = h.Publish(d)
+	}
+	if err != nil {
+		_ = h.Restore() // the error that counts is the first
+	}
+	return Change{Files: []string{everything}, Anew: true}, err
+}
