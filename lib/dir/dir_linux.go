@@ -164,21 +164,33 @@ func (d *Dir) create(name string, mode uint32, uid, gid int, data []byte, sync b
 // name sees the old bytes or the new ones, also after a power cut. What name
 // was, a link or a hard link to something else included, is left untouched.
 func (d *Dir) Replace(name string, mode uint32, uid, gid int, data []byte) error {
+	if err := d.replace(name, mode, uid, gid, data, true); err != nil {
+		return err
+	}
+	return d.Fail("fsync", "", unix.Fsync(d.fd))
+}
+
+// ReplaceLater is Replace that does not wait for the disk: after a power cut name may
+// be what it was, or empty.
+func (d *Dir) ReplaceLater(name string, mode uint32, uid, gid int, data []byte) error {
+	return d.replace(name, mode, uid, gid, data, false)
+}
+
+func (d *Dir) replace(name string, mode uint32, uid, gid int, data []byte, sync bool) error {
 	// A fixed name, so that what a killed run left is cleaned up here. Two
 	// writers need a lock of their own; without it the second fails at O_EXCL.
 	tmp := "." + name + ".new"
 	err := d.Unlink(tmp)
 	if err == nil {
-		err = d.create(tmp, mode, uid, gid, data, true)
+		err = d.create(tmp, mode, uid, gid, data, sync)
 	}
 	if err == nil {
 		err = d.Rename(tmp, d, name)
 	}
 	if err != nil {
 		_ = d.Unlink(tmp) // the error that counts is the first
-		return err
 	}
-	return d.Fail("fsync", "", unix.Fsync(d.fd))
+	return err
 }
 
 // Append appends data to the file name in one write, all of it or nothing, and makes

@@ -224,10 +224,7 @@ func (h *Home) RecordPort(name string, port int) error {
 	}
 	text, err := encode(Settings{DerivedPort: port}, nil)
 	if err == nil {
-		err = d.Create(settingsFile, 0o600, h.UID, h.GID, text)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		err = h.replace(d, text) // an empty one
+		err = d.ReplaceLater(settingsFile, 0o600, h.UID, h.GID, text)
 	}
 	return err
 }
