@@ -22,7 +22,7 @@ import (
 
 // Patience bounds every wait in a test. It is long, since a loaded machine is
 // no failure, and is reached only by one.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // Svscan is a running s6-svscan.
 type Svscan struct {
