@@ -37,10 +37,15 @@ var takeovers = map[string]struct {
 	script string
 	keeps  bool
 }{
-	"honest":     {``, true},
-	"writable":   {`chmod 777 . log supervise log/supervise run finish`, true},
-	"links":      {`ln -s /etc/canary supervise/status.new; ln -s /etc/canary supervise/death_tally.new; ln -s /etc/canary log/supervise/status.new; ln -s /etc/canary event/ftrig1:@4000000065aaaaaa1aaaaaaa:AAAAAA`, true},
-	"settings":   {`echo 3 >lock-fd; ln -s /etc/canary supervise/service-lock; mkdir -p down-signal/x/y; ln -s /etc/canary timeout-kill`, true},
+	"honest":   {``, true},
+	"writable": {`chmod 777 . log supervise log/supervise run finish`, true},
+	"links":    {`ln -s /etc/canary supervise/status.new; ln -s /etc/canary supervise/death_tally.new; ln -s /etc/canary log/supervise/status.new; ln -s /etc/canary event/ftrig1:@4000000065aaaaaa1aaaaaaa:AAAAAA`, true},
+	"settings": {`echo 3 >lock-fd; ln -s /etc/canary supervise/service-lock; mkdir -p down-signal/x/y; ln -s /etc/canary timeout-kill`, true},
+	"lists": {`python3 -c 'import os, struct, sys
+acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in [(1, 7, 0xffffffff), (2, 7, os.getuid()), (4, 7, 0xffffffff), (16, 7, 0xffffffff), (32, 7, 0xffffffff)])
+for d in [".", "log", "supervise", "log/supervise"]:
+    for kind in ["default", "access"]:
+        os.setxattr(d, "system.posix_acl_" + kind, acl)'`, true},
 	"descriptor": {`setsid sh -c 'exec 3>>run 4>>finish 5>>log/run; while [ ! -e /tmp/now ]; do sleep 0.1; done; for fd in 3 4 5; do echo "id -u >/run/pwned" >&$fd; done; cp /tmp/evil evil && mv -f evil run; ln -sf /etc/canary supervise/status.new; touch /tmp/tried' >/dev/null 2>&1 &`, true},
 	"script":     {`cp /tmp/evil new && mv new run`, true},
 	"root":       {`cp /tmp/evil new && mv new run && /command/s6-svc -t . && while [ ! -e /run/pwned ]; do sleep 0.1; done`, true},

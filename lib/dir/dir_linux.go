@@ -95,6 +95,17 @@ func (d *Dir) Own(uid, gid int, mode uint32) error {
 	return d.Fail("chmod", "", unix.Fchmod(d.fd, mode))
 }
 
+// DropLists removes d's access control lists (acl(5)): the default one is that of each
+// file which is made in d, whoever owns d.
+func (d *Dir) DropLists() error {
+	for _, list := range []string{"system.posix_acl_access", "system.posix_acl_default"} {
+		if err := unix.Fremovexattr(d.fd, list); err != nil && err != unix.ENODATA && err != unix.EOPNOTSUPP {
+			return d.Fail("remove "+list, "", err)
+		}
+	}
+	return nil
+}
+
 // Give gives the file name to uid:gid (-1 leaves one as it is) and then sets mode. d
 // must be ours alone: the name is looked up twice, and chmod follows a link.
 func (d *Dir) Give(name string, uid, gid int, mode uint32) error {

@@ -3,6 +3,7 @@
 package slot
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path"
@@ -135,7 +136,8 @@ func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
 				continue
 			}
 			if err == nil {
-				err = d.Own(euid(), -1, untidyMode)
+				// Then the lists: while it is theirs, they can make new ones.
+				err = cmp.Or(d.Own(euid(), -1, untidyMode), d.DropLists())
 				d.Close()
 			}
 			if err != nil {
