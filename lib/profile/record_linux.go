@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -21,42 +18,6 @@ const (
 	maxSettings   = 8 << 20
 	smallSettings = 4 << 10
 )
-
-// open opens the directory of profile name; fs.ErrNotExist when there is none, which
-// it is also where something else has its name, and errLink where that is a link.
-func (h *Home) open(name string) (*dir.Dir, error) {
-	path := h.path(name, ".")
-	d, err := h.dir.Dir(path)
-	return d, notLink(h.dir, path, err)
-}
-
-// errLink is the answer for a profile whose directory is a symbolic link: it could
-// lead anywhere.
-var errLink = errors.New("a symbolic link, which is not followed: put the directory itself there, or mount it there")
-
-// Linked is an error that says so where the directory of profile name is a symbolic link.
-func (h *Home) Linked(name string) error {
-	d, err := h.open(name)
-	d.Close()
-	if errors.Is(err, errLink) {
-		return err
-	}
-	return nil
-}
-
-// notLink says of err, from opening the directory path in d, what it means.
-func notLink(d *dir.Dir, path string, err error) error {
-	if !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ELOOP) {
-		return err
-	}
-	for at := path; at != "."; at = filepath.Dir(at) {
-		st, e := d.Stat(at)
-		if e == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
-			return fail.Errorf(fail.System, "%s: %w", d.Path(at), errLink)
-		}
-	}
-	return &fs.PathError{Op: "open", Path: d.Path(path), Err: fs.ErrNotExist}
-}
 
 // Has tells whether there is a profile name: a directory with a SOUL.md, or for
 // the root profile a home with that or a state.

@@ -1,0 +1,48 @@
+package profile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+)
+
+// open opens the directory of profile name; fs.ErrNotExist when there is none, which
+// it is also where something else has its name, and errLink where that is a link.
+func (h *Home) open(name string) (*dir.Dir, error) {
+	path := h.path(name, ".")
+	d, err := h.dir.Dir(path)
+	return d, notLink(h.dir, path, err)
+}
+
+// errLink is the answer for a profile whose directory is a symbolic link: it could
+// lead anywhere.
+var errLink = errors.New("a symbolic link, which is not followed: put the directory itself there, or mount it there")
+
+// Linked is an error that says so where the directory of profile name is a symbolic link.
+func (h *Home) Linked(name string) error {
+	d, err := h.open(name)
+	d.Close()
+	if errors.Is(err, errLink) {
+		return err
+	}
+	return nil
+}
+
+// notLink says of err, from opening the directory path in d, what it means. (That no link
+// is followed, package dir sees to.)
+func notLink(d *dir.Dir, path string, err error) error {
+	if !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP) {
+		return err
+	}
+	for at := path; at != "."; at = filepath.Dir(at) {
+		if info, e := os.Lstat(d.Path(at)); e == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return fail.Errorf(fail.System, "%s: %w", d.Path(at), errLink)
+		}
+	}
+	return &fs.PathError{Op: "open", Path: d.Path(path), Err: fs.ErrNotExist}
+}
