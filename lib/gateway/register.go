@@ -52,10 +52,9 @@ func (m *S6) Register(name string, asked manager.Registration) (manager.Register
 	}
 	service := m.Scan.Service(name)
 	done.Path = service.Path()
-	if done.Action == kept {
-		r.Settings, _ = m.Home.Settings(name)
+	if done.Port = r.Settings.InForce(); done.Action == kept {
+		done.Port = m.Scan.Port(name)
 	}
-	done.Port = r.Settings.InForce()
 	st, err := service.Status(m.Scan.Programs)
 	done.Supervised = st.Supervised
 	return done, err
