@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -15,11 +17,13 @@ import (
 type Dir struct {
 	fd   int
 	path string // for messages, and for the few calls that take no descriptor
+	// shared is set where its flock(2) was asked for and could not be had.
+	shared bool
 }
 
 // Working is the process's working directory, never to be closed; names given
 // to it may be whole paths.
-var Working = &Dir{unix.AT_FDCWD, ""}
+var Working = &Dir{fd: unix.AT_FDCWD}
 
 // Open opens the directory at path. Links on the way are followed: path comes
 // from whoever runs us, not from inside a home.
@@ -28,7 +32,7 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &Dir{fd, filepath.Clean(path)}, nil
+	return &Dir{fd: fd, path: filepath.Clean(path)}, nil
 }
 
 // Close closes d. A nil d is no error.
@@ -67,7 +71,7 @@ func (d *Dir) Dir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, d.Fail("open", name, err)
 	}
-	return &Dir{fd, d.Path(name)}, nil
+	return &Dir{fd: fd, path: d.Path(name)}, nil
 }
 
 // Mkdir makes the directory name with exactly mode (the process's umask is 0,
@@ -187,10 +191,19 @@ func (d *Dir) ReplaceLater(name string, mode uint32, uid, gid int, data []byte) 
 	return d.replace(name, mode, uid, gid, data, false)
 }
 
-func (d *Dir) replace(name string, mode uint32, uid, gid int, data []byte, sync bool) error {
-	// A fixed name, so that what a killed run left is cleaned up here. Two
-	// writers need a lock of their own; without it the second fails at O_EXCL.
+// beside returns the name of what is to take name's place: a fixed one, so that what a
+// killed run left is cleaned up. By that, who could not have the lock might publish what
+// another has half written.
+func (d *Dir) beside(name string) string {
 	tmp := "." + name + ".new"
+	if d.shared {
+		tmp += "." + strconv.FormatUint(rand.Uint64(), 36)
+	}
+	return tmp
+}
+
+func (d *Dir) replace(name string, mode uint32, uid, gid int, data []byte, sync bool) error {
+	tmp := d.beside(name)
 	err := d.Unlink(tmp)
 	if err == nil {
 		err = d.create(tmp, mode, uid, gid, data, sync)

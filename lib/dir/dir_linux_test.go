@@ -2,9 +2,12 @@ package dir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,4 +186,39 @@ func TestLockGivenUp(t *testing.T) {
 	holder.Close()
 	time.Sleep(20 * time.Millisecond) // for a thread that would take it
 	must(t, d.TryLock())
+}
+
+// TestReplaceWithoutLock has somebody replace a file who could not have the lock, while
+// who has it does so as well.
+func TestReplaceWithoutLock(t *testing.T) {
+	locked, path := open(t)
+	must(t, locked.Lock(time.Time{}))
+	other, err := Open(path)
+	must(t, err)
+	defer other.Close()
+	if err := other.Lock(time.Now()); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	texts := [2]string{strings.Repeat("0", 1<<16), strings.Repeat("1", 1<<16)}
+	done := make(chan error)
+	for i, d := range []*Dir{locked, other} {
+		go func() {
+			var err error
+			for n := 0; n < 200 && err == nil; n++ {
+				err = d.ReplaceLater("file", 0o600, -1, -1, []byte(texts[i]))
+				if data, e := d.Read("file", 1<<16); err == nil && (e != nil || !slices.Contains(texts[:], string(data))) {
+					err = fmt.Errorf("it has %d bytes, %v", len(data), e)
+				}
+			}
+			done <- err
+		}()
+	}
+	for range texts {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if names, _ := locked.Names(); len(names) != 1 {
+		t.Errorf("left: %v", names)
+	}
 }

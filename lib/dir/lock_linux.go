@@ -47,5 +47,6 @@ func (d *Dir) TryLock() error {
 	for err == unix.EINTR {
 		err = unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB)
 	}
+	d.shared = err != nil
 	return d.Fail("lock", "", err)
 }

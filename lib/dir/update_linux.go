@@ -38,7 +38,7 @@ const emptyEvery = 5 * time.Millisecond
 // lost, as it is if we are killed just then.) What nobody can help without a lock
 // that all take: that he, who read the file before us, replaces it after us.
 func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit func(old []byte) ([]byte, error)) error {
-	tmp := "." + name + ".new"
+	tmp := d.beside(name)
 	if err := d.Unlink(tmp); err != nil { // a killed run's
 		return err
 	}

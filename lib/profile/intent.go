@@ -129,8 +129,8 @@ func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 }
 
 // alone keeps others of us from writing to d, the directory of profile name, until
-// it is closed: two who replace the same file would publish what the other has half
-// written. The account can hold this lock as well, and then we go on without.
+// it is closed: of two who replace a file at once, what one recorded is lost. The account
+// can hold this lock as well, and then we go on without.
 func alone(d *dir.Dir) {
 	_ = d.Lock(time.Now().Add(writePatience))
 }
