@@ -28,7 +28,7 @@ func TestRegistrar(t *testing.T) {
 		{"hermes-svc-register coder", 101, ""},
 		{"hermes-svc-register --keep --json coder", 0, `"action":"kept"`},
 		{"hermes-svc-register --replace --json --port 4321 --dialect execline coder", 0, `"action":"updated","supervised":true,"port":4321,"restart_needed":true`},
-		{"hermes-svc-register --down writer", 0, "/run/service/gateway-writer\n"},
+		{"hermes-svc-register --down --port 4002 writer", 0, "/run/service/gateway-writer\n"},
 		{"hermes-svc-register --wait --keep writer", 1, ""},
 		{"hermes-svc-register --command id nobody", 111, ""},
 		{"hermes-svc-register Nobody", 100, ""},
@@ -36,8 +36,11 @@ func TestRegistrar(t *testing.T) {
 		{"hermes-svc restart coder", 0, ""},
 		{"hermes-svc stop --wait coder writer", 0, ""},
 		{"hermes-svc start --wait coder", 0, ""},
+		{"cp /opt/data/profiles/writer/gateway_service.json /tmp/record", 0, ""},
 		{"hermes-svc-unregister --json coder nobody writer", 0, `{"name":"coder","action":"removed","killed":false}` + "\n" + `{"name":"nobody","action":"absent","killed":false}` + "\n"},
-		{"hermes-svc start --wait writer", 0, ""}, // registers it first
+		{"cp /tmp/record /opt/data/profiles/writer/gateway_service.json", 0, ""},
+		{"hermes-svc start --wait writer", 0, ""}, // registers it first, with what is on record
+		{"grep HERMES_GATEWAY_PORT= /run/service/gateway-writer/run", 0, "=4002"},
 		{"hermes-svstat -o up writer", 0, "true\n"},
 		{"hermes-svc-unregister --all", 0, ""},
 		{"hermes-svstat --list", 0, ""},

@@ -35,11 +35,16 @@ type registration struct {
 // publish nothing is there but a hold, which the next of us cleans up, and a
 // record, which says what was asked for; after it, the slot is whole.
 func (m *S6) Register(name string, asked manager.Registration) (manager.Registered, error) {
+	r := &registration{S6: m, Registration: asked, name: name}
 	if m.Registrar != nil {
-		return m.askRegister(name, asked)
+		if r.Recorded {
+			if _, err := r.recorded(); err != nil {
+				return manager.Registered{}, err
+			}
+		}
+		return m.askRegister(name, r.Registration)
 	}
 	m.sweep()
-	r := &registration{S6: m, Registration: asked, name: name}
 	done, err := r.hold()
 	if err == nil && r.aside != "" {
 		r.Warn("profile %s: what was on record of it is no use: it is kept as %s", name, r.aside)
@@ -85,15 +90,25 @@ func (m *S6) Preview(name string, asked manager.Registration) ([]slot.File, erro
 	return files, err
 }
 
+// recorded returns what is on record, which is what is asked for where that is so. One
+// that is no use is about to be moved aside else, and is none.
+func (r *registration) recorded() (profile.Settings, error) {
+	old, err := r.Home.Settings(r.name)
+	if !r.Recorded {
+		return old, nil
+	}
+	if err != nil {
+		return old, fmt.Errorf("profile %s: %w", r.name, err)
+	}
+	r.Settings = old
+	return old, nil
+}
+
 // define gives the settings their port and makes a definition of them.
 func (r *registration) define() (*slot.Definition, error) {
-	// A record that is no use is about to be moved aside.
-	old, err := r.Home.Settings(r.name)
-	if r.Recorded {
-		if err != nil {
-			return nil, fmt.Errorf("profile %s: %w", r.name, err)
-		}
-		r.Settings = old
+	old, err := r.recorded()
+	if err != nil {
+		return nil, err
 	}
 	host, err := r.Host(r.Settings.Dialect)
 	if err != nil {
