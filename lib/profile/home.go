@@ -5,6 +5,7 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"hermes-s6/lib/dir"
 )
@@ -45,7 +46,8 @@ type Home struct {
 	// UID and GID own what is written to the home: the account, where we
 	// are root, else -1: whoever we are.
 	UID, GID int
-	large    sync.Mutex // of who has a large record in memory
+	large    sync.Mutex   // of who has a large record in memory
+	waited   atomic.Int64 // how long for locks that we did not get, see alone
 }
 
 // OpenHome opens the home at path for uid:gid.

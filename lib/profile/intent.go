@@ -17,7 +17,7 @@ import (
 const plannedStop = ".gateway-planned-stop.json"
 
 // writePatience is how long we wait for another of us, who needs milliseconds.
-const writePatience = 500 * time.Millisecond
+const writePatience = 2 * time.Second
 
 // errKnown stops an edit that has nothing to do.
 var errKnown = errors.New("there is a state already")
@@ -110,7 +110,7 @@ func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 		return err
 	}
 	defer d.Close()
-	alone(d)
+	h.alone(d)
 	var start *uint64
 	if target.Start != 0 {
 		start = &target.Start
@@ -130,7 +130,11 @@ func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 
 // alone keeps others of us from writing to d, the directory of profile name, until
 // it is closed: of two who replace a file at once, what one recorded is lost. The account
-// can hold this lock as well, and then we go on without.
-func alone(d *dir.Dir) {
-	_ = d.Lock(time.Now().Add(writePatience))
+// can hold this lock as well, and then we go on without: for a thousand directories we
+// do not wait longer than for one.
+func (h *Home) alone(d *dir.Dir) {
+	since := time.Now()
+	if err := d.Lock(since.Add(writePatience - time.Duration(h.waited.Load()))); errors.Is(err, os.ErrDeadlineExceeded) {
+		h.waited.Add(int64(time.Since(since)))
+	}
 }

@@ -96,7 +96,7 @@ func (h *Home) Record(name string, s Settings) (path string, undo func() error, 
 		return "", undo, err
 	}
 	defer d.Close()
-	alone(d)
+	h.alone(d)
 	old, data, spoilt, err := h.rewritten(d, s)
 	if err != nil || spoilt == nil && bytes.Equal(old, data) {
 		return "", undo, err // what cannot be brought back is not replaced
@@ -122,7 +122,7 @@ func (h *Home) Record(name string, s Settings) (path string, undo func() error, 
 			return err
 		}
 		defer d.Close()
-		alone(d)
+		h.alone(d)
 		return h.restore(d, aside, old)
 	}, nil
 }
@@ -170,7 +170,7 @@ func (h *Home) RecordPort(name string, port int) error {
 		return err
 	}
 	defer d.Close()
-	alone(d)
+	h.alone(d)
 	var there bool
 	err = h.withRecord(d, func(_ []byte, _ Settings, o *object) error {
 		there = true
