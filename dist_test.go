@@ -330,6 +330,7 @@ func TestDistBoots(t *testing.T) {
 ./logs/gateways/never/state
 ./profiles/coder/SOUL.md
 ./profiles/coder/gateway.pid
+./profiles/coder/gateway_service.json
 ./profiles/coder/gateway_state.json
 ./profiles/never/.gateway-planned-stop.json
 ./profiles/never/SOUL.md

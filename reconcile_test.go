@@ -44,7 +44,10 @@ func contents(t *testing.T, scan string) map[string]string {
 				continue
 			}
 			// Where it is does not count.
-			text := strings.ReplaceAll(readFile(t, path), "="+scan+"/", "=SCANDIR/")
+			text := readFile(t, path)
+			for _, before := range []string{"=", " "} { // in sh, in execline
+				text = strings.ReplaceAll(text, before+scan+"/", before+"SCANDIR/")
+			}
 			files[filepath.Join(filepath.Base(slot), name)] = fmt.Sprintf("%v %s", info.Mode(), text)
 		}
 		for _, sub := range []string{"", "log"} {
