@@ -16,7 +16,7 @@ import (
 // TestLargeRecords reconciles profiles that share one record of a megabyte by hard
 // links, which costs the account that megabyte: it costs us a few, not a few for each.
 func TestLargeRecords(t *testing.T) {
-	const profiles, most = 150, 160 << 10 // KiB; the race detector needs most of it
+	const profiles, most = 40, 120 << 10 // KiB; the race detector needs most of it
 	p := newPlace(t)
 	s6test.Start(t, p.scan, p.env())
 	var env []string
