@@ -10,6 +10,7 @@ import (
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/registrar"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
@@ -19,7 +20,7 @@ var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the regis
 // hostVariables are those that go into the scripts of slots, by hostOf.
 var hostVariables = []cli.Variable{
 	{Name: "HERMES_CONTENV", Usage: "loads the container's environment for the scripts, or none (/command/with-contenv where it exists)"},
-	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS from which a gateway is not restarted, 0 for no limit (" + slot.DefaultCrashLimit + ")"},
+	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS from which a gateway is not restarted, 0 for no limit (" + script.DefaultCrashLimit + ")"},
 	{Name: "HERMES_GATEWAY_PORT_ENV", Usage: "tells a gateway its port, besides HERMES_GATEWAY_PORT"},
 }
 
@@ -30,8 +31,8 @@ func svcVariables() []cli.Variable {
 
 // hostOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
-func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
-	h := &slot.Host{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
+func hostOf(c *cli.Context, dialect profile.Dialect) (*script.Common, error) {
+	h := &script.Common{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
 	if h.Account, err = c.Account(); err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
 	if h.Home, err = c.HomePath(); err != nil {
 		return nil, err
 	}
-	if h.Contenv, err = slot.FindContenv(os.Getenv("HERMES_CONTENV")); err != nil {
+	if h.Contenv, err = script.FindContenv(os.Getenv("HERMES_CONTENV")); err != nil {
 		return nil, err
 	}
 	if h.PortEnv != "" {
@@ -49,19 +50,19 @@ func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
 	}
 	limit := os.Getenv("HERMES_CRASH_LIMIT")
 	if limit == "" {
-		limit = slot.DefaultCrashLimit
+		limit = script.DefaultCrashLimit
 	}
-	if h.Deaths, h.Seconds, err = slot.ParseCrashLimit(limit); err != nil {
+	if h.Deaths, h.Seconds, err = script.ParseCrashLimit(limit); err != nil {
 		return nil, err
 	}
-	h.Paths, err = slot.FindPaths(c.Programs(), dialect)
+	h.Paths, err = script.FindPaths(c.Programs(), dialect)
 	return h, err
 }
 
 // hostsOf is hostOf for several dialects, each asked for once.
-func hostsOf(c *cli.Context) func(profile.Dialect) (*slot.Host, error) {
-	hosts := map[profile.Dialect]*slot.Host{}
-	return func(dialect profile.Dialect) (*slot.Host, error) {
+func hostsOf(c *cli.Context) func(profile.Dialect) (*script.Common, error) {
+	hosts := map[profile.Dialect]*script.Common{}
+	return func(dialect profile.Dialect) (*script.Common, error) {
 		if hosts[dialect] == nil {
 			h, err := hostOf(c, dialect)
 			if err != nil {
@@ -94,7 +95,7 @@ func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
 }
 
 // openScan is openS6 for what may never make a slot and can do without a home.
-func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (*gateway.S6, error) {
+func openScan(c *cli.Context, hosts func(profile.Dialect) (*script.Common, error)) (*gateway.S6, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (
 		return nil, err
 	}
 	m := newS6(c, scan)
-	m.Host = hosts
+	m.Common = hosts
 	return m, nil
 }
 

@@ -67,7 +67,7 @@ func reconcileRun(c *cli.Context) error {
 		return err
 	}
 	defer m.Close()
-	plan.Home, plan.Scan, plan.Host = m.Home, m.Scan, m.Host
+	plan.Home, plan.Scan, plan.Common = m.Home, m.Scan, m.Common
 	if err := prepare(c, plan); err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (j *job) awaitProcess(isUp func(*s6.Status) bool) (now s6.Status, err error
 }
 
 // waitStart is wait for a gateway that is to start now. Its finish script may hold the
-// start up (see slot.NextStart), and does not see a command that reaches the supervisor
+// start up (see script.NextStart), and does not see a command that reaches the supervisor
 // before it looks, as one does that comes with the gateway's death.
 func (j *job) waitStart(reached func(*s6.Status) bool) error {
 	for j.backsOff {

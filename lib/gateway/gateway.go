@@ -14,6 +14,7 @@ import (
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/registrar"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
@@ -23,8 +24,8 @@ type S6 struct {
 	Home *profile.Home // nil: there is none
 	// HomeErr says why Home is nil, where something is to be said of that.
 	HomeErr error
-	// Host gives what slots in a dialect have in common.
-	Host func(profile.Dialect) (*slot.Host, error)
+	// Common gives what slots in a dialect have in common.
+	Common func(profile.Dialect) (*script.Common, error)
 	// Registrar does what we may not; nil where we may.
 	Registrar *registrar.Client
 	// Warn and Info say what is no error.

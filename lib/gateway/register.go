@@ -11,6 +11,7 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
@@ -66,7 +67,7 @@ func (m *S6) Register(name string, asked manager.Registration) (manager.Register
 }
 
 // Preview returns what Register would write, by path, and touches nothing.
-func (m *S6) Preview(name string, asked manager.Registration) ([]slot.File, error) {
+func (m *S6) Preview(name string, asked manager.Registration) ([]script.File, error) {
 	r := &registration{S6: m, Registration: asked, name: name}
 	there, err := m.Scan.Exists(name)
 	switch {
@@ -79,13 +80,13 @@ func (m *S6) Preview(name string, asked manager.Registration) ([]slot.File, erro
 	if err != nil {
 		return nil, err
 	}
-	files := slot.Render(d)
+	files := script.Render(d)
 	for i := range files {
 		files[i].Name = m.Scan.Service(name).Path() + "/" + files[i].Name
 	}
 	path, data, err := m.Home.Preview(name, r.Settings)
 	if err == nil && path != "" {
-		files = append(files, slot.File{Name: path, Mode: 0o600, Data: string(data)})
+		files = append(files, script.File{Name: path, Mode: 0o600, Data: string(data)})
 	}
 	return files, err
 }
@@ -105,12 +106,12 @@ func (r *registration) recorded() (profile.Settings, error) {
 }
 
 // define gives the settings their port and makes a definition of them.
-func (r *registration) define() (*slot.Definition, error) {
+func (r *registration) define() (*script.Definition, error) {
 	old, err := r.recorded()
 	if err != nil {
 		return nil, err
 	}
-	host, err := r.Host(r.Settings.Dialect)
+	common, err := r.Common(r.Settings.Dialect)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func (r *registration) define() (*slot.Definition, error) {
 	if owner := ports.Owner(port); owner != r.name {
 		r.Warn("port %d: profile %s has it too", port, owner)
 	}
-	return &slot.Definition{Host: host, Profile: r.name, Port: port, Settings: &r.Settings, Down: r.Down}, nil
+	return &script.Definition{Common: common, Profile: r.name, Port: port, Settings: &r.Settings, Down: r.Down}, nil
 }
 
 // hold does what is to be done while nobody else may touch the slot.
@@ -171,7 +172,7 @@ func (r *registration) supervise(hold *slot.Hold) error {
 // of ports locked: between finding a free port and being seen to have it nobody else
 // may find it. A slot without its record would forget its settings at the next
 // restart, so the record comes first.
-func (r *registration) write(publish func(*slot.Definition) error) (undo func() error, err error) {
+func (r *registration) write(publish func(*script.Definition) error) (undo func() error, err error) {
 	unlock, err := r.Scan.LockPorts(r.Home, r.Timeout)
 	if err != nil {
 		return nil, err
@@ -229,7 +230,7 @@ func (r *registration) replace(hold *slot.Hold) (done manager.Registered, err er
 	// A new definition does not start what an operator has stopped.
 	r.Down = r.Down || r.Home.DesiredState(r.name) == profile.Stopped
 	var change slot.Change
-	undo, err := r.write(func(d *slot.Definition) (err error) {
+	undo, err := r.write(func(d *script.Definition) (err error) {
 		change, err = hold.Put(d)
 		return err
 	})

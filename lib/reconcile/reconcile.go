@@ -17,6 +17,7 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
@@ -24,8 +25,8 @@ import (
 type Plan struct {
 	Home *profile.Home
 	Scan *slot.Scan
-	// Host gives what slots in a dialect have in common.
-	Host      func(profile.Dialect) (*slot.Host, error)
+	// Common gives what slots in a dialect have in common.
+	Common    func(profile.Dialect) (*script.Common, error)
 	Select    Selection
 	Prune     bool // unregister slots whose profile is gone
 	Multiplex Multiplexing
@@ -51,8 +52,8 @@ type run struct {
 // A job is a profile that is to have a slot.
 type job struct {
 	*profile.Found
-	*slot.Definition      // but for what is in a large record
-	unrecorded       bool // its port is not on record yet
+	*script.Definition      // but for what is in a large record
+	unrecorded         bool // its port is not on record yet
 }
 
 // worthSealing is how many profiles it takes for slot.Scan.ReadSeals to save more
@@ -175,13 +176,13 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 
 // define makes a definition of profile f.
 func (r *run) define(f *profile.Found) (*job, error) {
-	host, err := r.Host(f.Settings.Dialect)
+	common, err := r.Common(f.Settings.Dialect)
 	if err != nil {
 		return nil, err
 	}
 	recorded := f.Settings.InForce()
 	port := r.ports.Claim(f.Name, &f.Settings)
-	d := &slot.Definition{Host: host, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !r.starts(f)}
+	d := &script.Definition{Common: common, Profile: f.Name, Port: port, Settings: &f.Settings, Down: !r.starts(f)}
 	return &job{f, d, port != recorded}, nil
 }
 
@@ -260,7 +261,7 @@ func (r *run) put(j *job, result *Result) (live bool, err error) {
 
 // change makes j's slot what d says, with others kept away from it. What they did
 // before they let go of it counts: it was asked for later than this run.
-func (r *run) change(j *job, d *slot.Definition, result *Result) (change slot.Change, err error) {
+func (r *run) change(j *job, d *script.Definition, result *Result) (change slot.Change, err error) {
 	hold, err := r.Scan.Hold(d.Profile, r.deadline)
 	if err != nil {
 		return change, err

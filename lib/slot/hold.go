@@ -1,5 +1,10 @@
 //go:build linux
 
+// Package slot knows slots, the service directories of gateways: how one is
+// published, changed in place and removed while s6-svscan watches, and what a killed
+// run may leave behind. What is in their files is package script's business, where
+// profiles and their settings come from package profile's, what a supervisor says
+// package s6's.
 package slot
 
 import (
@@ -8,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +24,7 @@ import (
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 )
 
 // A Scan is an open scan directory and the tree that watches it.
@@ -96,28 +101,15 @@ func Profiles(scan *dir.Dir) ([]string, error) {
 	return names, nil
 }
 
-// portLine is how run scripts of both dialects export the port.
-const portLine = "export HERMES_GATEWAY_PORT"
-
 // Port returns the port that the slot of profile name was made with, 0 where
 // there is none to be found.
 func (s *Scan) Port(name string) int {
-	script, err := s.dir.Read(profile.Slot(name)+"/"+runFile, maxScript)
+	run, err := s.dir.Read(profile.Slot(name)+"/"+script.RunFile, script.MaxSize)
 	if err != nil {
 		return 0
 	}
-	_, rest, ok := strings.Cut(string(script), portLine)
-	if !ok || rest == "" {
-		return 0
-	}
-	digits, _, _ := strings.Cut(rest[1:], "\n") // after = or a blank
-	port, _ := strconv.Atoi(digits)
-	return port
+	return script.Port(string(run))
 }
-
-// maxScript is more than a script of ours can be: values of a megabyte in all,
-// with each byte quoted by five.
-const maxScript = 6 << 20
 
 // A Hold is the right to make, change or remove the slot of one profile, and
 // the place to work in: a directory in the scan directory that s6-svscan skips

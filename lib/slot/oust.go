@@ -12,13 +12,10 @@ import (
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 )
 
-// slotVariable is in the environment of each gateway and, unless it sees to that, of
-// what it starts: the path of its slot.
-const slotVariable = "HERMES_GATEWAY_SLOT"
-
-// ScanPath returns the path of a scan directory that counts in slotVariable: one for
+// ScanPath returns the path of a scan directory that counts in script.SlotVariable: one for
 // all the names that it may be called by.
 func ScanPath(scanDir string) string {
 	path, err := filepath.Abs(scanDir)
@@ -47,7 +44,7 @@ func (s *Scan) endLeft(all retirees, deadline time.Time) {
 	}
 	deadline = atLeast(deadline, dropGrace)
 	for range maxRounds {
-		marked := proc.Marked(slotVariable, ScanPath(s.ScanDir), &st)
+		marked := proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), &st)
 		var left []proc.Process
 		all.each(func(r *retiree) {
 			some := marked[profile.Slot(r.name)]

@@ -15,6 +15,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/proc"
+	"hermes-s6/lib/script"
 )
 
 // Slots that others made, as Hermes' own service manager does, belong to the
@@ -123,11 +124,11 @@ func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
 	sound, logs := true, false
 	for _, p := range parts {
 		st, err := slot.Stat(p.name)
-		logs = logs || p.name == logDir && err == nil
+		logs = logs || p.name == script.LogDir && err == nil
 		switch {
 		case err != nil && !isAbsent(err):
 			return nil, false, err
-		case err != nil && !logs && strings.HasPrefix(p.name, logDir): // a slot without
+		case err != nil && !logs && strings.HasPrefix(p.name, script.LogDir): // a slot without
 		case err != nil, st.Mode&unix.S_IFMT != p.mode&unix.S_IFMT:
 			sound = false
 		case p.isDir() && !p.isOurs(&st):
@@ -146,7 +147,7 @@ func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
 		}
 	}
 	alive = supervisors(slot)
-	return alive, sound && theirs(slot, ".", alive) && (!logs || theirs(slot, logDir, alive)), nil
+	return alive, sound && theirs(slot, ".", alive) && (!logs || theirs(slot, script.LogDir, alive)), nil
 }
 
 // theirs tells whether the files in service below slot with which its supervisor, one
@@ -258,7 +259,7 @@ func isTidy(slot *dir.Dir) bool {
 
 // scripts are the files of a slot that update replaces. A supervisor is to find them at
 // each moment.
-var scripts = [...]string{typeFile, runFile, finishFile, logDir + "/" + runFile}
+var scripts = [...]string{script.TypeFile, script.RunFile, script.FinishFile, script.LogDir + "/" + script.RunFile}
 
 // mayHold tells whether a file can stay in the directory p of a slot: what is ours and
 // plain, or comes to be, and FIFOs where s6 has them.
@@ -281,7 +282,7 @@ func (p *part) mayHold(name string, st *unix.Stat_t) bool {
 // from the kernel, where their lock could be anybody's.
 func supervisors(slot *dir.Dir) []proc.Process {
 	var at []unix.Stat_t
-	for _, name := range []string{".", logDir} {
+	for _, name := range []string{".", script.LogDir} {
 		if st, err := slot.Stat(name); err == nil {
 			at = append(at, st)
 		}
