@@ -9,13 +9,12 @@ import (
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
-	"hermes-s6/lib/registrar"
 	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
 // registrarVariable names who is asked for what only root may do.
-var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + registrar.Socket + ")"}
+var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + gateway.RegistrarSocket + ")"}
 
 // hostVariables are those that go into the scripts of slots, by hostOf.
 var hostVariables = []cli.Variable{
@@ -76,7 +75,7 @@ func hostsOf(c *cli.Context) func(profile.Dialect) (*script.Common, error) {
 
 // openS6 opens the scan directory and the home of the s6 that is in charge, after
 // it has made sure that a slot in dialect can be had here.
-func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
+func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.Manager, error) {
 	// Where there are no slots, what one would need may well be missing.
 	if err := c.NeedS6(); err != nil {
 		return nil, err
@@ -95,7 +94,7 @@ func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
 }
 
 // openScan is openS6 for what may never make a slot and can do without a home.
-func openScan(c *cli.Context, hosts func(profile.Dialect) (*script.Common, error)) (*gateway.S6, error) {
+func openScan(c *cli.Context, hosts func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
@@ -115,14 +114,14 @@ func openScan(c *cli.Context, hosts func(profile.Dialect) (*script.Common, error
 // newS6 returns the service manager of scan. An account that may not write there
 // asks the registrar; that root may not, on a read-only file system say, is root's
 // own affair.
-func newS6(c *cli.Context, scan *slot.Scan) *gateway.S6 {
-	m := &gateway.S6{Scan: scan, Warn: c.Warn, Info: c.Info}
+func newS6(c *cli.Context, scan *slot.ScanDir) *gateway.Manager {
+	m := &gateway.Manager{ScanDir: scan, Warn: c.Warn, Info: c.Info}
 	if scan.Exposed() {
 		c.Warn("scan directory %s: others than root may write there, and so have root run what they like; make it root's, mode 0755", scan.ScanDir)
 	}
 	if os.Geteuid() != 0 && !scan.Writable() {
-		m.Registrar = &registrar.Client{
-			Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), registrar.Socket), Programs: scan.Programs, Refused: c.Elsewhere(),
+		m.Registrar = &gateway.Registrar{
+			Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), gateway.RegistrarSocket), Programs: scan.Programs, Refused: c.Elsewhere(),
 		}
 	}
 	return m
@@ -132,7 +131,7 @@ func newS6(c *cli.Context, scan *slot.Scan) *gateway.S6 {
 func s6Manager(c *cli.Context) (manager.ServiceManager, error) {
 	m, err := openScan(c, hostsOf(c))
 	if err != nil {
-		return nil, err // not a nil *S6 that is no nil ServiceManager
+		return nil, err // not a nil *Manager that is no nil ServiceManager
 	}
 	m.Home, m.HomeErr = c.OpenHome()
 	return m, nil

@@ -332,9 +332,9 @@ func (d *Dir) Rename(oldName string, to *Dir, newName string) error {
 	return d.Fail("rename", oldName, unix.Renameat(d.fd, oldName, to.fd, newName))
 }
 
-// Publish moves oldName to newName in to and fails with EEXIST if that name is
+// RenameNoReplace moves oldName to newName in to and fails with EEXIST if that name is
 // taken, by whatever: the kernel decides a race, not a check before it.
-func (d *Dir) Publish(oldName string, to *Dir, newName string) error {
+func (d *Dir) RenameNoReplace(oldName string, to *Dir, newName string) error {
 	return to.Fail("rename", newName, unix.Renameat2(d.fd, oldName, to.fd, newName, unix.RENAME_NOREPLACE))
 }
 

@@ -19,7 +19,7 @@ import (
 func (h *Hold) Publish(d *script.Definition) error {
 	err := h.build(d)
 	if err == nil {
-		err = h.publish()
+		err = h.moveIn()
 	}
 	if err != nil {
 		_ = h.dir.RemoveAll(work) // the error that counts is the first
@@ -105,9 +105,9 @@ func makeDir(d *dir.Dir, name string, mode uint32) (made *dir.Dir, fresh bool, e
 	return made, true, err
 }
 
-// publish moves the slot that is in h into the scan directory.
-func (h *Hold) publish() error {
-	err := h.dir.Publish(work, h.scan.dir, profile.Slot(h.profile))
+// moveIn moves the slot that is in h into the scan directory.
+func (h *Hold) moveIn() error {
+	err := h.dir.RenameNoReplace(work, h.scan.dir, profile.Slot(h.profile))
 	if errors.Is(err, unix.EEXIST) {
 		return ErrExists(h.profile)
 	}

@@ -27,46 +27,46 @@ import (
 	"hermes-s6/lib/script"
 )
 
-// A Scan is an open scan directory and the tree that watches it.
-type Scan struct {
+// A ScanDir is an open scan directory and the tree that watches it.
+type ScanDir struct {
 	s6.Tree
 	dir   *dir.Dir
 	seals *seals // nil: none are used
 }
 
 // Open opens the scan directory of tree.
-func Open(tree s6.Tree) (*Scan, error) {
+func Open(tree s6.Tree) (*ScanDir, error) {
 	d, err := dir.Open(tree.ScanDir)
 	if err != nil {
 		return nil, fmt.Errorf("scan directory: %w", err)
 	}
-	return &Scan{Tree: tree, dir: d}, nil
+	return &ScanDir{Tree: tree, dir: d}, nil
 }
 
 // Close closes s. A nil s is no error.
-func (s *Scan) Close() {
+func (s *ScanDir) Close() {
 	if s != nil {
 		s.dir.Close()
 	}
 }
 
 // Writable tells whether we may make and remove slots in s.
-func (s *Scan) Writable() bool { return s.dir.Writable() }
+func (s *ScanDir) Writable() bool { return s.dir.Writable() }
 
 // Service returns profile's slot as a service, whether it exists or not.
-func (s *Scan) Service(name string) s6.Service {
+func (s *ScanDir) Service(name string) s6.Service {
 	return s6.Service{In: s.dir, Name: profile.Slot(name)}
 }
 
 // Exists tells whether there is anything by the name of profile name's slot.
-func (s *Scan) Exists(name string) (bool, error) { return s.dir.Exists(profile.Slot(name)) }
+func (s *ScanDir) Exists(name string) (bool, error) { return s.dir.Exists(profile.Slot(name)) }
 
 // Held tells whether somebody is at work on profile name's slot, or was when he was
 // killed.
-func (s *Scan) Held(name string) (bool, error) { return s.dir.Exists(holdName(name)) }
+func (s *ScanDir) Held(name string) (bool, error) { return s.dir.Exists(holdName(name)) }
 
 // AnyExist is Exists for one of several.
-func (s *Scan) AnyExist(names []string) (bool, error) {
+func (s *ScanDir) AnyExist(names []string) (bool, error) {
 	for _, name := range names {
 		if there, err := s.Exists(name); there || err != nil {
 			return there, err
@@ -76,7 +76,7 @@ func (s *Scan) AnyExist(names []string) (bool, error) {
 }
 
 // Profiles is Profiles of s.
-func (s *Scan) Profiles() ([]string, error) { return Profiles(s.dir) }
+func (s *ScanDir) Profiles() ([]string, error) { return Profiles(s.dir) }
 
 // Profiles lists the profiles that have a slot in the scan directory scan, by name. A
 // link to a directory is one: service directories are often linked into a scan
@@ -103,7 +103,7 @@ func Profiles(scan *dir.Dir) ([]string, error) {
 
 // Port returns the port that the slot of profile name was made with, 0 where
 // there is none to be found.
-func (s *Scan) Port(name string) int {
+func (s *ScanDir) Port(name string) int {
 	run, err := s.dir.Read(profile.Slot(name)+"/"+script.RunFile, script.MaxSize)
 	if err != nil {
 		return 0
@@ -117,7 +117,7 @@ func (s *Scan) Port(name string) int {
 // and that its owner has locked. The lock falls with its owner, so what is in
 // a hold that can be locked belongs to nobody and is for the next to clean up.
 type Hold struct {
-	scan     *Scan
+	scan     *ScanDir
 	profile  string
 	dir      *dir.Dir
 	deadline time.Time // of who has it; zero: none
@@ -135,7 +135,7 @@ func holdName(name string) string { return "." + profile.Slot(name) }
 
 // Hold waits for the hold on profile name, until deadline at the most (exit
 // code 99), and finishes what a killed run left in it.
-func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
+func (s *ScanDir) Hold(name string, deadline time.Time) (*Hold, error) {
 	h, err := s.take(name, func(d *dir.Dir) error { return d.Lock(deadline) })
 	if err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (s *Scan) Hold(name string, deadline time.Time) (*Hold, error) {
 // who has which port in this scan directory.
 //
 // The order is a hold first, then this. Who has this waits for nobody.
-func (s *Scan) LockPorts(home *profile.Home, timeout time.Duration) (unlock func(), err error) {
+func (s *ScanDir) LockPorts(home *profile.Home, timeout time.Duration) (unlock func(), err error) {
 	unlock, err = home.Lock(timeout)
 	if !profile.Unwritable(err) {
 		return unlock, err
@@ -167,7 +167,7 @@ func (s *Scan) LockPorts(home *profile.Home, timeout time.Duration) (unlock func
 }
 
 // take makes or opens the hold on profile name and locks it with lock.
-func (s *Scan) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
+func (s *ScanDir) take(name string, lock func(*dir.Dir) error) (*Hold, error) {
 	d, err := s.dir.Take(holdName(name), checkOwn, lock)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fail.Errorf(fail.Timeout, "%w", err)
@@ -280,7 +280,7 @@ func supervised(service s6.Service) (bool, error) {
 // up a slot that one of them had published and could not say so any more. It leaves
 // alone what somebody is at work on, and what needs longer than a moment: it is not
 // what its caller was asked for. It returns what it could not clean.
-func (s *Scan) Sweep() (failed []error) {
+func (s *ScanDir) Sweep() (failed []error) {
 	all, err := s.dir.Names()
 	if err != nil {
 		return []error{err}
@@ -314,7 +314,7 @@ func (s *Scan) Sweep() (failed []error) {
 
 // stranded tells whether one of names has a slot that nobody supervises, although
 // an s6-svscan could.
-func (s *Scan) stranded(names []string) bool {
+func (s *ScanDir) stranded(names []string) bool {
 	if len(names) == 0 || !s.Alive() {
 		return false
 	}
@@ -339,7 +339,7 @@ const lockPatience = 2 * time.Second
 // wants. With fs.ErrNotExist there is no slot, and nothing to command. It is let go of
 // by closing what is returned, which may be nil: where the file system knows no locks,
 // and with an error.
-func (s *Scan) Lock(name string, deadline time.Time) (*dir.Dir, error) {
+func (s *ScanDir) Lock(name string, deadline time.Time) (*dir.Dir, error) {
 	service := s.Service(name)
 	if earliest := time.Now().Add(lockPatience); deadline.Before(earliest) { // 0 too: it may be kept for ever
 		deadline = earliest

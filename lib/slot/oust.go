@@ -34,7 +34,7 @@ const maxRounds = 50
 // endLeft ends what the gateways that are down have left, wherever it went: what has
 // their slot in its environment. That can be a gateway whose supervisor was killed, and
 // beside which another has started it anew.
-func (s *Scan) endLeft(all retirees, deadline time.Time) {
+func (s *ScanDir) endLeft(all retirees, deadline time.Time) {
 	st, err := s.dir.Stat(".")
 	if err != nil || !slices.ContainsFunc(all, func(r *retiree) bool { return r.err == nil && r.found }) {
 		return

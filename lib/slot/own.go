@@ -48,7 +48,7 @@ type part struct {
 
 // Exposed tells whether we are root and others may make slots in s, which s6-svscan
 // then has root run: whatever a slot is, that is then no help.
-func (s *Scan) Exposed() bool {
+func (s *ScanDir) Exposed() bool {
 	st, err := s.dir.Stat(".")
 	return err == nil && euid() == 0 && (st.Uid != 0 || st.Mode&0o022 != 0)
 }

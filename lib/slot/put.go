@@ -54,7 +54,7 @@ type Found struct {
 
 // Look compares the slot that d defines with what there is, and touches nothing.
 // Exit code 111 where somebody supervises it through a link.
-func (s *Scan) Look(d *script.Definition) (found Found, err error) {
+func (s *ScanDir) Look(d *script.Definition) (found Found, err error) {
 	service := s.Service(d.Profile)
 	slot, err := s.dir.Dir(service.Name)
 	switch {
@@ -90,7 +90,7 @@ func notThroughLink(service s6.Service) error {
 
 // matches tells whether the files of slot are those that build would make of d, and
 // seals it then.
-func (s *Scan) matches(slot *dir.Dir, d *script.Definition) bool {
+func (s *ScanDir) matches(slot *dir.Dir, d *script.Definition) bool {
 	for _, f := range script.Render(d) {
 		// Of ./down, which s6-supervise makes as well, nothing counts but that it is there.
 		if f.Name != script.DownFile && !slot.Is(f.Name, f.Mode, euid(), f.Data) {
@@ -130,5 +130,5 @@ func (h *Hold) Restore() error {
 		}
 	}
 	h.evicted = false
-	return h.dir.Publish(previous, h.scan.dir, profile.Slot(h.profile))
+	return h.dir.RenameNoReplace(previous, h.scan.dir, profile.Slot(h.profile))
 }

@@ -69,7 +69,7 @@ type Retired struct {
 // The order is not free. s6-svscan reaps only supervisors whose directory has
 // left the scan directory: asked before, it leaves them, and the directory's
 // removal leaves them running on nothing.
-func (s *Scan) Retire(profiles []string, timeout time.Duration, gone func(name string) error) []Retired {
+func (s *ScanDir) Retire(profiles []string, timeout time.Duration, gone func(name string) error) []Retired {
 	// In order, so that two of us with the same profiles cannot wait for
 	// each other.
 	profiles = slices.Compact(slices.Sorted(slices.Values(profiles)))
@@ -80,7 +80,7 @@ func (s *Scan) Retire(profiles []string, timeout time.Duration, gone func(name s
 	return results
 }
 
-func (s *Scan) retire(profiles []string, timeout time.Duration, gone func(string) error) []Retired {
+func (s *ScanDir) retire(profiles []string, timeout time.Duration, gone func(string) error) []Retired {
 	var all retirees
 	holds := Deadline(timeout)
 	for _, name := range profiles {
@@ -134,7 +134,7 @@ func (all retirees) each(step func(*retiree)) {
 // drop has s6-svscan drop what has been withdrawn, once for all, waits until
 // nobody runs on it, and removes it. Where s6-svscan lives and cannot be told,
 // failed decides.
-func (s *Scan) drop(all retirees, deadline time.Time, failed func(*retiree, error)) {
+func (s *ScanDir) drop(all retirees, deadline time.Time, failed func(*retiree, error)) {
 	if !slices.ContainsFunc(all, func(r *retiree) bool { return r.err == nil && r.found }) {
 		return
 	}
@@ -240,7 +240,7 @@ func (r *retiree) withdraw() {
 // restore undoes withdraw and askDown: a gateway that is down and of which
 // nothing is to be seen any more would be the worst outcome.
 func (r *retiree) restore() {
-	if r.hold.publish() != nil {
+	if r.hold.moveIn() != nil {
 		return // somebody put a slot there by hand; the next run finishes ours
 	}
 	r.at = r.hold.scan.Service(r.name)

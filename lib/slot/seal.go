@@ -47,7 +47,7 @@ const (
 )
 
 // ReadSeals makes Look and Put use seals and make new ones.
-func (s *Scan) ReadSeals() {
+func (s *ScanDir) ReadSeals() {
 	s.seals = &seals{old: map[string]seal{}, now: map[string]seal{}, hosts: map[*script.Common][]byte{}}
 	st, err := s.dir.Stat(sealFile)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Scan) ReadSeals() {
 
 // WriteSeals keeps the seals that Look and Put made since ReadSeals for the
 // next run.
-func (s *Scan) WriteSeals() error {
+func (s *ScanDir) WriteSeals() error {
 	var text bytes.Buffer
 	for name, x := range s.seals.now {
 		fmt.Fprintf(&text, "%x %s\n", x, name)
@@ -83,7 +83,7 @@ func (s *Scan) WriteSeals() error {
 
 // sealed tells whether d's slot is as it was when it was last found to be what d
 // defines.
-func (s *Scan) sealed(d *script.Definition) bool {
+func (s *ScanDir) sealed(d *script.Definition) bool {
 	if s.seals == nil {
 		return false
 	}
@@ -100,7 +100,7 @@ func (s *Scan) sealed(d *script.Definition) bool {
 }
 
 // keepSeal seals d's slot, which has just been found, or made, to be d's.
-func (s *Scan) keepSeal(d *script.Definition) {
+func (s *ScanDir) keepSeal(d *script.Definition) {
 	if s.seals == nil {
 		return
 	}
@@ -117,7 +117,7 @@ func (s *seals) keep(name string, x seal) {
 
 // seal makes the seal of d and its slot, and tells when the newest of the slot's
 // files was changed.
-func (s *Scan) seal(d *script.Definition) (x seal, newest time.Time, err error) {
+func (s *ScanDir) seal(d *script.Definition) (x seal, newest time.Time, err error) {
 	text := append(make([]byte, 0, 1024), s.seals.host(d.Common)...)
 	text = fmt.Appendf(text, "%s %d %t %#v", d.Profile, d.Port, d.Down, *d.Settings)
 	slot := profile.Slot(d.Profile)

@@ -36,7 +36,7 @@ func (h *Hold) Supervise(timeout time.Duration) error {
 // the length of timeout: how long it takes for all is a matter of how many they are and
 // of what else the machine does. Exit code 102 for a slot that goes meanwhile, which it
 // cannot while its hold is ours.
-func (s *Scan) AwaitSupervised(names []string, timeout time.Duration) []error {
+func (s *ScanDir) AwaitSupervised(names []string, timeout time.Duration) []error {
 	timeout = cmp.Or(timeout, superviseLimit)
 	errs := make([]error, len(names))
 	waiting := make([]int, len(names))
@@ -65,7 +65,7 @@ func (s *Scan) AwaitSupervised(names []string, timeout time.Duration) []error {
 }
 
 // awaitSupervised waits for the supervisors of one slot.
-func (s *Scan) awaitSupervised(name string, deadline time.Time) error {
+func (s *ScanDir) awaitSupervised(name string, deadline time.Time) error {
 	service := s.Service(name)
 	for _, at := range []s6.Service{service, service.Log()} {
 		there, lost := true, error(nil)
