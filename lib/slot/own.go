@@ -9,7 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,13 +43,6 @@ type part struct {
 	name   string
 	mode   uint32
 	shared bool // with the account's group
-}
-
-// Exposed tells whether we are root and others may make slots in s, which s6-svscan
-// then has root run: whatever a slot is, that is then no help.
-func (s *ScanDir) Exposed() bool {
-	st, err := s.dir.Stat(".")
-	return err == nil && euid() == 0 && (st.Uid != 0 || st.Mode&0o022 != 0)
 }
 
 // parts are those of a slot and of its logger, each after the directory it is in.
@@ -174,153 +166,4 @@ func theirs(slot *dir.Dir, service string, alive []proc.Process) bool {
 // name or another.
 func isSafe(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Mode&0o022 == 0 && int(st.Uid) == euid() && st.Nlink == 1
-}
-
-// tidy removes from the directories that own made ours what others have left there,
-// and makes all parts what they have to be.
-func tidy(slot *dir.Dir, group int) error {
-	for i := range parts {
-		p := &parts[i]
-		st, err := slot.Stat(p.name)
-		if err == nil && p.is(&st, group) && p.isTidy(slot) || errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = p.tidy(slot, group)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *part) tidy(slot *dir.Dir, group int) error {
-	if !p.shared {
-		group = -1
-	}
-	if !p.isDir() { // in a directory of ours: the name is no other's now
-		return slot.Give(p.name, euid(), group, p.mode&0o7777)
-	}
-	d, err := slot.Dir(p.name)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	names, err := p.strays(d)
-	for _, name := range names {
-		if err == nil {
-			err = d.RemoveAll(name)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return d.Own(euid(), group, p.mode&0o7777)
-}
-
-// strays returns the names in d, which is p, that may not stay there.
-func (p *part) strays(d *dir.Dir) (strays []string, err error) {
-	names, err := d.Names()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		switch st, err := d.Stat(name); {
-		case errors.Is(err, fs.ErrNotExist): // status.new goes by itself
-		case err != nil:
-			return nil, err
-		case !p.mayHold(name, &st):
-			strays = append(strays, name)
-		}
-	}
-	return strays, nil
-}
-
-// isTidy tells whether nothing that may not be there is left in the directory p of
-// slot. In one that is shared anybody in the group can put what he likes.
-func (p *part) isTidy(slot *dir.Dir) bool {
-	if !p.isDir() || p.shared {
-		return true
-	}
-	d, err := slot.Dir(p.name)
-	if err != nil {
-		return false
-	}
-	defer d.Close()
-	strays, err := p.strays(d)
-	return err == nil && len(strays) == 0
-}
-
-// isTidy is part.isTidy for all of slot.
-func isTidy(slot *dir.Dir) bool {
-	return !slices.ContainsFunc(parts[:], func(p part) bool { return !p.isTidy(slot) })
-}
-
-// scripts are the files of a slot that update replaces. A supervisor is to find them at
-// each moment.
-var scripts = [...]string{script.TypeFile, script.RunFile, script.FinishFile, script.LogDir + "/" + script.RunFile}
-
-// mayHold tells whether a file can stay in the directory p of a slot: what is ours and
-// plain, or comes to be, and FIFOs where s6 has them.
-func (p *part) mayHold(name string, st *unix.Stat_t) bool {
-	if slices.Contains(scripts[:], path.Join(p.name, name)) {
-		return true
-	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return isSafe(st) || path.Base(p.name) == "supervise" && int(st.Uid) == euid() && st.Nlink == 1
-	case unix.S_IFDIR:
-		return int(st.Uid) == euid()
-	case unix.S_IFIFO:
-		return name == "control" || p.mode&0o7777 == eventMode
-	}
-	return false
-}
-
-// supervisors are the s6-supervise processes that work in slot and in its log: known
-// from the kernel, where their lock could be anybody's.
-func supervisors(slot *dir.Dir) []proc.Process {
-	var at []unix.Stat_t
-	for _, name := range []string{".", script.LogDir} {
-		if st, err := slot.Stat(name); err == nil {
-			at = append(at, st)
-		}
-	}
-	return proc.Find(func(p *proc.Process) bool {
-		return p.UID() == euid() && p.Name() == "s6-supervise" && slices.ContainsFunc(at, func(st unix.Stat_t) bool { return p.WorksIn(&st) })
-	})
-}
-
-// leaveGrace is what a script has to leave root behind, which is the first that it does.
-const leaveGrace = time.Second
-
-// endRoots ends what supervisors are running as root, by files that were not ours: a
-// script that has not left root behind soon never does.
-func endRoots(supervisors []proc.Process) {
-	roots := proc.Find(func(p *proc.Process) bool {
-		return p.UID() == 0 && slices.ContainsFunc(supervisors, func(s proc.Process) bool { return p.Parent() == s.PID })
-	})
-	defer proc.Release(roots)
-	for limit := time.Now().Add(leaveGrace); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
-		if roots = slices.DeleteFunc(roots, func(p proc.Process) bool { return p.UID() != 0 && p.Forget() }); len(roots) == 0 {
-			return
-		}
-	}
-	for _, p := range roots {
-		_ = p.Signal(unix.SIGKILL)
-	}
-	proc.AwaitEnds(roots, time.Now().Add(killGrace))
-	for _, p := range roots {
-		proc.EndGroup(p.PID)
-	}
-}
-
-// anybodys tells whether a script of slot could be another's than ours, and root have
-// been running it.
-func anybodys(slot *dir.Dir) bool {
-	return slices.ContainsFunc(scripts[:], func(name string) bool {
-		st, err := slot.Stat(name)
-		return err == nil && !isSafe(&st)
-	})
 }

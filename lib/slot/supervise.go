@@ -13,9 +13,6 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// Exists tells whether there is anything by the name of h's slot.
-func (h *Hold) Exists() (bool, error) { return h.scan.Exists(h.profile) }
-
 // superviseLimit is how long a supervisor may take to come.
 const superviseLimit = 10 * time.Second
 
@@ -95,4 +92,14 @@ func (h *Hold) Undo() error {
 	}
 	h.scan.drop(retirees{r}, time.Now().Add(dropGrace), func(r *retiree, _ error) { r.dismiss() })
 	return r.err
+}
+
+// supervised tells whether a supervisor runs on service or on its logger.
+func supervised(service s6.Service) (bool, error) {
+	for _, s := range []s6.Service{service, service.Log()} {
+		if runs, err := s.Supervised(); runs || err != nil {
+			return runs, err
+		}
+	}
+	return false, nil
 }
