@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// image is the host that our scripts are written for: s6-overlay's.
+// image is where our scripts are meant to run: under s6-overlay.
 func image() *Common {
 	return &Common{
 		Account: profile.Account{Name: "hermes", UID: 10000, GID: 10000, Home: "/opt/data/home"},
@@ -41,7 +42,7 @@ func developer() *Common {
 }
 
 // TestRender compares all that is rendered with golden files, one a
-// definition. After a change, look at what `go test ./lib/slot -update` makes
+// definition. After a change, look at what `go test ./lib/script -update` makes
 // of them.
 func TestRender(t *testing.T) {
 	rich := profile.Settings{
@@ -62,7 +63,12 @@ func TestRender(t *testing.T) {
 				settings.Dialect = dialect
 				d := d
 				d.Settings = &settings
-				compare(t, filepath.Join("testdata", fmt.Sprintf("%s.%s.golden", name, dialect)), describe(Render(&d)))
+				files := Render(&d)
+				compare(t, filepath.Join("testdata", fmt.Sprintf("%s.%s.golden", name, dialect)), describe(files))
+				run := files[slices.IndexFunc(files, func(f File) bool { return f.Name == RunFile })]
+				if port := Port(run.Data); port != d.Port {
+					t.Errorf("port %d, want %d", port, d.Port)
+				}
 			})
 		}
 	}

@@ -94,9 +94,10 @@ func (r *retiree) withdraw() {
 	}
 }
 
-// restore undoes withdraw and askDown: a gateway that is down and of which
+// restore undoes withdraw and askDown after err: a gateway that is down and of which
 // nothing is to be seen any more would be the worst outcome.
-func (r *retiree) restore() {
+func (r *retiree) restore(err error) {
+	r.err = err
 	if r.hold.moveIn() != nil {
 		return // somebody put a slot there by hand; the next run finishes ours
 	}

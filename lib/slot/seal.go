@@ -36,9 +36,9 @@ type seals struct {
 	// tick of the file system's clock, and would look the same.
 	before time.Time
 
-	mutex sync.Mutex
-	now   map[string]seal
-	hosts map[*script.Common][]byte // digests of what definitions have in common
+	mutex   sync.Mutex
+	now     map[string]seal
+	commons map[*script.Common][]byte // digests of what definitions have in common
 }
 
 const (
@@ -48,7 +48,7 @@ const (
 
 // ReadSeals makes Look and Put use seals and make new ones.
 func (s *ScanDir) ReadSeals() {
-	s.seals = &seals{old: map[string]seal{}, now: map[string]seal{}, hosts: map[*script.Common][]byte{}}
+	s.seals = &seals{old: map[string]seal{}, now: map[string]seal{}, commons: map[*script.Common][]byte{}}
 	st, err := s.dir.Stat(sealFile)
 	if err != nil {
 		return
@@ -118,7 +118,7 @@ func (s *seals) keep(name string, x seal) {
 // seal makes the seal of d and its slot, and tells when the newest of the slot's
 // files was changed.
 func (s *ScanDir) seal(d *script.Definition) (x seal, newest time.Time, err error) {
-	text := append(make([]byte, 0, 1024), s.seals.host(d.Common)...)
+	text := append(make([]byte, 0, 1024), s.seals.common(d.Common)...)
 	text = fmt.Appendf(text, "%s %d %t %#v", d.Profile, d.Port, d.Down, *d.Settings)
 	slot := profile.Slot(d.Profile)
 	// That `down` comes or goes changes the slot's mtime. The slot is looked
@@ -139,17 +139,17 @@ func (s *ScanDir) seal(d *script.Definition) (x seal, newest time.Time, err erro
 	return seal(sum[:]), newest, nil
 }
 
-// host returns a digest of h and of how we write scripts for it.
-func (s *seals) host(h *script.Common) []byte {
+// common returns a digest of c and of how we write scripts for it.
+func (s *seals) common(c *script.Common) []byte {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.hosts[h] == nil {
+	if s.commons[c] == nil {
 		sum := sha256.New()
 		for _, dialect := range []profile.Dialect{profile.Sh, profile.Execline} {
 			sample := profile.Settings{Env: map[string]profile.Bytes{"KEY": "a value"}, Dialect: dialect}
-			fmt.Fprint(sum, script.Render(&script.Definition{Common: h, Profile: "sample", Settings: &sample, Down: true}))
+			fmt.Fprint(sum, script.Render(&script.Definition{Common: c, Profile: "sample", Settings: &sample, Down: true}))
 		}
-		s.hosts[h] = sum.Sum(nil)
+		s.commons[c] = sum.Sum(nil)
 	}
-	return s.hosts[h]
+	return s.commons[c]
 }
