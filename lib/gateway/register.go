@@ -212,15 +212,18 @@ func (r *registration) record() error {
 
 // publish puts the slot in place: one that is there already is changed.
 func (r *registration) publish(hold *slot.Hold, d *script.Definition, there bool) (change slot.Change, err error) {
-	undo := hold.Restore
 	if there {
 		change, err = hold.Put(d)
 	} else {
-		change, undo = slot.Change{Made: true}, hold.Undo
+		change.Made = true
 		err = hold.Publish(d)
 	}
-	if err == nil {
-		r.undo = append(r.undo, undo)
+	switch {
+	case err != nil:
+	case change.Made:
+		r.undo = append(r.undo, hold.Undo)
+	default:
+		r.undo = append(r.undo, hold.Restore)
 	}
 	return change, err
 }
