@@ -2,8 +2,8 @@
 
 // Package gateway is the service manager of gateways under s6. It joins what a
 // home records of a profile with the slot that is made of it: registering,
-// unregistering, starting, stopping. How a slot is made, or a record kept, the
-// packages slot and profile know.
+// unregistering, starting, stopping; and it asks the registrar for what only root may
+// do. How a slot is made, or a record kept, the packages slot and profile know.
 package gateway
 
 import (
