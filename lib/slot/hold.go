@@ -143,11 +143,11 @@ func Unlockable(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fs.ErrNotExist)
 }
 
-// LockPorts locks the handing out of ports in home (see profile.Home.Lock). Where
+// LockPorts locks the handing out of ports in home (see profile.Home.LockPorts). Where
 // nothing can be made in the home, nothing is recorded there either: what is left is
 // who has which port in this scan directory.
 func (s *ScanDir) LockPorts(home *profile.Home, timeout time.Duration) (unlock func(), err error) {
-	unlock, err = home.Lock(timeout)
+	unlock, err = home.LockPorts(timeout)
 	if !profile.Unwritable(err) {
 		return unlock, err
 	}

@@ -183,18 +183,24 @@ func supervisors(slot *dir.Dir) []proc.Process {
 	})
 }
 
+// childrenOf are the processes that supervisors have started.
+func childrenOf(supervisors []proc.Process) []proc.Process {
+	return proc.Find(func(p *proc.Process) bool {
+		return slices.ContainsFunc(supervisors, func(s proc.Process) bool { return p.Parent() == s.PID })
+	})
+}
+
 // leaveGrace is what a script has to leave root behind, which is the first that it does.
 const leaveGrace = time.Second
 
 // endRoots ends what supervisors are running as root, by files that were not ours: a
 // script that has not left root behind soon never does.
 func endRoots(supervisors []proc.Process) {
-	roots := proc.Find(func(p *proc.Process) bool {
-		return p.UID() == 0 && slices.ContainsFunc(supervisors, func(s proc.Process) bool { return p.Parent() == s.PID })
-	})
+	hasLeft := func(p proc.Process) bool { return p.UID() != 0 && p.Forget() }
+	roots := slices.DeleteFunc(childrenOf(supervisors), hasLeft)
 	defer proc.Release(roots)
 	for limit := time.Now().Add(leaveGrace); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
-		if roots = slices.DeleteFunc(roots, func(p proc.Process) bool { return p.UID() != 0 && p.Forget() }); len(roots) == 0 {
+		if roots = slices.DeleteFunc(roots, hasLeft); len(roots) == 0 {
 			return
 		}
 	}

@@ -202,18 +202,9 @@ func (r *retiree) command(commands, logs string, kill bool) {
 	if !kill {
 		return
 	}
-	children := proc.Find(func(p *proc.Process) bool { return r.isParent(p.Parent()) })
+	children := childrenOf(r.supervisors)
 	for i := range children {
 		_ = children[i].Signal(unix.SIGKILL)
 	}
 	proc.Release(children)
-}
-
-func (r *retiree) isParent(pid int) bool {
-	for i := range r.supervisors {
-		if r.supervisors[i].PID == pid {
-			return true
-		}
-	}
-	return false
 }
