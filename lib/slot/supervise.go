@@ -34,29 +34,40 @@ func (h *Hold) Supervise(timeout time.Duration) error {
 // of what else the machine does. Exit code 102 for a slot that goes meanwhile, which it
 // cannot while its hold is ours.
 func (s *ScanDir) AwaitSupervised(names []string, timeout time.Duration) []error {
-	timeout = cmp.Or(timeout, superviseLimit)
-	errs := make([]error, len(names))
-	waiting := make([]int, len(names))
+	errs := awaitEach(len(names), cmp.Or(timeout, superviseLimit), func(i int, deadline time.Time) error {
+		return s.awaitSupervised(names[i], deadline)
+	})
+	for i, err := range errs {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			errs[i] = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", s.Service(names[i]).Path())
+		}
+	}
+	return errs
+}
+
+// awaitEach calls await for each number below n until all are decided, or until none has
+// been for the length of timeout: for those the error stays os.ErrDeadlineExceeded.
+func awaitEach(n int, timeout time.Duration, await func(i int, deadline time.Time) error) []error {
+	errs := make([]error, n)
+	waiting := make([]int, n)
 	for i := range waiting {
 		waiting[i] = i
 	}
+	decided := func(i int, deadline time.Time) bool {
+		errs[i] = await(i, deadline)
+		return !errors.Is(errs[i], os.ErrDeadlineExceeded)
+	}
 	for len(waiting) > 0 {
-		i := waiting[0]
-		if errs[i] = s.awaitSupervised(names[i], time.Now().Add(timeout)); !errors.Is(errs[i], os.ErrDeadlineExceeded) {
+		if decided(waiting[0], time.Now().Add(timeout)) {
 			waiting = waiting[1:]
 			continue
 		}
-		rest := slices.DeleteFunc(slices.Clone(waiting), func(i int) bool {
-			return s.awaitSupervised(names[i], time.Now()) == nil
-		})
-		if len(rest) < len(waiting) {
-			waiting = rest // others had their turn first
-			continue
+		// Others may have had their turn first, and this one has it by now.
+		rest := slices.DeleteFunc(slices.Clone(waiting), func(i int) bool { return decided(i, time.Now()) })
+		if len(rest) == len(waiting) {
+			break
 		}
-		for _, i := range waiting {
-			errs[i] = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", s.Service(names[i]).Path())
-		}
-		return errs
+		waiting = rest
 	}
 	return errs
 }
