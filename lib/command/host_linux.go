@@ -9,17 +9,17 @@ import (
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
-	"hermes-s6/lib/registrar"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
 // registrarVariable names who is asked for what only root may do.
-var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + registrar.Socket + ")"}
+var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + gateway.RegistrarSocket + ")"}
 
 // hostVariables are those that go into the scripts of slots, by hostOf.
 var hostVariables = []cli.Variable{
 	{Name: "HERMES_CONTENV", Usage: "loads the container's environment for the scripts, or none (/command/with-contenv where it exists)"},
-	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS from which a gateway is not restarted, 0 for no limit (" + slot.DefaultCrashLimit + ")"},
+	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS from which a gateway is not restarted, 0 for no limit (" + script.DefaultCrashLimit + ")"},
 	{Name: "HERMES_GATEWAY_PORT_ENV", Usage: "tells a gateway its port, besides HERMES_GATEWAY_PORT"},
 }
 
@@ -30,8 +30,8 @@ func svcVariables() []cli.Variable {
 
 // hostOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
-func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
-	h := &slot.Host{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
+func hostOf(c *cli.Context, dialect profile.Dialect) (*script.Common, error) {
+	h := &script.Common{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
 	if h.Account, err = c.Account(); err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
 	if h.Home, err = c.HomePath(); err != nil {
 		return nil, err
 	}
-	if h.Contenv, err = slot.FindContenv(os.Getenv("HERMES_CONTENV")); err != nil {
+	if h.Contenv, err = script.FindContenv(os.Getenv("HERMES_CONTENV")); err != nil {
 		return nil, err
 	}
 	if h.PortEnv != "" {
@@ -49,19 +49,19 @@ func hostOf(c *cli.Context, dialect profile.Dialect) (*slot.Host, error) {
 	}
 	limit := os.Getenv("HERMES_CRASH_LIMIT")
 	if limit == "" {
-		limit = slot.DefaultCrashLimit
+		limit = script.DefaultCrashLimit
 	}
-	if h.Deaths, h.Seconds, err = slot.ParseCrashLimit(limit); err != nil {
+	if h.Deaths, h.Seconds, err = script.ParseCrashLimit(limit); err != nil {
 		return nil, err
 	}
-	h.Paths, err = slot.FindPaths(c.Programs(), dialect)
+	h.Paths, err = script.FindPaths(c.Programs(), dialect)
 	return h, err
 }
 
 // hostsOf is hostOf for several dialects, each asked for once.
-func hostsOf(c *cli.Context) func(profile.Dialect) (*slot.Host, error) {
-	hosts := map[profile.Dialect]*slot.Host{}
-	return func(dialect profile.Dialect) (*slot.Host, error) {
+func hostsOf(c *cli.Context) func(profile.Dialect) (*script.Common, error) {
+	hosts := map[profile.Dialect]*script.Common{}
+	return func(dialect profile.Dialect) (*script.Common, error) {
 		if hosts[dialect] == nil {
 			h, err := hostOf(c, dialect)
 			if err != nil {
@@ -75,7 +75,7 @@ func hostsOf(c *cli.Context) func(profile.Dialect) (*slot.Host, error) {
 
 // openS6 opens the scan directory and the home of the s6 that is in charge, after
 // it has made sure that a slot in dialect can be had here.
-func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
+func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.Manager, error) {
 	// Where there are no slots, what one would need may well be missing.
 	if err := c.NeedS6(); err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.S6, error) {
 }
 
 // openScan is openS6 for what may never make a slot and can do without a home.
-func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (*gateway.S6, error) {
+func openScan(c *cli.Context, hosts func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
@@ -107,21 +107,21 @@ func openScan(c *cli.Context, hosts func(profile.Dialect) (*slot.Host, error)) (
 		return nil, err
 	}
 	m := newS6(c, scan)
-	m.Host = hosts
+	m.Common = hosts
 	return m, nil
 }
 
 // newS6 returns the service manager of scan. An account that may not write there
 // asks the registrar; that root may not, on a read-only file system say, is root's
 // own affair.
-func newS6(c *cli.Context, scan *slot.Scan) *gateway.S6 {
-	m := &gateway.S6{Scan: scan, Warn: c.Warn, Info: c.Info}
+func newS6(c *cli.Context, scan *slot.ScanDir) *gateway.Manager {
+	m := &gateway.Manager{ScanDir: scan, Warn: c.Warn, Info: c.Info}
 	if scan.Exposed() {
 		c.Warn("scan directory %s: others than root may write there, and so have root run what they like; make it root's, mode 0755", scan.ScanDir)
 	}
 	if os.Geteuid() != 0 && !scan.Writable() {
-		m.Registrar = &registrar.Client{
-			Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), registrar.Socket), Programs: scan.Programs, Refused: c.Elsewhere(),
+		m.Registrar = &gateway.Registrar{
+			Socket: cmp.Or(os.Getenv("HERMES_REGISTRAR"), gateway.RegistrarSocket), Programs: scan.Programs, Refused: c.Elsewhere(),
 		}
 	}
 	return m
@@ -131,7 +131,7 @@ func newS6(c *cli.Context, scan *slot.Scan) *gateway.S6 {
 func s6Manager(c *cli.Context) (manager.ServiceManager, error) {
 	m, err := openScan(c, hostsOf(c))
 	if err != nil {
-		return nil, err // not a nil *S6 that is no nil ServiceManager
+		return nil, err // not a nil *Manager that is no nil ServiceManager
 	}
 	m.Home, m.HomeErr = c.OpenHome()
 	return m, nil

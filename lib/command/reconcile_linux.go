@@ -67,7 +67,7 @@ func reconcileRun(c *cli.Context) error {
 		return err
 	}
 	defer m.Close()
-	plan.Home, plan.Scan, plan.Host = m.Home, m.Scan, m.Host
+	plan.Manager = m
 	if err := prepare(c, plan); err != nil {
 		return err
 	}
@@ -110,9 +110,7 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 		return err
 	}
 	if !plan.DryRun {
-		for _, err := range plan.Scan.Sweep() {
-			c.Warn("leftover of a killed run: %v", err)
-		}
+		plan.Sweep()
 		// Loggers run as the account, which may not make it in a home of root's.
 		if _, err := plan.Home.MakeLogDir(); err != nil {
 			c.Warn("log directory: %v", err)

@@ -7,7 +7,6 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/gateway"
-	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
 )
 
@@ -74,7 +73,7 @@ func register(c *cli.Context) error {
 }
 
 // registrationOf checks all options that can be checked by themselves.
-func registrationOf(c *cli.Context) (r manager.Registration, err error) {
+func registrationOf(c *cli.Context) (r gateway.Registration, err error) {
 	if r.Settings, err = settingsOf(c); err != nil {
 		return r, err
 	}
@@ -114,7 +113,7 @@ func settingsOf(c *cli.Context) (s profile.Settings, err error) {
 }
 
 // preview is --dry-run.
-func preview(c *cli.Context, m *gateway.S6, name string, asked manager.Registration) error {
+func preview(c *cli.Context, m *gateway.Manager, name string, asked gateway.Registration) error {
 	files, err := m.Preview(name, asked)
 	if err != nil {
 		return err
@@ -136,7 +135,7 @@ func preview(c *cli.Context, m *gateway.S6, name string, asked manager.Registrat
 	return nil
 }
 
-func reportRegistered(c *cli.Context, name string, done manager.Registered) error {
+func reportRegistered(c *cli.Context, name string, done gateway.Registered) error {
 	if !c.Bool("json") {
 		_, err := fmt.Fprintln(c.Out, done.Path)
 		return err

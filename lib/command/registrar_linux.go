@@ -6,7 +6,7 @@ import (
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
-	"hermes-s6/lib/registrar"
+	"hermes-s6/lib/gateway"
 )
 
 // This is what root runs at the request of an account that runs what a language
@@ -31,13 +31,13 @@ func Registrar(args []string) int {
 		answer = append(answer, verb)
 	}
 	switch verb {
-	case registrar.Register:
+	case gateway.AskRegister:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
 			Flags: append(only(registerFlags(), "port", "env", "down", "keep", "replace", "dialect", "wait"), cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag()),
 			Run:   bounded(register),
 		}, args)
-	case registrar.Unregister:
+	case gateway.AskUnregister:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
 			Flags: []*cli.Flag{cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag()},
@@ -50,14 +50,14 @@ func Registrar(args []string) int {
 		}, args)
 	}
 	return cli.Main(&cli.Command{
-		Name: "hermes-registrar", Verb: registrar.Register + "|" + registrar.Unregister, Operands: "PROFILE", Bare: true,
+		Name: "hermes-registrar", Verb: gateway.AskRegister + "|" + gateway.AskUnregister, Operands: "PROFILE", Bare: true,
 		Summary: "do for an account what only root may do; the registrar service runs it",
 		Text: `Only the registrar service of the image has a use for it: hermes-svc-register,
 hermes-svc-unregister and hermes-svc ask that service, where they may not write
 the scan directory themselves. Each request has a --help of its own.`,
 		Variables: append([]cli.Variable{cli.ManagerVariable}, hostVariables...),
 		Run: func(c *cli.Context) error {
-			return fail.Errorf(fail.Usage, "invalid request %.60q: it must be %s or %s", verb, registrar.Register, registrar.Unregister)
+			return fail.Errorf(fail.Usage, "invalid request %.60q: it must be %s or %s", verb, gateway.AskRegister, gateway.AskUnregister)
 		},
 	}, answer)
 }

@@ -92,9 +92,7 @@ func svc(c *cli.Context, v *verb) error {
 	if err != nil {
 		return err
 	}
-	if m, ok := m.(interface{ Close() }); ok {
-		defer m.Close()
-	}
+	defer m.Close()
 	if c.Bool("all") {
 		names, err = m.List()
 		if err != nil {
@@ -161,7 +159,7 @@ func hostManager(c *cli.Context, kind manager.Kind) (manager.ServiceManager, err
 	if c.Bool("system") && kind != manager.Systemd {
 		return nil, fail.Errorf(fail.Usage, "--system: service manager %s has no other", kind)
 	}
-	return manager.Host(kind, c.Bool("system"))
+	return manager.Native(kind, c.Bool("system"))
 }
 
 // progress shows how far waiting has got, where somebody looks; nil where not.

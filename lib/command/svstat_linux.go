@@ -19,6 +19,7 @@ import (
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
@@ -293,9 +294,9 @@ func (q *query) moreForTable(r *row) error {
 		}
 	}
 	if r.profile {
-		r.next = slot.NextStart(r.Service, &r.Status)
+		r.next = script.NextStart(r.Service, &r.Status)
 	}
-	if r.profile && q.home != nil && r.ExitCode() == slot.ExitConfig {
+	if r.profile && q.home != nil && r.ExitCode() == script.ExitConfig {
 		r.reason = q.home.Self(r.name).ExitReason
 	}
 	r.lived = r.Started && (r.Up() || r.Finishing)
@@ -307,7 +308,7 @@ func (q *query) moreForTable(r *row) error {
 	// that of one that exited 0; its death tally is empty.
 	r.lived = r.lived || r.Started && len(deaths) > 0
 	if r.profile {
-		deaths = slices.DeleteFunc(deaths, func(d s6.Death) bool { return !slot.IsCrash(d.Code) })
+		deaths = slices.DeleteFunc(deaths, func(d s6.Death) bool { return !script.IsCrash(d.Code) })
 	}
 	r.deaths = s6.DeathsWithin(deaths, r.Now, deathSpan)
 	return err

@@ -9,7 +9,7 @@ import (
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/profile"
-	"hermes-s6/lib/slot"
+	"hermes-s6/lib/script"
 )
 
 // Colours of the state column. They are of one length, so that tabwriter,
@@ -72,7 +72,7 @@ func (r *row) trouble() string {
 	if n := r.Signal(); n >= 0 {
 		code = 128 + n
 	}
-	failed := r.lived && code > 0 && (slot.IsCrash(code) || code == slot.ExitConfig)
+	failed := r.lived && code > 0 && (script.IsCrash(code) || code == script.ExitConfig)
 	why := ""
 	switch {
 	case r.isUp() && r.deaths > 1: // one may be a stop that it answered with an exit code of its own
@@ -81,14 +81,14 @@ func (r *row) trouble() string {
 		return ""
 	case !r.lived:
 		why = "it was not started"
-	case code == slot.ExitConfig:
+	case code == script.ExitConfig:
 		why = r.lastExit() + ", it refused its configuration and is not restarted"
 		if reason := cli.Excerpt(r.reason, maxReason); reason != "" {
 			why += ": " + reason
 		}
 	case r.next > 0:
 		why = fmt.Sprintf("%s, backing off, next start in %d s", r.lastExit(), r.next)
-	case r.WantedUp && code == slot.ExitRestart:
+	case r.WantedUp && code == script.ExitRestart:
 		why = r.lastExit() + ", it asked to be restarted"
 	case r.WantedUp:
 		why = r.lastExit() + ", it is being restarted"

@@ -75,7 +75,7 @@ func TestReplaceLeavesWhatWasThere(t *testing.T) {
 	}
 }
 
-func TestPublishRefusesToReplace(t *testing.T) {
+func TestRenameNoReplace(t *testing.T) {
 	d, path := open(t)
 	for _, name := range []string{"new", "empty"} {
 		must(t, os.Mkdir(filepath.Join(path, name), 0o700))
@@ -83,11 +83,11 @@ func TestPublishRefusesToReplace(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(path, "file"), nil, 0o600))
 	must(t, os.Symlink("nowhere", filepath.Join(path, "link")))
 	for _, taken := range []string{"empty", "file", "link"} {
-		if err := d.Publish("new", d, taken); !errors.Is(err, fs.ErrExist) {
+		if err := d.RenameNoReplace("new", d, taken); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%s: %v", taken, err)
 		}
 	}
-	must(t, d.Publish("new", d, "free"))
+	must(t, d.RenameNoReplace("new", d, "free"))
 }
 
 func TestRemoveAllFollowsNoLink(t *testing.T) {

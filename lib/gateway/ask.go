@@ -12,12 +12,11 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/par"
-	"hermes-s6/lib/registrar"
 )
 
-// ask has the registrar do what we may not, and passes its warnings on, but for
+// request has the registrar do what we may not, and passes its warnings on, but for
 // those that begin with kept, of which it returns the rest.
-func (m *S6) ask(answer any, kept, verb string, args ...string) (rest string, err error) {
+func (m *Manager) request(answer any, kept, verb string, args ...string) (rest string, err error) {
 	a, err := m.Registrar.Ask(verb, append([]string{"--json"}, args...)...)
 	for _, w := range a.Warnings {
 		if text, ok := strings.CutPrefix(w, kept); ok && kept != "" {
@@ -37,10 +36,15 @@ func (m *S6) ask(answer any, kept, verb string, args ...string) (rest string, er
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// askRegister is Register by way of the registrar.
-func (m *S6) askRegister(name string, r manager.Registration) (manager.Registered, error) {
+// ask is Register by way of the registrar.
+func (r *registration) ask() (Registered, error) {
+	if r.Recorded {
+		if _, err := r.recorded(); err != nil {
+			return Registered{}, err
+		}
+	}
 	if r.Settings.Command != "" {
-		return manager.Registered{}, fail.Errorf(fail.System, "--command: only root may choose it")
+		return Registered{}, fail.Errorf(fail.System, "--command: only root may choose it")
 	}
 	args := []string{"--timeout", milliseconds(r.Timeout)}
 	if r.Settings.Port != 0 {
@@ -64,8 +68,8 @@ func (m *S6) askRegister(name string, r manager.Registration) (manager.Registere
 		Port       int    `json:"port"`
 		Affected   bool   `json:"restart_needed"`
 	}
-	_, err := m.ask(&answer, "", registrar.Register, append(args, "--", name)...)
-	return manager.Registered{Path: answer.ServiceDir, Action: answer.Action, Port: answer.Port, Supervised: answer.Supervised, Affected: answer.Affected}, err
+	_, err := r.request(&answer, "", AskRegister, append(args, "--", r.name)...)
+	return Registered{Path: answer.ServiceDir, Action: answer.Action, Port: answer.Port, Supervised: answer.Supervised, Affected: answer.Affected}, err
 }
 
 // asksAtOnce leaves the service connections for others: it takes 30 of an account.
@@ -73,20 +77,20 @@ const asksAtOnce = 8
 
 // askUnregister is Unregister by way of the registrar, which takes one name at a
 // time: several are asked for at once, or the last would wait for all others to stop.
-func (m *S6) askUnregister(names []string, timeout time.Duration) []manager.Outcome {
+func (m *Manager) askUnregister(names []string, timeout time.Duration) []manager.Outcome {
 	names = slices.Compact(slices.Sorted(slices.Values(names))) // as by root
 	outcomes := make([]manager.Outcome, len(names))
 	par.AtOnce(len(names), asksAtOnce, func(i int) { outcomes[i] = m.askUnregisterOne(names[i], timeout) })
 	return outcomes
 }
 
-func (m *S6) askUnregisterOne(name string, timeout time.Duration) manager.Outcome {
-	if there, err := m.Scan.Exists(name); err == nil && !there {
+func (m *Manager) askUnregisterOne(name string, timeout time.Duration) manager.Outcome {
+	if there, err := m.ScanDir.Exists(name); err == nil && !there {
 		return manager.Outcome{Name: name, Action: manager.Absent, Err: m.forget(name)}
 	}
 	var answer struct {
 		Action string `json:"action"`
 	}
-	killed, err := m.ask(&answer, "profile "+name+": killed ", registrar.Unregister, "--timeout", milliseconds(timeout), "--", name)
+	killed, err := m.request(&answer, "profile "+name+": killed ", AskUnregister, "--timeout", milliseconds(timeout), "--", name)
 	return manager.Outcome{Name: name, Action: answer.Action, Killed: killed, Err: err}
 }

@@ -29,7 +29,7 @@ const nudgeEvery = 500 * time.Millisecond
 // wait waits for reached, or for the end of the supervisor, which is an error.
 func (j *job) wait(deadline time.Time, reached func(*s6.Status) bool) error {
 	gone := false
-	err := j.service.Wait(j.m.Scan.Programs, deadline, func(st *s6.Status) bool {
+	err := j.service.Wait(j.m.ScanDir.Programs, deadline, func(st *s6.Status) bool {
 		gone = !st.Supervised
 		return gone || reached(st)
 	})
@@ -126,7 +126,7 @@ func (j *job) awaitProcess(isUp func(*s6.Status) bool) (now s6.Status, err error
 }
 
 // waitStart is wait for a gateway that is to start now. Its finish script may hold the
-// start up (see slot.NextStart), and does not see a command that reaches the supervisor
+// start up (see script.NextStart), and does not see a command that reaches the supervisor
 // before it looks, as one does that comes with the gateway's death.
 func (j *job) waitStart(reached func(*s6.Status) bool) error {
 	for j.backsOff {
@@ -252,7 +252,7 @@ func (j *job) signal(signal string) error {
 		return err
 	}
 	defer lock.Close()
-	st, err := j.service.Status(j.m.Scan.Programs)
+	st, err := j.service.Status(j.m.ScanDir.Programs)
 	if err != nil || !st.Same(&j.before) {
 		return err
 	}
@@ -260,4 +260,32 @@ func (j *job) signal(signal string) error {
 		j.Killed = "the gateway"
 	}
 	return j.control(signal)
+}
+
+// awaitUp waits until the gateway is up, as a start does. One that is not to run, since
+// it was stopped or gave up, is no start of ours: there is nothing to wait for.
+func (r *registration) awaitUp() error {
+	j := &job{Outcome: manager.Outcome{Name: r.name}, m: r.Manager, service: r.ScanDir.Service(r.name), deadline: r.deadline}
+	st, err := j.service.Status(r.ScanDir.Programs)
+	normallyUp := true
+	if err == nil {
+		normallyUp, err = j.service.NormallyUp()
+	}
+	if err == nil {
+		j.notifies, err = j.service.Notifies()
+	}
+	switch {
+	case err != nil:
+		return err
+	case st.WantedUp || normallyUp && !st.Up():
+		err = j.awaitUp()
+	case st.Up():
+		err = fail.Errorf(fail.No, "it is being stopped")
+	default:
+		err = fail.Errorf(fail.No, "it is stopped; `hermes-svc start %s` starts it", r.name)
+	}
+	if err != nil {
+		return fail.Errorf(fail.CodeOf(err), "profile %s: registered, but not up: %w", r.name, err)
+	}
+	return nil
 }

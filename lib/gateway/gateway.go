@@ -2,8 +2,8 @@
 
 // Package gateway is the service manager of gateways under s6. It joins what a
 // home records of a profile with the slot that is made of it: registering,
-// unregistering, starting, stopping. How a slot is made, or a record kept, the
-// packages slot and profile know.
+// unregistering, starting, stopping; and it asks the registrar for what only root may
+// do. How a slot is made, or a record kept, the packages slot and profile know.
 package gateway
 
 import (
@@ -12,41 +12,41 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
-	"hermes-s6/lib/registrar"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
-// S6 is the manager.ServiceManager of a supervision tree.
-type S6 struct {
-	Scan *slot.Scan
-	Home *profile.Home // nil: there is none
+// A Manager is the manager.ServiceManager of a supervision tree.
+type Manager struct {
+	ScanDir *slot.ScanDir
+	Home    *profile.Home // nil: there is none
 	// HomeErr says why Home is nil, where something is to be said of that.
 	HomeErr error
-	// Host gives what slots in a dialect have in common.
-	Host func(profile.Dialect) (*slot.Host, error)
+	// Common gives what slots in a dialect have in common.
+	Common func(profile.Dialect) (*script.Common, error)
 	// Registrar does what we may not; nil where we may.
-	Registrar *registrar.Client
+	Registrar *Registrar
 	// Warn and Info say what is no error.
 	Warn, Info func(format string, args ...any)
 }
 
-var _ manager.ServiceManager = (*S6)(nil)
+var _ manager.ServiceManager = (*Manager)(nil)
 
 // Close closes what m works on.
-func (m *S6) Close() {
+func (m *Manager) Close() {
 	m.Home.Close()
-	m.Scan.Close()
+	m.ScanDir.Close()
 }
 
 // SupportsRegistration implements manager.ServiceManager.
-func (m *S6) SupportsRegistration() bool { return true }
+func (m *Manager) SupportsRegistration() bool { return true }
 
 // List implements manager.ServiceManager.
-func (m *S6) List() ([]string, error) { return m.Scan.Profiles() }
+func (m *Manager) List() ([]string, error) { return m.ScanDir.Profiles() }
 
 // Running implements manager.ServiceManager.
-func (m *S6) Running(name string) (pid int, up bool, err error) {
+func (m *Manager) Running(name string) (pid int, up bool, err error) {
 	st, err := m.status(name)
 	if err != nil || !st.Supervised || !st.Up() {
 		return 0, false, err
@@ -55,8 +55,8 @@ func (m *S6) Running(name string) (pid int, up bool, err error) {
 }
 
 // status is the status of profile name's slot; exit code 102 where it has none.
-func (m *S6) status(name string) (s6.Status, error) {
-	service := m.Scan.Service(name)
+func (m *Manager) status(name string) (s6.Status, error) {
+	service := m.ScanDir.Service(name)
 	there, err := service.Exists()
 	if err == nil && !there {
 		err = NoSuchGateway(name)
@@ -64,7 +64,7 @@ func (m *S6) status(name string) (s6.Status, error) {
 	if err != nil {
 		return s6.Status{}, err
 	}
-	return service.Status(m.Scan.Programs)
+	return service.Status(m.ScanDir.Programs)
 }
 
 // NoSuchGateway is the answer for a profile that has no slot.
@@ -72,28 +72,28 @@ func NoSuchGateway(name string) error {
 	return fail.Errorf(fail.Absent, "no such gateway '%s': register it with hermes-svc-register", name)
 }
 
-// sweep cleans up after killed runs.
-func (m *S6) sweep() {
-	for _, err := range m.Scan.Sweep() {
+// Sweep cleans up after killed runs.
+func (m *Manager) Sweep() {
+	for _, err := range m.ScanDir.Sweep() {
 		m.Warn("leftover of a killed run: %v", err)
 	}
 }
 
-// Unregister implements manager.ServiceManager.
-func (m *S6) Unregister(names []string, timeout time.Duration) ([]manager.Outcome, error) {
+// Unregister removes the slots of names, and what is on record of them.
+func (m *Manager) Unregister(names []string, timeout time.Duration) ([]manager.Outcome, error) {
 	if m.Registrar != nil {
 		return m.askUnregister(names, timeout), nil
 	}
-	m.sweep()
-	there, err := m.Scan.AnyExist(names)
+	m.Sweep()
+	there, err := m.ScanDir.AnyExist(names)
 	if err == nil && there {
-		_, err = m.Scan.Programs.Path("s6-svscanctl")
+		_, err = m.ScanDir.Programs.Path("s6-svscanctl")
 	}
 	if err != nil {
 		return nil, err
 	}
 	var outcomes []manager.Outcome
-	for _, r := range m.Scan.Retire(names, timeout, m.forget) {
+	for _, r := range m.ScanDir.Retire(names, timeout, m.forget) {
 		o := manager.Outcome{Name: r.Profile, Killed: r.Killed, Err: r.Err}
 		switch {
 		case r.Err != nil:
@@ -107,7 +107,7 @@ func (m *S6) Unregister(names []string, timeout time.Duration) ([]manager.Outcom
 	return outcomes, nil
 }
 
-func (m *S6) forget(name string) error {
+func (m *Manager) forget(name string) error {
 	if m.Home == nil {
 		return nil
 	}

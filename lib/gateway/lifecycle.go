@@ -39,7 +39,7 @@ type command struct {
 // A job is a command to one gateway.
 type job struct {
 	manager.Outcome
-	m        *S6
+	m        *Manager
 	service  s6.Service
 	told     time.Time
 	deadline time.Time
@@ -52,19 +52,19 @@ type job struct {
 }
 
 // Start implements manager.ServiceManager.
-func (m *S6) Start(names []string, o manager.Options) []manager.Outcome {
+func (m *Manager) Start(names []string, o manager.Options) []manager.Outcome {
 	return m.each(names, o, command{manager.Started, true, func(*job) string { return up }, (*job).awaitStart})
 }
 
 // Stop implements manager.ServiceManager. A gateway that has not stopped at the
 // timeout is killed, later where it waits for agents.
-func (m *S6) Stop(names []string, o manager.Options) []manager.Outcome {
+func (m *Manager) Stop(names []string, o manager.Options) []manager.Outcome {
 	return m.each(names, o, command{manager.Stopped, false, func(*job) string { return down }, (*job).awaitStop})
 }
 
 // Restart implements manager.ServiceManager. A gateway that can drain does; one that
 // has not ended at the timeout is killed.
-func (m *S6) Restart(names []string, o manager.Options) []manager.Outcome {
+func (m *Manager) Restart(names []string, o manager.Options) []manager.Outcome {
 	o.Wait = true
 	return m.each(names, o, command{manager.Restarted, true, func(j *job) string {
 		if j.before.Up() {
@@ -75,10 +75,10 @@ func (m *S6) Restart(names []string, o manager.Options) []manager.Outcome {
 }
 
 // each gives all gateways their command and then waits for them.
-func (m *S6) each(names []string, o manager.Options, c command) []manager.Outcome {
+func (m *Manager) each(names []string, o manager.Options, c command) []manager.Outcome {
 	jobs := make([]*job, len(names))
 	for i, name := range names {
-		j := &job{Outcome: manager.Outcome{Name: name}, m: m, service: m.Scan.Service(name), deadline: slot.Deadline(o.Timeout)}
+		j := &job{Outcome: manager.Outcome{Name: name}, m: m, service: m.ScanDir.Service(name), deadline: slot.Deadline(o.Timeout)}
 		j.Err = j.give(c, o)
 		jobs[i] = j
 	}
@@ -108,7 +108,7 @@ func (j *job) give(c command, o manager.Options) error {
 		return err
 	}
 	defer lock.Close()
-	if j.before, err = j.service.Status(j.m.Scan.Programs); err != nil {
+	if j.before, err = j.service.Status(j.m.ScanDir.Programs); err != nil {
 		return err
 	}
 	if !j.before.Supervised {
@@ -162,7 +162,7 @@ const markPatience = 2 * time.Second
 
 // lock keeps other commands to j's gateway away until it is closed.
 func (j *job) lock() (*dir.Dir, error) {
-	lock, err := j.m.Scan.Lock(j.Name, j.deadline)
+	lock, err := j.m.ScanDir.Lock(j.Name, j.deadline)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		j.m.Warn("gateway '%s': another process keeps it locked: going on without the lock", j.Name)
 		err = nil
@@ -179,11 +179,11 @@ func (j *job) prepare(c command, timeout time.Duration) error {
 	there, err := j.service.Exists()
 	var st s6.Status
 	if err == nil && there {
-		st, err = j.service.Status(j.m.Scan.Programs)
+		st, err = j.service.Status(j.m.ScanDir.Programs)
 	}
 	if err == nil && !st.Supervised {
 		if err = j.complete(there, !c.wanted, timeout); err == nil {
-			st, err = j.service.Status(j.m.Scan.Programs)
+			st, err = j.service.Status(j.m.ScanDir.Programs)
 		}
 	}
 	if err == nil && st.Supervised && !st.Known {
@@ -199,7 +199,7 @@ func (j *job) prepare(c command, timeout time.Duration) error {
 func (j *job) complete(there, down bool, timeout time.Duration) error {
 	m := j.m
 	if there {
-		if held, err := m.Scan.Held(j.Name); err != nil || !held || m.Home == nil {
+		if held, err := m.ScanDir.Held(j.Name); err != nil || !held || m.Home == nil {
 			return err
 		}
 	} else if err := m.hasProfile(j.Name); err != nil {
@@ -208,12 +208,12 @@ func (j *job) complete(there, down bool, timeout time.Duration) error {
 	if !there {
 		m.Info("profile %s: it had no slot and is registered first", j.Name)
 	}
-	_, err := m.Register(j.Name, manager.Registration{Recorded: true, Down: down, Keep: true, Timeout: timeout})
+	_, err := m.Register(j.Name, Registration{Recorded: true, Down: down, Keep: true, Timeout: timeout})
 	return err
 }
 
 // hasProfile is no error where there is a profile name to make a slot for.
-func (m *S6) hasProfile(name string) error {
+func (m *Manager) hasProfile(name string) error {
 	if m.Home == nil && m.HomeErr != nil && !errors.Is(m.HomeErr, fs.ErrNotExist) {
 		return m.HomeErr
 	}
@@ -233,16 +233,16 @@ func (j *job) unsupervised() error {
 	if there, err := j.service.Exists(); err != nil || !there {
 		return cmp.Or(err, NoSuchGateway(j.Name))
 	}
-	repair := "`s6-svscanctl -a " + j.m.Scan.ScanDir + "` has s6-svscan take it up"
-	if !j.m.Scan.Alive() {
-		repair = "no s6-svscan is watching " + j.m.Scan.ScanDir
+	repair := "`s6-svscanctl -a " + j.m.ScanDir.ScanDir + "` has s6-svscan take it up"
+	if !j.m.ScanDir.Alive() {
+		repair = "no s6-svscan is watching " + j.m.ScanDir.ScanDir
 	}
 	return fail.Errorf(fail.Program, "gateway '%s': its slot is not supervised: %s%s", j.Name, repair, j.refusal())
 }
 
 // refusal is what s6-svc says of a supervisor that is not there, as the end of a message.
 func (j *job) refusal() string {
-	if err := j.service.Listens(j.m.Scan.Programs); err != nil {
+	if err := j.service.Listens(j.m.ScanDir.Programs); err != nil {
 		return " (" + err.Error() + ")"
 	}
 	return ""
@@ -256,7 +256,7 @@ func (j *job) confirm(c command, o manager.Options) error {
 		return err
 	}
 	defer lock.Close()
-	st, err := j.service.Status(j.m.Scan.Programs)
+	st, err := j.service.Status(j.m.ScanDir.Programs)
 	if err != nil {
 		return err
 	}

@@ -3,18 +3,42 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
-	"hermes-s6/lib/fail"
-	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
-// What Register can do, as manager.Registered.Action.
+// A Registration is what is asked for when a gateway is registered.
+type Registration struct {
+	Settings profile.Settings
+	// Recorded asks for what is on record instead of Settings: one that is no use is
+	// an error then, and not moved aside.
+	Recorded bool
+	Down     bool // do not start it
+	Keep     bool // leave one that is there
+	Replace  bool // bring one that is there to this definition
+	Wait     bool // until it is up
+	Timeout  time.Duration
+}
+
+// Registered is what Register did.
+type Registered struct {
+	Path       string // of the service directory
+	Action     string
+	Port       int
+	Supervised bool
+	// Affected is set where the gateway that runs is another than was asked
+	// for, until its next start.
+	Affected bool
+}
+
+// What Register can do, as Registered.Action.
 const (
 	registered = "registered"
 	updated    = "updated"
@@ -24,28 +48,22 @@ const (
 
 // A registration is one Register under way.
 type registration struct {
-	*S6
-	manager.Registration
+	*Manager
+	Registration
 	name     string
 	deadline time.Time
-	aside    string // what became of a record that is no use
+	aside    string         // what became of a record that is no use
+	undo     []func() error // what was done, in order
 }
 
-// Register implements manager.ServiceManager. Whatever line is the last: before
-// publish nothing is there but a hold, which the next of us cleans up, and a
-// record, which says what was asked for; after it, the slot is whole.
-func (m *S6) Register(name string, asked manager.Registration) (manager.Registered, error) {
-	r := &registration{S6: m, Registration: asked, name: name}
+// Register makes the slot of profile name and has it supervised.
+func (m *Manager) Register(name string, asked Registration) (Registered, error) {
+	r := &registration{Manager: m, Registration: asked, name: name}
 	if m.Registrar != nil {
-		if r.Recorded {
-			if _, err := r.recorded(); err != nil {
-				return manager.Registered{}, err
-			}
-		}
-		return m.askRegister(name, r.Registration)
+		return r.ask()
 	}
-	m.sweep()
-	done, err := r.hold()
+	m.Sweep()
+	done, err := r.register()
 	if err == nil && r.aside != "" {
 		r.Warn("profile %s: what was on record of it is no use: it is kept as %s", name, r.aside)
 	}
@@ -55,39 +73,113 @@ func (m *S6) Register(name string, asked manager.Registration) (manager.Register
 	if err != nil {
 		return done, err
 	}
-	service := m.Scan.Service(name)
+	service := m.ScanDir.Service(name)
 	done.Path = service.Path()
 	if done.Port = r.Settings.InForce(); done.Action == kept {
-		done.Port = m.Scan.Port(name)
+		done.Port = m.ScanDir.Port(name)
 	}
-	st, err := service.Status(m.Scan.Programs)
+	st, err := service.Status(m.ScanDir.Programs)
 	done.Supervised = st.Supervised
 	return done, err
 }
 
-// Preview returns what Register would write, by path, and touches nothing.
-func (m *S6) Preview(name string, asked manager.Registration) ([]slot.File, error) {
-	r := &registration{S6: m, Registration: asked, name: name}
-	there, err := m.Scan.Exists(name)
-	switch {
-	case err != nil, there && r.Keep:
-		return nil, err
-	case there && !r.Replace:
-		return nil, slot.ErrExists(name)
+// register does what is to be done while nobody else may touch the slot. Whatever line
+// is the last: before publish nothing is there but a hold, which the next of us cleans
+// up, and a record, which says what was asked for; after it, the slot is whole.
+func (r *registration) register() (done Registered, err error) {
+	hold, err := r.ScanDir.Hold(r.name, slot.Deadline(r.Timeout))
+	if err != nil {
+		return done, err
 	}
-	d, err := r.define()
+	defer hold.Release()
+	// Waiting for others, or cleaning up after one, was not s6's time.
+	r.deadline = slot.Deadline(r.Timeout)
+	there, err := hold.Exists()
+	switch {
+	case err != nil:
+		return done, err
+	case there && r.Keep:
+		_, err := r.supervise(hold, there)
+		return Registered{Action: kept}, err
+	case there && !r.Replace:
+		return done, slot.ErrExists(r.name)
+	case there:
+		lock, err := r.ScanDir.Lock(r.name, r.deadline)
+		if err != nil && !slot.Unlockable(err) {
+			return done, err
+		}
+		defer lock.Close()
+		// A new definition does not start what an operator has stopped.
+		r.Down = r.Down || r.Home.DesiredState(r.name) == profile.Stopped
+	}
+	// Between finding a free port and being seen to have it nobody else may find it.
+	unlock, err := r.ScanDir.LockPorts(r.Home, r.Timeout)
+	if err != nil {
+		return done, err
+	}
+	unlock = sync.OnceFunc(unlock)
+	defer unlock()
+	r.deadline = slot.Deadline(r.Timeout) // this was not s6's time, either
+	d, err := r.claim()
+	if err != nil {
+		return done, err
+	}
+	// A slot without its record would forget its settings at the next restart, so the
+	// record comes first.
+	if err := r.record(); err != nil {
+		return done, err
+	}
+	change, err := r.publish(hold, d, there)
+	if err != nil {
+		return done, r.undone(err)
+	}
+	unlock()
+	st, err := r.supervise(hold, there)
+	if err != nil {
+		return done, err
+	}
+	return r.changed(change, &st), nil
+}
+
+// claim gives the settings their port and makes a definition of them.
+func (r *registration) claim() (*script.Definition, error) {
+	old, err := r.recorded()
 	if err != nil {
 		return nil, err
 	}
-	files := slot.Render(d)
-	for i := range files {
-		files[i].Name = m.Scan.Service(name).Path() + "/" + files[i].Name
+	if r.Settings.Port == 0 {
+		// The port that it was given once stays with a profile.
+		r.Settings.DerivedPort = old.DerivedPort
+		if old.InForce() == 0 {
+			r.Settings.DerivedPort = r.ScanDir.Port(r.name)
+		}
 	}
-	path, data, err := m.Home.Preview(name, r.Settings)
-	if err == nil && path != "" {
-		files = append(files, slot.File{Name: path, Mode: 0o600, Data: string(data)})
+	others, err := r.ScanDir.Profiles()
+	if err != nil {
+		return nil, err
 	}
-	return files, err
+	ports, err := r.Home.Ports(r.name, others, r.ScanDir.Port)
+	if err != nil {
+		return nil, err
+	}
+	d, err := r.Define(ports, r.name, &r.Settings, r.Down)
+	if err != nil {
+		return nil, err
+	}
+	if owner := ports.Owner(d.Port); owner != r.name {
+		r.Warn("port %d: profile %s has it too", d.Port, owner)
+	}
+	return d, nil
+}
+
+// Define claims one of ports for the gateway of profile name, which s then has, and
+// makes a definition of s.
+func (m *Manager) Define(ports *profile.Ports, name string, s *profile.Settings, down bool) (*script.Definition, error) {
+	common, err := m.Common(s.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	return &script.Definition{Common: common, Profile: name, Port: ports.Claim(name, s), Settings: s, Down: down}, nil
 }
 
 // recorded returns what is on record, which is what is asked for where that is so. One
@@ -104,183 +196,102 @@ func (r *registration) recorded() (profile.Settings, error) {
 	return old, nil
 }
 
-// define gives the settings their port and makes a definition of them.
-func (r *registration) define() (*slot.Definition, error) {
-	old, err := r.recorded()
+// record puts what is asked for on record, and makes room for logs.
+func (r *registration) record() error {
+	aside, undo, err := r.Home.Record(r.name, r.Settings)
 	if err != nil {
-		return nil, err
-	}
-	host, err := r.Host(r.Settings.Dialect)
-	if err != nil {
-		return nil, err
-	}
-	if r.Settings.Port == 0 {
-		// The port that it was given once stays with a profile.
-		r.Settings.DerivedPort = old.DerivedPort
-		if old.InForce() == 0 {
-			r.Settings.DerivedPort = r.Scan.Port(r.name)
-		}
-	}
-	others, err := r.Scan.Profiles()
-	if err != nil {
-		return nil, err
-	}
-	ports, err := r.Home.Ports(r.name, others, r.Scan.Port)
-	if err != nil {
-		return nil, err
-	}
-	port := ports.Claim(r.name, &r.Settings)
-	if owner := ports.Owner(port); owner != r.name {
-		r.Warn("port %d: profile %s has it too", port, owner)
-	}
-	return &slot.Definition{Host: host, Profile: r.name, Port: port, Settings: &r.Settings, Down: r.Down}, nil
-}
-
-// hold does what is to be done while nobody else may touch the slot.
-func (r *registration) hold() (done manager.Registered, err error) {
-	hold, err := r.Scan.Hold(r.name, slot.Deadline(r.Timeout))
-	if err != nil {
-		return done, err
-	}
-	defer hold.Release()
-	// Waiting for others, or cleaning up after one, was not s6's time.
-	r.deadline = slot.Deadline(r.Timeout)
-	there, err := hold.Exists()
-	switch {
-	case err != nil:
-		return done, err
-	case there && r.Keep:
-		return manager.Registered{Action: kept}, r.supervise(hold)
-	case there && r.Replace:
-		return r.replace(hold)
-	case there:
-		return done, slot.ErrExists(r.name)
-	}
-	return manager.Registered{Action: registered}, r.create(hold)
-}
-
-// supervise has a slot that was there before supervised, if it is not.
-func (r *registration) supervise(hold *slot.Hold) error {
-	if st, err := r.status(r.name); err != nil || st.Supervised {
 		return err
-	}
-	return hold.Supervise(r.Timeout)
-}
-
-// write puts the record in place and then the slot, by publish, with the handing out
-// of ports locked: between finding a free port and being seen to have it nobody else
-// may find it. A slot without its record would forget its settings at the next
-// restart, so the record comes first.
-func (r *registration) write(publish func(*slot.Definition) error) (undo func() error, err error) {
-	unlock, err := r.Scan.LockPorts(r.Home, r.Timeout)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	r.deadline = slot.Deadline(r.Timeout) // this was not s6's time, either
-	d, err := r.define()
-	if err != nil {
-		return nil, err
-	}
-	var undoRecord func() error
-	r.aside, undoRecord, err = r.Home.Record(r.name, r.Settings)
-	if err != nil {
-		return nil, err
 	}
 	undoLogs, err := r.Home.MakeLogDir()
 	if err != nil {
 		r.Warn("log directory: %v", err)
 	}
-	if err = publish(d); err != nil {
-		return nil, r.after(err, undoLogs, undoRecord)
-	}
-	return func() error { return errors.Join(undoLogs(), undoRecord()) }, nil
+	r.aside, r.undo = aside, append(r.undo, undo, undoLogs)
+	return nil
 }
 
-// after undoes what was done before err and returns err; that undoing failed
-// too is a warning.
-func (r *registration) after(err error, undo ...func() error) error {
-	for _, f := range undo {
-		if e := f(); e != nil {
+// publish puts the slot in place: one that is there already is changed.
+func (r *registration) publish(hold *slot.Hold, d *script.Definition, there bool) (change slot.Change, err error) {
+	if there {
+		change, err = hold.Put(d)
+	} else {
+		change.Made = true
+		err = hold.Publish(d)
+	}
+	switch {
+	case err != nil:
+	case change.Made:
+		r.undo = append(r.undo, hold.Undo)
+	default:
+		r.undo = append(r.undo, hold.Restore)
+	}
+	return change, err
+}
+
+// supervise has the slot supervised, if it is not, or all undone. It returns what a
+// slot that was there was like.
+func (r *registration) supervise(hold *slot.Hold, there bool) (st s6.Status, err error) {
+	if there {
+		st, err = r.status(r.name)
+	}
+	if err != nil || st.Supervised {
+		return st, err
+	}
+	if err := hold.Supervise(r.Timeout); err != nil {
+		return st, r.undone(err)
+	}
+	return st, nil
+}
+
+// undone undoes what was done before err, the last first, and returns err; that undoing
+// failed too is a warning.
+func (r *registration) undone(err error) error {
+	for _, undo := range slices.Backward(r.undo) {
+		if e := undo(); e != nil {
 			r.Warn("while undoing: %v", e)
 		}
 	}
 	return err
 }
 
-func (r *registration) create(hold *slot.Hold) error {
-	undo, err := r.write(hold.Publish)
-	if err != nil {
-		return err
+// changed says what came of a slot, whose status is st.
+func (r *registration) changed(change slot.Change, st *s6.Status) Registered {
+	switch {
+	case change.Made:
+		return Registered{Action: registered}
+	case len(change.Files) == 0:
+		return Registered{Action: unchanged}
 	}
-	if err := hold.Supervise(r.Timeout); err != nil {
-		return r.after(err, hold.Undo, undo)
-	}
-	return nil
-}
-
-// replace changes the slot in place.
-func (r *registration) replace(hold *slot.Hold) (done manager.Registered, err error) {
-	lock, err := r.Scan.Lock(r.name, r.deadline)
-	if err != nil && !slot.Unlockable(err) {
-		return done, err
-	}
-	defer lock.Close()
-	// A new definition does not start what an operator has stopped.
-	r.Down = r.Down || r.Home.DesiredState(r.name) == profile.Stopped
-	var change slot.Change
-	undo, err := r.write(func(d *slot.Definition) (err error) {
-		change, err = hold.Put(d)
-		return err
-	})
-	if err != nil {
-		return done, err
-	}
-	st, err := r.status(r.name)
-	if err == nil && !st.Supervised {
-		if err = hold.Supervise(r.Timeout); err != nil {
-			return done, r.after(err, hold.Restore, undo)
-		}
-	}
-	if err != nil {
-		return done, err
-	}
-	if len(change.Files) == 0 {
-		return manager.Registered{Action: unchanged}, nil
-	}
-	done = manager.Registered{Action: updated, Affected: st.Supervised && st.Up() && slices.Contains(change.Files, "run")}
-	if done.Affected {
+	affected := st.Supervised && st.Up() && slices.Contains(change.Files, script.RunFile)
+	if affected {
 		r.Warn("profile %s: its gateway (pid %d) runs by the old definition until its next start", r.name, st.PID)
 	} else {
 		r.Info("profile %s: changed %v, which counts from its gateway's next start or death", r.name, change.Files)
 	}
-	return done, nil
+	return Registered{Action: updated, Affected: affected}
 }
 
-// awaitUp waits until the gateway is up, as a start does. One that is not to run, since
-// it was stopped or gave up, is no start of ours: there is nothing to wait for.
-func (r *registration) awaitUp() error {
-	j := &job{Outcome: manager.Outcome{Name: r.name}, m: r.S6, service: r.Scan.Service(r.name), deadline: r.deadline}
-	st, err := j.service.Status(r.Scan.Programs)
-	normallyUp := true
-	if err == nil {
-		normallyUp, err = j.service.NormallyUp()
-	}
-	if err == nil {
-		j.notifies, err = j.service.Notifies()
-	}
+// Preview returns what Register would write, by path, and touches nothing.
+func (m *Manager) Preview(name string, asked Registration) ([]script.File, error) {
+	r := &registration{Manager: m, Registration: asked, name: name}
+	there, err := m.ScanDir.Exists(name)
 	switch {
-	case err != nil:
-		return err
-	case st.WantedUp || normallyUp && !st.Up():
-		err = j.awaitUp()
-	case st.Up():
-		err = fail.Errorf(fail.No, "it is being stopped")
-	default:
-		err = fail.Errorf(fail.No, "it is stopped; `hermes-svc start %s` starts it", r.name)
+	case err != nil, there && r.Keep:
+		return nil, err
+	case there && !r.Replace:
+		return nil, slot.ErrExists(name)
 	}
+	d, err := r.claim()
 	if err != nil {
-		return fail.Errorf(fail.CodeOf(err), "profile %s: registered, but not up: %w", r.name, err)
+		return nil, err
 	}
-	return nil
+	files := script.Render(d)
+	for i := range files {
+		files[i].Name = m.ScanDir.Service(name).Path() + "/" + files[i].Name
+	}
+	path, data, err := m.Home.Preview(name, r.Settings)
+	if err == nil && path != "" {
+		files = append(files, script.File{Name: path, Mode: 0o600, Data: string(data)})
+	}
+	return files, err
 }

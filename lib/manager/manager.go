@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"hermes-s6/lib/fail"
-	"hermes-s6/lib/profile"
 )
 
 // A ServiceManager runs gateways, which it knows by the names of their profiles.
@@ -18,13 +17,13 @@ type ServiceManager interface {
 	// Running tells whether a gateway is up, and its pid, 0 where that is not
 	// known. Exit code 102 where there is no such gateway.
 	Running(name string) (pid int, up bool, err error)
-	// SupportsRegistration tells whether Register and Unregister do anything;
-	// where not, they have exit code 103.
+	// SupportsRegistration tells whether gateways are registered with it, so that
+	// List has them.
 	SupportsRegistration() bool
-	Register(name string, r Registration) (Registered, error)
-	Unregister(names []string, timeout time.Duration) ([]Outcome, error)
 	// List returns the names of those that were registered, sorted.
 	List() ([]string, error)
+	// Close closes what it works on.
+	Close()
 }
 
 // Options are those of a command to gateways.
@@ -69,44 +68,6 @@ const (
 	Removed   = "removed"
 	Absent    = "absent"
 )
-
-// A Registration is what is asked for when a gateway is registered.
-type Registration struct {
-	Settings profile.Settings
-	// Recorded asks for what is on record instead of Settings: one that is no use is
-	// an error then, and not moved aside.
-	Recorded bool
-	Down     bool // do not start it
-	Keep     bool // leave one that is there
-	Replace  bool // bring one that is there to this definition
-	Wait     bool // until it is up
-	Timeout  time.Duration
-}
-
-// Registered is what Register did.
-type Registered struct {
-	Path       string // of the service directory
-	Action     string
-	Port       int
-	Supervised bool
-	// Affected is set where the gateway that runs is another than was asked
-	// for, until its next start.
-	Affected bool
-}
-
-// unregistrable is for managers whose services others install.
-type unregistrable struct{ kind Kind }
-
-func (u unregistrable) SupportsRegistration() bool { return false }
-func (u unregistrable) List() ([]string, error)    { return nil, nil }
-
-func (u unregistrable) Register(string, Registration) (Registered, error) {
-	return Registered{}, NoSlots(u.kind)
-}
-
-func (u unregistrable) Unregister([]string, time.Duration) ([]Outcome, error) {
-	return nil, NoSlots(u.kind)
-}
 
 // NoSlots is why nothing can be registered with kind.
 func NoSlots(kind Kind) error {

@@ -22,10 +22,10 @@ const lockName = ".gateway-ports"
 // lockTries is how often what the account puts in the lock's place is moved away.
 const lockTries = 100
 
-// Lock keeps others of us, also those in another container, from handing out ports in
+// LockPorts keeps others of us, also those in another container, from handing out ports in
 // h until unlock. It waits as long as the holder changes; exit code 99 where one has
 // it for longer than timeout (0: no limit). A file system that knows no locks has none.
-func (h *Home) Lock(timeout time.Duration) (unlock func(), err error) {
+func (h *Home) LockPorts(timeout time.Duration) (unlock func(), err error) {
 	lock := func(d *dir.Dir) error {
 		var deadline time.Time
 		if timeout > 0 {

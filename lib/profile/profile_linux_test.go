@@ -244,11 +244,11 @@ func TestDesiredState(t *testing.T) {
 // in its place keeps nobody from having it.
 func TestLock(t *testing.T) {
 	h, root := newHome(t)
-	unlock, err := h.Lock(time.Second)
+	unlock, err := h.LockPorts(time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.Lock(50 * time.Millisecond)
+	_, err = h.LockPorts(50 * time.Millisecond)
 	if want := fmt.Sprintf("another process is at work on it (pid %d)", os.Getpid()); fail.CodeOf(err) != fail.Timeout || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("a lock that another holds: code %d, %v", fail.CodeOf(err), err)
 	}
@@ -279,14 +279,14 @@ func TestLock(t *testing.T) {
 			defer held.Close()
 		}
 		d.Close()
-		unlock, err := h.Lock(2 * time.Second)
+		unlock, err := h.LockPorts(2 * time.Second)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
 		unlock()
 	}
-	if unlock, err = h.Lock(0); err != nil {
+	if unlock, err = h.LockPorts(0); err != nil {
 		t.Fatal(err)
 	}
 	unlock()

@@ -111,7 +111,7 @@ func (r *run) recordFolded() {
 
 // intendFolded records it, unless somebody has stopped the gateway since it was found.
 func (r *run) intendFolded() error {
-	lock, err := r.Scan.Lock(profile.Default, r.deadline)
+	lock, err := r.ScanDir.Lock(profile.Default, r.deadline)
 	if err != nil && !slot.Unlockable(err) {
 		return err
 	}

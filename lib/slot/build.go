@@ -11,14 +11,15 @@ import (
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/script"
 )
 
 // Publish makes d's slot and moves it into the scan directory in one step. Exit
 // code 101 where the name is taken, by whatever.
-func (h *Hold) Publish(d *Definition) error {
+func (h *Hold) Publish(d *script.Definition) error {
 	err := h.build(d)
 	if err == nil {
-		err = h.publish()
+		err = h.moveIn()
 	}
 	if err != nil {
 		_ = h.dir.RemoveAll(work) // the error that counts is the first
@@ -27,13 +28,13 @@ func (h *Hold) Publish(d *Definition) error {
 }
 
 // build makes d's slot in h.
-func (h *Hold) build(d *Definition) error {
+func (h *Hold) build(d *script.Definition) error {
 	slot, err := h.dir.Mkdir(work, 0o755)
 	if err != nil {
 		return err
 	}
 	defer slot.Close()
-	log, err := slot.Mkdir(logDir, 0o755)
+	log, err := slot.Mkdir(script.LogDir, 0o755)
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (h *Hold) build(d *Definition) error {
 			return err
 		}
 	}
-	for _, f := range Render(d) {
+	for _, f := range script.Render(d) {
 		if err := slot.Create(f.Name, f.Mode, -1, -1, []byte(f.Data)); err != nil {
 			return err
 		}
@@ -104,9 +105,9 @@ func makeDir(d *dir.Dir, name string, mode uint32) (made *dir.Dir, fresh bool, e
 	return made, true, err
 }
 
-// publish moves the slot that is in h into the scan directory.
-func (h *Hold) publish() error {
-	err := h.dir.Publish(work, h.scan.dir, profile.Slot(h.profile))
+// moveIn moves the slot that is in h into the scan directory.
+func (h *Hold) moveIn() error {
+	err := h.dir.RenameNoReplace(work, h.scan.dir, profile.Slot(h.profile))
 	if errors.Is(err, unix.EEXIST) {
 		return ErrExists(h.profile)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/proc"
+	"hermes-s6/lib/script"
 )
 
 // Slots that others made, as Hermes' own service manager does, belong to the
@@ -43,13 +44,6 @@ type part struct {
 	name   string
 	mode   uint32
 	shared bool // with the account's group
-}
-
-// Exposed tells whether we are root and others may make slots in s, which s6-svscan
-// then has root run: whatever a slot is, that is then no help.
-func (s *Scan) Exposed() bool {
-	st, err := s.dir.Stat(".")
-	return err == nil && euid() == 0 && (st.Uid != 0 || st.Mode&0o022 != 0)
 }
 
 // parts are those of a slot and of its logger, each after the directory it is in.
@@ -123,11 +117,11 @@ func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
 	sound, logs := true, false
 	for _, p := range parts {
 		st, err := slot.Stat(p.name)
-		logs = logs || p.name == logDir && err == nil
+		logs = logs || p.name == script.LogDir && err == nil
 		switch {
 		case err != nil && !isAbsent(err):
 			return nil, false, err
-		case err != nil && !logs && strings.HasPrefix(p.name, logDir): // a slot without
+		case err != nil && !logs && strings.HasPrefix(p.name, script.LogDir): // a slot without
 		case err != nil, st.Mode&unix.S_IFMT != p.mode&unix.S_IFMT:
 			sound = false
 		case p.isDir() && !p.isOurs(&st):
@@ -146,7 +140,7 @@ func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
 		}
 	}
 	alive = supervisors(slot)
-	return alive, sound && theirs(slot, ".", alive) && (!logs || theirs(slot, logDir, alive)), nil
+	return alive, sound && theirs(slot, ".", alive) && (!logs || theirs(slot, script.LogDir, alive)), nil
 }
 
 // theirs tells whether the files in service below slot with which its supervisor, one
@@ -175,113 +169,11 @@ func isSafe(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Mode&0o022 == 0 && int(st.Uid) == euid() && st.Nlink == 1
 }
 
-// tidy removes from the directories that own made ours what others have left there,
-// and makes all parts what they have to be.
-func tidy(slot *dir.Dir, group int) error {
-	for i := range parts {
-		p := &parts[i]
-		st, err := slot.Stat(p.name)
-		if err == nil && p.is(&st, group) && p.isTidy(slot) || errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = p.tidy(slot, group)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *part) tidy(slot *dir.Dir, group int) error {
-	if !p.shared {
-		group = -1
-	}
-	if !p.isDir() { // in a directory of ours: the name is no other's now
-		return slot.Give(p.name, euid(), group, p.mode&0o7777)
-	}
-	d, err := slot.Dir(p.name)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	names, err := p.strays(d)
-	for _, name := range names {
-		if err == nil {
-			err = d.RemoveAll(name)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return d.Own(euid(), group, p.mode&0o7777)
-}
-
-// strays returns the names in d, which is p, that may not stay there.
-func (p *part) strays(d *dir.Dir) (strays []string, err error) {
-	names, err := d.Names()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		switch st, err := d.Stat(name); {
-		case errors.Is(err, fs.ErrNotExist): // status.new goes by itself
-		case err != nil:
-			return nil, err
-		case !p.mayHold(name, &st):
-			strays = append(strays, name)
-		}
-	}
-	return strays, nil
-}
-
-// isTidy tells whether nothing that may not be there is left in the directory p of
-// slot. In one that is shared anybody in the group can put what he likes.
-func (p *part) isTidy(slot *dir.Dir) bool {
-	if !p.isDir() || p.shared {
-		return true
-	}
-	d, err := slot.Dir(p.name)
-	if err != nil {
-		return false
-	}
-	defer d.Close()
-	strays, err := p.strays(d)
-	return err == nil && len(strays) == 0
-}
-
-// isTidy is part.isTidy for all of slot.
-func isTidy(slot *dir.Dir) bool {
-	return !slices.ContainsFunc(parts[:], func(p part) bool { return !p.isTidy(slot) })
-}
-
-// scripts are the files of a slot that update replaces. A supervisor is to find them at
-// each moment.
-var scripts = [...]string{typeFile, runFile, finishFile, logDir + "/" + runFile}
-
-// mayHold tells whether a file can stay in the directory p of a slot: what is ours and
-// plain, or comes to be, and FIFOs where s6 has them.
-func (p *part) mayHold(name string, st *unix.Stat_t) bool {
-	if slices.Contains(scripts[:], path.Join(p.name, name)) {
-		return true
-	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return isSafe(st) || path.Base(p.name) == "supervise" && int(st.Uid) == euid() && st.Nlink == 1
-	case unix.S_IFDIR:
-		return int(st.Uid) == euid()
-	case unix.S_IFIFO:
-		return name == "control" || p.mode&0o7777 == eventMode
-	}
-	return false
-}
-
 // supervisors are the s6-supervise processes that work in slot and in its log: known
 // from the kernel, where their lock could be anybody's.
 func supervisors(slot *dir.Dir) []proc.Process {
 	var at []unix.Stat_t
-	for _, name := range []string{".", logDir} {
+	for _, name := range []string{".", script.LogDir} {
 		if st, err := slot.Stat(name); err == nil {
 			at = append(at, st)
 		}
@@ -291,18 +183,24 @@ func supervisors(slot *dir.Dir) []proc.Process {
 	})
 }
 
+// childrenOf are the processes that supervisors have started.
+func childrenOf(supervisors []proc.Process) []proc.Process {
+	return proc.Find(func(p *proc.Process) bool {
+		return slices.ContainsFunc(supervisors, func(s proc.Process) bool { return p.Parent() == s.PID })
+	})
+}
+
 // leaveGrace is what a script has to leave root behind, which is the first that it does.
 const leaveGrace = time.Second
 
 // endRoots ends what supervisors are running as root, by files that were not ours: a
 // script that has not left root behind soon never does.
 func endRoots(supervisors []proc.Process) {
-	roots := proc.Find(func(p *proc.Process) bool {
-		return p.UID() == 0 && slices.ContainsFunc(supervisors, func(s proc.Process) bool { return p.Parent() == s.PID })
-	})
+	hasLeft := func(p proc.Process) bool { return p.UID() != 0 && p.Forget() }
+	roots := slices.DeleteFunc(childrenOf(supervisors), hasLeft)
 	defer proc.Release(roots)
 	for limit := time.Now().Add(leaveGrace); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
-		if roots = slices.DeleteFunc(roots, func(p proc.Process) bool { return p.UID() != 0 && p.Forget() }); len(roots) == 0 {
+		if roots = slices.DeleteFunc(roots, hasLeft); len(roots) == 0 {
 			return
 		}
 	}

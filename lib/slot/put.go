@@ -12,6 +12,7 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 )
 
 // A Change says what Put did.
@@ -25,7 +26,7 @@ type Change struct {
 // supervised is changed in place, file by file; one that is not, and differs, or
 // whose supervisors cannot be kept, is made anew. It refuses to touch what somebody
 // supervises through a link.
-func (h *Hold) Put(d *Definition) (change Change, err error) {
+func (h *Hold) Put(d *script.Definition) (change Change, err error) {
 	defer func() {
 		if err == nil {
 			h.scan.keepSeal(d)
@@ -53,7 +54,7 @@ type Found struct {
 
 // Look compares the slot that d defines with what there is, and touches nothing.
 // Exit code 111 where somebody supervises it through a link.
-func (s *Scan) Look(d *Definition) (found Found, err error) {
+func (s *ScanDir) Look(d *script.Definition) (found Found, err error) {
 	service := s.Service(d.Profile)
 	slot, err := s.dir.Dir(service.Name)
 	switch {
@@ -89,14 +90,14 @@ func notThroughLink(service s6.Service) error {
 
 // matches tells whether the files of slot are those that build would make of d, and
 // seals it then.
-func (s *Scan) matches(slot *dir.Dir, d *Definition) bool {
-	for _, f := range Render(d) {
+func (s *ScanDir) matches(slot *dir.Dir, d *script.Definition) bool {
+	for _, f := range script.Render(d) {
 		// Of ./down, which s6-supervise makes as well, nothing counts but that it is there.
-		if f.Name != downFile && !slot.Is(f.Name, f.Mode, euid(), f.Data) {
+		if f.Name != script.DownFile && !slot.Is(f.Name, f.Mode, euid(), f.Data) {
 			return false
 		}
 	}
-	if there, err := slot.Exists(downFile); err != nil || there != d.Down || !isTidy(slot) {
+	if there, err := slot.Exists(script.DownFile); err != nil || there != d.Down || !isTidy(slot) {
 		return false
 	}
 	s.keepSeal(d)
@@ -129,5 +130,5 @@ func (h *Hold) Restore() error {
 		}
 	}
 	h.evicted = false
-	return h.dir.Publish(previous, h.scan.dir, profile.Slot(h.profile))
+	return h.dir.RenameNoReplace(previous, h.scan.dir, profile.Slot(h.profile))
 }

@@ -3,16 +3,15 @@
 package slot
 
 import (
-	"errors"
-	"os"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"hermes-s6/lib/fail"
 	"hermes-s6/lib/proc"
+	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 )
 
 // What the steps of a retirement get at the least, whatever is left of the
@@ -69,7 +68,7 @@ type Retired struct {
 // The order is not free. s6-svscan reaps only supervisors whose directory has
 // left the scan directory: asked before, it leaves them, and the directory's
 // removal leaves them running on nothing.
-func (s *Scan) Retire(profiles []string, timeout time.Duration, gone func(name string) error) []Retired {
+func (s *ScanDir) Retire(profiles []string, timeout time.Duration, gone func(name string) error) []Retired {
 	// In order, so that two of us with the same profiles cannot wait for
 	// each other.
 	profiles = slices.Compact(slices.Sorted(slices.Values(profiles)))
@@ -80,7 +79,7 @@ func (s *Scan) Retire(profiles []string, timeout time.Duration, gone func(name s
 	return results
 }
 
-func (s *Scan) retire(profiles []string, timeout time.Duration, gone func(string) error) []Retired {
+func (s *ScanDir) retire(profiles []string, timeout time.Duration, gone func(string) error) []Retired {
 	var all retirees
 	holds := Deadline(timeout)
 	for _, name := range profiles {
@@ -105,10 +104,7 @@ func (s *Scan) retire(profiles []string, timeout time.Duration, gone func(string
 	all.each(func(r *retiree) { r.awaitDown(deadline) })
 	s.endLeft(all, deadline)
 	all.each((*retiree).withdraw)
-	s.drop(all, deadline, func(r *retiree, err error) {
-		r.err = err
-		r.restore()
-	})
+	s.drop(all, deadline, (*retiree).restore)
 	results := make([]Retired, len(all))
 	for i, r := range all {
 		if r.err == nil {
@@ -134,7 +130,7 @@ func (all retirees) each(step func(*retiree)) {
 // drop has s6-svscan drop what has been withdrawn, once for all, waits until
 // nobody runs on it, and removes it. Where s6-svscan lives and cannot be told,
 // failed decides.
-func (s *Scan) drop(all retirees, deadline time.Time, failed func(*retiree, error)) {
+func (s *ScanDir) drop(all retirees, deadline time.Time, failed func(*retiree, error)) {
 	if !slices.ContainsFunc(all, func(r *retiree) bool { return r.err == nil && r.found }) {
 		return
 	}
@@ -157,149 +153,55 @@ func (s *Scan) drop(all retirees, deadline time.Time, failed func(*retiree, erro
 	all.each(func(r *retiree) { r.err = r.hold.dir.RemoveAll(work) })
 }
 
-// A retiree is a slot on its way out.
-type retiree struct {
-	hold   *Hold
-	name   string
-	found  bool
-	at     s6.Service // in the scan directory, then in the hold
-	pid    int        // the gateway's, as last seen
-	wanted bool       // it was wanted up
-	killed string
-	err    error
-	// forged: lock, status and control FIFO can be anybody's, and the supervisors are
-	// known by their pids.
-	forged      bool
-	supervisors []proc.Process
-}
+// maxRounds is how often endLeft looks for what was started meanwhile.
+const maxRounds = 50
 
-// see takes note of the gateway's pid, for when it is gone.
-func (r *retiree) see(st *s6.Status) {
-	// The pid of a status that nobody keeps may be another's by now.
-	if st.Supervised && st.Up() || st.Orphaned() {
-		r.pid = st.PID
-	}
-}
-
-// askDown tells the gateway to stop, if somebody supervises it.
-func (r *retiree) askDown() {
-	isSlot, err := r.hold.isSlot(r.at)
-	if err != nil || !isSlot || r.forged {
-		r.err = err
+// endLeft ends what the gateways that are down have left, wherever it went: what has
+// their slot in its environment. That can be a gateway whose supervisor was killed, and
+// beside which another has started it anew.
+func (s *ScanDir) endLeft(all retirees, deadline time.Time) {
+	st, err := s.dir.Stat(".")
+	if err != nil || !slices.ContainsFunc(all, func(r *retiree) bool { return r.err == nil && r.found }) {
 		return
 	}
-	st, err := r.at.Status(r.hold.scan.Programs)
-	if err != nil {
-		r.err = err
-		return
+	if deadline.IsZero() {
+		deadline = time.Now().Add(killGrace)
 	}
-	if r.see(&st); !st.Supervised {
-		return
-	}
-	r.wanted = st.WantedUp
-	if r.err = r.at.Control("d"); fail.CodeOf(r.err) == fail.Absent {
-		r.err = nil // it died since
-	}
-}
-
-// awaitDown waits until neither run nor finish is running, and kills at
-// deadline.
-func (r *retiree) awaitDown(deadline time.Time) {
-	if r.err = r.wait(deadline); errors.Is(r.err, os.ErrDeadlineExceeded) {
-		r.killed = "the gateway"
-		_ = r.at.Control("k")
-		r.err = r.wait(time.Now().Add(killGrace))
-	}
-	if errors.Is(r.err, os.ErrDeadlineExceeded) {
-		r.err = fail.Errorf(fail.Timeout, "profile %s: its gateway (pid %d) is still there after SIGKILL", r.name, r.pid)
-	}
-	if r.err == nil && proc.EndGroup(r.pid) && r.killed == "" {
-		r.killed = "what the gateway left running"
-	}
-}
-
-// wait waits until neither run nor finish is running.
-func (r *retiree) wait(deadline time.Time) error {
-	if isSlot, err := r.hold.isSlot(r.at); !isSlot || r.forged {
-		return err
-	}
-	return r.at.Wait(r.hold.scan.Programs, deadline, func(st *s6.Status) bool {
-		r.see(st)
-		return !st.Supervised || st.Down()
-	})
-}
-
-// withdraw takes the slot out of the scan directory. Where it went, nobody
-// but us can reach it.
-func (r *retiree) withdraw() {
-	if r.err = r.hold.scan.dir.Rename(r.at.Name, r.hold.dir, work); r.err == nil {
-		r.at = s6.Service{In: r.hold.dir, Name: work}
-	}
-}
-
-// restore undoes withdraw and askDown: a gateway that is down and of which
-// nothing is to be seen any more would be the worst outcome.
-func (r *retiree) restore() {
-	if r.hold.publish() != nil {
-		return // somebody put a slot there by hand; the next run finishes ours
-	}
-	r.at = r.hold.scan.Service(r.name)
-	if r.wanted {
-		_ = r.at.Control("u")
-	}
-}
-
-// dismiss has the supervisors exit without s6-svscan. Where they are gone, so
-// much the better.
-func (r *retiree) dismiss() {
-	r.command("dx", "dx", false)
-}
-
-// awaitReaped waits until both supervisors have exited, which they do soon where
-// s6-svscan knows them. One that is still there at deadline may be left from an
-// s6-svscan that was killed, over which the one of today has no say: then it is
-// told to exit by us. The logger is not told to stop: it ends at the end of its
-// pipe, when it has read all.
-func (r *retiree) awaitReaped(deadline time.Time) {
-	if isSlot, err := r.hold.isSlot(r.at); !isSlot {
-		r.err = err
-		return
-	}
-	if r.err = r.gone(deadline); errors.Is(r.err, os.ErrDeadlineExceeded) {
-		r.command("dx", "x", false)
-		r.err = nil
-	}
-}
-
-// awaitGone waits until both supervisors have exited. The logger's exits when
-// the logger has, which ends when nobody has its pipe open for writing.
-func (r *retiree) awaitGone(deadline time.Time) {
-	if isSlot, err := r.hold.isSlot(r.at); !isSlot {
-		r.err = err
-		return
-	}
-	if r.err = r.gone(deadline); !errors.Is(r.err, os.ErrDeadlineExceeded) {
-		return
-	}
-	r.killed = "the logger, whose pipe something held open"
-	r.command("dkx", "dkx", true)
-	if r.err = r.gone(time.Now().Add(killGrace)); errors.Is(r.err, os.ErrDeadlineExceeded) {
-		r.err = fail.Errorf(fail.Timeout, "profile %s: its supervisors are still there; the next run tries again", r.name)
-	}
-}
-
-func (r *retiree) gone(deadline time.Time) error {
-	if r.forged {
-		if deadline.IsZero() {
-			deadline = time.Now().Add(killGrace)
+	deadline = atLeast(deadline, dropGrace)
+	for range maxRounds {
+		marked := proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), &st)
+		var left []proc.Process
+		all.each(func(r *retiree) {
+			some := marked[profile.Slot(r.name)]
+			if left = append(left, some...); len(some) > 0 && r.killed == "" {
+				r.killed = "what the gateway left running"
+			}
+		})
+		if len(left) > 0 {
+			proc.End(left, deadline)
 		}
-		if !proc.AwaitEnds(r.supervisors, deadline) {
-			return os.ErrDeadlineExceeded
+		for _, some := range marked {
+			proc.Release(some)
 		}
-		return nil
+		if len(left) == 0 {
+			return
+		}
 	}
-	if err := r.at.Gone(deadline); err != nil {
-		return err
+}
+
+// oust has the supervisors of h's slot exit and removes it, for one in its place. It
+// tells whether the gateway was wanted up.
+func (h *Hold) oust() (wanted bool, err error) {
+	r := &retiree{hold: h, name: h.profile, found: true, wanted: true, at: s6.Service{In: h.scan.dir, Name: profile.Slot(h.profile)}}
+	defer func() { proc.Release(r.supervisors) }()
+	deadline := atLeast(h.deadline, dropGrace)
+	all := retirees{r}
+	if r.err = r.examine(); !r.forged {
+		all.each((*retiree).askDown)
+		all.each(func(r *retiree) { r.awaitDown(deadline) })
 	}
-	return r.at.Log().Gone(deadline)
+	h.scan.endLeft(all, deadline)
+	all.each((*retiree).withdraw)
+	h.scan.drop(all, deadline, (*retiree).restore)
+	return r.wanted, r.err
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/script"
 )
 
 // A seal stands for a slot whose files were, byte by byte, those of a definition:
@@ -35,9 +36,9 @@ type seals struct {
 	// tick of the file system's clock, and would look the same.
 	before time.Time
 
-	mutex sync.Mutex
-	now   map[string]seal
-	hosts map[*Host][]byte // digests of what definitions have in common
+	mutex   sync.Mutex
+	now     map[string]seal
+	commons map[*script.Common][]byte // digests of what definitions have in common
 }
 
 const (
@@ -46,8 +47,8 @@ const (
 )
 
 // ReadSeals makes Look and Put use seals and make new ones.
-func (s *Scan) ReadSeals() {
-	s.seals = &seals{old: map[string]seal{}, now: map[string]seal{}, hosts: map[*Host][]byte{}}
+func (s *ScanDir) ReadSeals() {
+	s.seals = &seals{old: map[string]seal{}, now: map[string]seal{}, commons: map[*script.Common][]byte{}}
 	st, err := s.dir.Stat(sealFile)
 	if err != nil {
 		return
@@ -72,7 +73,7 @@ func (s *Scan) ReadSeals() {
 
 // WriteSeals keeps the seals that Look and Put made since ReadSeals for the
 // next run.
-func (s *Scan) WriteSeals() error {
+func (s *ScanDir) WriteSeals() error {
 	var text bytes.Buffer
 	for name, x := range s.seals.now {
 		fmt.Fprintf(&text, "%x %s\n", x, name)
@@ -82,7 +83,7 @@ func (s *Scan) WriteSeals() error {
 
 // sealed tells whether d's slot is as it was when it was last found to be what d
 // defines.
-func (s *Scan) sealed(d *Definition) bool {
+func (s *ScanDir) sealed(d *script.Definition) bool {
 	if s.seals == nil {
 		return false
 	}
@@ -99,7 +100,7 @@ func (s *Scan) sealed(d *Definition) bool {
 }
 
 // keepSeal seals d's slot, which has just been found, or made, to be d's.
-func (s *Scan) keepSeal(d *Definition) {
+func (s *ScanDir) keepSeal(d *script.Definition) {
 	if s.seals == nil {
 		return
 	}
@@ -116,13 +117,13 @@ func (s *seals) keep(name string, x seal) {
 
 // seal makes the seal of d and its slot, and tells when the newest of the slot's
 // files was changed.
-func (s *Scan) seal(d *Definition) (x seal, newest time.Time, err error) {
-	text := append(make([]byte, 0, 1024), s.seals.host(d.Host)...)
+func (s *ScanDir) seal(d *script.Definition) (x seal, newest time.Time, err error) {
+	text := append(make([]byte, 0, 1024), s.seals.common(d.Common)...)
 	text = fmt.Appendf(text, "%s %d %t %#v", d.Profile, d.Port, d.Down, *d.Settings)
 	slot := profile.Slot(d.Profile)
 	// That `down` comes or goes changes the slot's mtime. The slot is looked
 	// at itself, first: were it a link, all the others would be elsewhere.
-	for _, name := range []string{"", "/" + typeFile, "/" + runFile, "/" + finishFile, "/" + timeoutFile, "/" + logDir + "/" + runFile} {
+	for _, name := range []string{"", "/" + script.TypeFile, "/" + script.RunFile, "/" + script.FinishFile, "/" + script.TimeoutFile, "/" + script.LogDir + "/" + script.RunFile} {
 		st, err := s.dir.Stat(slot + name)
 		if err != nil {
 			return x, newest, err
@@ -138,17 +139,17 @@ func (s *Scan) seal(d *Definition) (x seal, newest time.Time, err error) {
 	return seal(sum[:]), newest, nil
 }
 
-// host returns a digest of h and of how we write scripts for it.
-func (s *seals) host(h *Host) []byte {
+// common returns a digest of c and of how we write scripts for it.
+func (s *seals) common(c *script.Common) []byte {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.hosts[h] == nil {
+	if s.commons[c] == nil {
 		sum := sha256.New()
 		for _, dialect := range []profile.Dialect{profile.Sh, profile.Execline} {
 			sample := profile.Settings{Env: map[string]profile.Bytes{"KEY": "a value"}, Dialect: dialect}
-			fmt.Fprint(sum, Render(&Definition{Host: h, Profile: "sample", Settings: &sample, Down: true}))
+			fmt.Fprint(sum, script.Render(&script.Definition{Common: c, Profile: "sample", Settings: &sample, Down: true}))
 		}
-		s.hosts[h] = sum.Sum(nil)
+		s.commons[c] = sum.Sum(nil)
 	}
-	return s.hosts[h]
+	return s.commons[c]
 }

@@ -13,9 +13,6 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// Exists tells whether there is anything by the name of h's slot.
-func (h *Hold) Exists() (bool, error) { return h.scan.Exists(h.profile) }
-
 // superviseLimit is how long a supervisor may take to come.
 const superviseLimit = 10 * time.Second
 
@@ -36,36 +33,47 @@ func (h *Hold) Supervise(timeout time.Duration) error {
 // the length of timeout: how long it takes for all is a matter of how many they are and
 // of what else the machine does. Exit code 102 for a slot that goes meanwhile, which it
 // cannot while its hold is ours.
-func (s *Scan) AwaitSupervised(names []string, timeout time.Duration) []error {
-	timeout = cmp.Or(timeout, superviseLimit)
-	errs := make([]error, len(names))
-	waiting := make([]int, len(names))
+func (s *ScanDir) AwaitSupervised(names []string, timeout time.Duration) []error {
+	errs := awaitEach(len(names), cmp.Or(timeout, superviseLimit), func(i int, deadline time.Time) error {
+		return s.awaitSupervised(names[i], deadline)
+	})
+	for i, err := range errs {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			errs[i] = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", s.Service(names[i]).Path())
+		}
+	}
+	return errs
+}
+
+// awaitEach calls await for each number below n until all are decided, or until none has
+// been for the length of timeout: for those the error stays os.ErrDeadlineExceeded.
+func awaitEach(n int, timeout time.Duration, await func(i int, deadline time.Time) error) []error {
+	errs := make([]error, n)
+	waiting := make([]int, n)
 	for i := range waiting {
 		waiting[i] = i
 	}
+	decided := func(i int, deadline time.Time) bool {
+		errs[i] = await(i, deadline)
+		return !errors.Is(errs[i], os.ErrDeadlineExceeded)
+	}
 	for len(waiting) > 0 {
-		i := waiting[0]
-		if errs[i] = s.awaitSupervised(names[i], time.Now().Add(timeout)); !errors.Is(errs[i], os.ErrDeadlineExceeded) {
+		if decided(waiting[0], time.Now().Add(timeout)) {
 			waiting = waiting[1:]
 			continue
 		}
-		rest := slices.DeleteFunc(slices.Clone(waiting), func(i int) bool {
-			return s.awaitSupervised(names[i], time.Now()) == nil
-		})
-		if len(rest) < len(waiting) {
-			waiting = rest // others had their turn first
-			continue
+		// Others may have had their turn first, and this one has it by now.
+		rest := slices.DeleteFunc(slices.Clone(waiting), func(i int) bool { return decided(i, time.Now()) })
+		if len(rest) == len(waiting) {
+			break
 		}
-		for _, i := range waiting {
-			errs[i] = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", s.Service(names[i]).Path())
-		}
-		return errs
+		waiting = rest
 	}
 	return errs
 }
 
 // awaitSupervised waits for the supervisors of one slot.
-func (s *Scan) awaitSupervised(name string, deadline time.Time) error {
+func (s *ScanDir) awaitSupervised(name string, deadline time.Time) error {
 	service := s.Service(name)
 	for _, at := range []s6.Service{service, service.Log()} {
 		there, lost := true, error(nil)
@@ -95,4 +103,14 @@ func (h *Hold) Undo() error {
 	}
 	h.scan.drop(retirees{r}, time.Now().Add(dropGrace), func(r *retiree, _ error) { r.dismiss() })
 	return r.err
+}
+
+// supervised tells whether a supervisor runs on service or on its logger.
+func supervised(service s6.Service) (bool, error) {
+	for _, s := range []s6.Service{service, service.Log()} {
+		if runs, err := s.Supervised(); runs || err != nil {
+			return runs, err
+		}
+	}
+	return false, nil
 }

@@ -13,14 +13,15 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
+	"hermes-s6/lib/script"
 )
 
 // update makes the files of h's slot in the scan directory those of d, each
 // replaced by a rename: a supervisor or a starting gateway finds the old file
 // or the new one, and supervise/ and event/ stay as they are. It returns the
 // names of the files that it changed.
-func (h *Hold) update(slot *dir.Dir, d *Definition) (changed []string, err error) {
-	log, err := slot.Dir(logDir)
+func (h *Hold) update(slot *dir.Dir, d *script.Definition) (changed []string, err error) {
+	log, err := slot.Dir(script.LogDir)
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +39,12 @@ func (h *Hold) update(slot *dir.Dir, d *Definition) (changed []string, err error
 			_ = h.dir.Unlink(fileName(i))
 		}
 	}()
-	for _, f := range Render(d) {
+	for _, f := range script.Render(d) {
 		in, name := slot, path.Base(f.Name)
-		if path.Dir(f.Name) == logDir {
+		if path.Dir(f.Name) == script.LogDir {
 			in = log
 		}
-		if f.Name == downFile || in.Is(name, f.Mode, euid(), f.Data) {
+		if f.Name == script.DownFile || in.Is(name, f.Mode, euid(), f.Data) {
 			continue
 		}
 		tmp, mode, put := fileName(len(changed)), f.Mode, h.place
@@ -63,7 +64,7 @@ func (h *Hold) update(slot *dir.Dir, d *Definition) (changed []string, err error
 	}
 	done, err := setDown(slot, d.Down)
 	if done {
-		changed = append(changed, downFile)
+		changed = append(changed, script.DownFile)
 	}
 	return changed, err
 }
@@ -71,14 +72,14 @@ func (h *Hold) update(slot *dir.Dir, d *Definition) (changed []string, err error
 // setDown makes or removes slot's ./down. s6-supervise does so as well, at s6-svc -D
 // and -U, and nobody writes to it.
 func setDown(slot *dir.Dir, down bool) (changed bool, err error) {
-	there, err := slot.Exists(downFile)
+	there, err := slot.Exists(script.DownFile)
 	switch {
 	case err != nil || there == down:
 		return false, err
 	case down:
-		return true, slot.Create(downFile, 0o644, -1, -1, nil)
+		return true, slot.Create(script.DownFile, 0o644, -1, -1, nil)
 	}
-	return true, slot.Unlink(downFile)
+	return true, slot.Unlink(script.DownFile)
 }
 
 // untoldMode is that of a logger's script which is new and of which the logger has not
@@ -90,7 +91,7 @@ func sameText(log *dir.Dir, name, text string) bool {
 	if log.Is(name, untoldMode, euid(), text) {
 		return false
 	}
-	old, err := log.Read(name, maxScript)
+	old, err := log.Read(name, script.MaxSize)
 	return err == nil && string(old) == text
 }
 
@@ -128,7 +129,7 @@ func fileName(i int) string { return "file" + strconv.Itoa(i) }
 
 // change brings h's slot, which is not what d defines, to that: in place below
 // supervisors that can stay, else by making it anew.
-func (h *Hold) change(d *Definition) (change Change, err error) {
+func (h *Hold) change(d *script.Definition) (change Change, err error) {
 	slot, err := h.scan.dir.Dir(profile.Slot(h.profile))
 	if err != nil { // what is no directory, nobody supervises
 		return h.anew(d, h.evict(true))
@@ -153,7 +154,7 @@ func (h *Hold) change(d *Definition) (change Change, err error) {
 	// s6-svscan makes the pipe to a logger when it first sees the service.
 	logs := false
 	if err == nil {
-		logs, err = slot.Exists(logDir)
+		logs, err = slot.Exists(script.LogDir)
 	}
 	switch {
 	case err != nil:
@@ -172,14 +173,14 @@ func (h *Hold) change(d *Definition) (change Change, err error) {
 	if err == nil && len(change.Files) == 0 {
 		change.Files = []string{"permissions"}
 	}
-	if err == nil && d.drops() && len(alive) > 0 {
+	if err == nil && d.Drops() && len(alive) > 0 {
 		endRoots(alive)
 	}
 	return change, err
 }
 
 // anew publishes d's slot where another was, unless err says that this is still there.
-func (h *Hold) anew(d *Definition, err error) (Change, error) {
+func (h *Hold) anew(d *script.Definition, err error) (Change, error) {
 	if err == nil {
 		err = h.Publish(d)
 	}

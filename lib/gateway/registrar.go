@@ -1,10 +1,11 @@
 //go:build linux
 
-// Package registrar asks root for a slot on behalf of an account that may not make
-// one: by s6-sudo, of the service in rootfs/etc/s6-overlay/s6-rc.d/registrar. It
-// knows how to ask and how to read the answer. What root lets itself be asked is
-// declared in hermes-registrar, and nowhere else.
-package registrar
+package gateway
+
+// This file asks root for a slot on behalf of an account that may not make one: by
+// s6-sudo, of the service in rootfs/etc/s6-overlay/s6-rc.d/registrar. It knows how to
+// ask and how to read the answer. What root lets itself be asked is declared in
+// hermes-registrar, and nowhere else.
 
 import (
 	"bytes"
@@ -19,17 +20,17 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// Socket is where the service listens if nobody says.
-const Socket = "/run/hermes/registrar"
+// RegistrarSocket is where the service listens if nobody says.
+const RegistrarSocket = "/run/hermes/registrar"
 
 // What the service can be asked for.
 const (
-	Register   = "register"
-	Unregister = "unregister"
+	AskRegister   = "register"
+	AskUnregister = "unregister"
 )
 
-// A Client asks the service that listens at Socket.
-type Client struct {
+// A Registrar asks the service that listens at Socket.
+type Registrar struct {
 	Socket   string
 	Programs s6.Programs
 	// Refused is why it cannot be asked: it works on a scan directory, a home and
@@ -49,7 +50,7 @@ const connectLimit = "5000"
 
 // Ask has the service run verb with args. Its exit code, where that is one of ours
 // and not 0, and its last words are the error's.
-func (c *Client) Ask(verb string, args ...string) (Answer, error) {
+func (c *Registrar) Ask(verb string, args ...string) (Answer, error) {
 	if c.Refused != nil {
 		return Answer{}, c.Refused
 	}

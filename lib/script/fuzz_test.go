@@ -1,6 +1,6 @@
 //go:build linux
 
-package slot
+package script
 
 import (
 	"bytes"
@@ -131,15 +131,15 @@ func FuzzRun(f *testing.F) {
 		for i, w := range words {
 			words[i] = strings.ReplaceAll(w, "{profile}", "coder")
 		}
-		host := &Host{Account: profile.Account{Name: "root", Home: home}, Home: home, Paths: paths}
+		host := &Common{Account: profile.Account{Name: "root", Home: home}, Home: home, Paths: paths}
 		for name, command := range read {
 			settings.Dialect = profile.Sh
 			if name == "execlineb" {
 				settings.Dialect = profile.Execline
 			}
-			script := filepath.Join(home, runFile)
-			for _, file := range Render(&Definition{Host: host, Profile: "coder", Port: 9570, Settings: &settings}) {
-				if file.Name != runFile {
+			script := filepath.Join(home, RunFile)
+			for _, file := range Render(&Definition{Common: host, Profile: "coder", Port: 9570, Settings: &settings}) {
+				if file.Name != RunFile {
 					continue
 				}
 				if err := os.WriteFile(script, []byte(file.Data), 0o644); err != nil {

@@ -10,7 +10,7 @@ import (
 	"hermes-s6/lib/tool"
 )
 
-// A service is one gateway as its host's service manager has it. Its methods run
+// A service is one gateway as the system's service manager has it. Its methods run
 // the manager's tool, at most until deadline.
 type service interface {
 	start(wait bool, deadline time.Time) error
@@ -19,51 +19,54 @@ type service interface {
 	running(deadline time.Time) (pid int, up bool, err error)
 }
 
-// A host is a service manager that knows gateways as services which others have
-// installed.
-type host struct {
-	unregistrable
+// A native is a service manager of this system, which knows gateways as services that
+// others have installed.
+type native struct {
 	service func(name string) service
 }
 
-// Host returns the service manager of kind on this host; system asks for the
-// system's where users have their own as well. Exit code 103 where there is none.
-func Host(kind Kind, system bool) (ServiceManager, error) {
-	h := host{unregistrable: unregistrable{kind}}
+// Native returns the service manager of kind on this system; system asks for the
+// system's own where users have theirs as well. Exit code 103 where there is none.
+func Native(kind Kind, system bool) (ServiceManager, error) {
+	var n native
 	switch kind {
 	case Systemd:
-		h.service = func(name string) service { return unit{name, system} }
+		n.service = func(name string) service { return unit{name, system} }
 	case Launchd:
-		h.service = func(name string) service { return agent{name} }
+		n.service = func(name string) service { return agent{name} }
 	case Windows:
-		h.service = func(name string) service { return task{name} }
+		n.service = func(name string) service { return task{name} }
 	default:
 		return nil, NoSlots(kind)
 	}
-	return h, nil
+	return n, nil
 }
 
-func (h host) Start(names []string, o Options) []Outcome {
-	return h.each(names, o, Started, func(s service, deadline time.Time) error { return s.start(o.Wait, deadline) })
+func (n native) SupportsRegistration() bool { return false }
+func (n native) List() ([]string, error)    { return nil, nil }
+func (n native) Close()                     {}
+
+func (n native) Start(names []string, o Options) []Outcome {
+	return n.each(names, o, Started, func(s service, deadline time.Time) error { return s.start(o.Wait, deadline) })
 }
 
-func (h host) Stop(names []string, o Options) []Outcome {
-	return h.each(names, o, Stopped, func(s service, deadline time.Time) error { return s.stop(o.Wait, deadline) })
+func (n native) Stop(names []string, o Options) []Outcome {
+	return n.each(names, o, Stopped, func(s service, deadline time.Time) error { return s.stop(o.Wait, deadline) })
 }
 
-func (h host) Restart(names []string, o Options) []Outcome {
+func (n native) Restart(names []string, o Options) []Outcome {
 	o.Wait = true
-	return h.each(names, o, Restarted, service.restart)
+	return n.each(names, o, Restarted, service.restart)
 }
 
-func (h host) Running(name string) (pid int, up bool, err error) {
-	return h.service(name).running(time.Now().Add(queryLimit))
+func (n native) Running(name string) (pid int, up bool, err error) {
+	return n.service(name).running(time.Now().Add(queryLimit))
 }
 
 // queryLimit is how long a manager may take to say whether a service runs.
 const queryLimit = 10 * time.Second
 
-func (h host) each(names []string, o Options, action string, command func(service, time.Time) error) []Outcome {
+func (n native) each(names []string, o Options, action string, command func(service, time.Time) error) []Outcome {
 	var deadline time.Time
 	if o.Timeout > 0 {
 		deadline = time.Now().Add(o.Timeout)
@@ -75,11 +78,11 @@ func (h host) each(names []string, o Options, action string, command func(servic
 	}
 	par.AtOnce(len(names), most, func(i int) {
 		if action == Stopped {
-			if pid, _, err := h.Running(names[i]); err == nil && pid != 0 {
+			if pid, _, err := n.Running(names[i]); err == nil && pid != 0 {
 				o.Intent.PlanStop(names[i], pid)
 			}
 		}
-		outcomes[i] = Outcome{Name: names[i], Err: command(h.service(names[i]), deadline)}
+		outcomes[i] = Outcome{Name: names[i], Err: command(n.service(names[i]), deadline)}
 		if outcomes[i].Err == nil {
 			o.Intent.Record(names[i])
 		}
@@ -95,7 +98,7 @@ func (h host) each(names []string, o Options, action string, command func(servic
 		o.Intent.Confirm(name)
 		if action != Stopped {
 			// That it cannot be said is no failure of the start.
-			outcomes[i].PID, _, _ = h.service(name).running(deadline)
+			outcomes[i].PID, _, _ = n.service(name).running(deadline)
 		}
 	}
 	return outcomes

@@ -1,6 +1,6 @@
 //go:build linux
 
-package slot
+package script
 
 import (
 	"slices"
@@ -23,7 +23,7 @@ func (d *Definition) execline(options, title string) *script {
 
 // elDrop runs the rest as the account where we are root.
 func (s *script) elDrop() {
-	if s.drops() {
+	if s.Drops() {
 		s.line("%s -s { %s -E uid { /usr/bin/id -u } %s ${uid} -eq 0 } { %s %s } { }", s.el("ifthenelse"), s.el("backtick"), s.el("eltest"),
 			elWord(s.Paths.Setuidgid), elWord(s.Account.Name))
 	}

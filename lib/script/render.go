@@ -1,9 +1,10 @@
 //go:build linux
 
-package slot
+package script
 
 import (
 	"strconv"
+	"strings"
 
 	"hermes-s6/lib/profile"
 )
@@ -17,12 +18,12 @@ type File struct {
 
 // Names in a slot.
 const (
-	typeFile    = "type"
-	runFile     = "run"
-	finishFile  = "finish"
-	downFile    = "down"
-	timeoutFile = "timeout-finish"
-	logDir      = "log"
+	TypeFile    = "type"
+	RunFile     = "run"
+	FinishFile  = "finish"
+	DownFile    = "down"
+	TimeoutFile = "timeout-finish"
+	LogDir      = "log"
 )
 
 // Render returns the files of the slot that d defines. It looks at nothing but
@@ -49,14 +50,14 @@ func Render(d *Definition) []File {
 		runMode = 0o700
 	}
 	files := []File{
-		{typeFile, 0o644, "longrun\n"},
-		{runFile, runMode, run(d, words)},
-		{finishFile, 0o755, finish(d)},
-		{timeoutFile, 0o644, finishTimeout + "\n"},
-		{logDir + "/" + runFile, 0o755, log(d)},
+		{TypeFile, 0o644, "longrun\n"},
+		{RunFile, runMode, run(d, words)},
+		{FinishFile, 0o755, finish(d)},
+		{TimeoutFile, 0o644, finishTimeout + "\n"},
+		{LogDir + "/" + RunFile, 0o755, log(d)},
 	}
 	if d.Down {
-		files = append(files, File{downFile, 0o644, ""})
+		files = append(files, File{DownFile, 0o644, ""})
 	}
 	return files
 }
@@ -68,14 +69,37 @@ func (d *Definition) variables() [][2]string {
 		{"HOME", d.Account.Home},
 		{"HERMES_S6_SUPERVISED_CHILD", "1"},
 		{"HERMES_SUPERVISED_CHILD", "1"},
-		{"HERMES_GATEWAY_PORT", port},
-		{slotVariable, d.ScanDir + "/" + profile.Slot(d.Profile)},
+		{portVariable, port},
+		{SlotVariable, d.ScanDir + "/" + profile.Slot(d.Profile)},
 	}
 	if d.PortEnv != "" {
 		vars = append(vars, [2]string{d.PortEnv, port})
 	}
 	return vars
 }
+
+// SlotVariable is in the environment of each gateway and, unless it sees to that, of
+// what it starts: the path of its slot.
+const SlotVariable = "HERMES_GATEWAY_SLOT"
+
+// portVariable tells a gateway its port.
+const portVariable = "HERMES_GATEWAY_PORT"
+
+// Port returns the port that the run script run exports, 0 where there is none to be
+// found. Both dialects say export, and then = or a blank.
+func Port(run string) int {
+	_, rest, ok := strings.Cut(run, "export "+portVariable)
+	if !ok || rest == "" {
+		return 0
+	}
+	digits, _, _ := strings.Cut(rest[1:], "\n")
+	port, _ := strconv.Atoi(digits)
+	return port
+}
+
+// MaxSize is more than a script of ours can be: values of a megabyte in all,
+// with each byte quoted by five.
+const MaxSize = 6 << 20
 
 // user are the variables that --env asked for, in the order of their keys.
 func (d *Definition) user() [][2]string {
@@ -117,9 +141,9 @@ const scrub = `if [ "${HERMES_PROFILE_SCRUB:-}" != none ]; then
 	unset IFS scrub_names scrub_glob scrub_name
 fi`
 
-// drops tells whether the scripts need to leave root behind. Where the account
+// Drops tells whether the scripts need to leave root behind. Where the account
 // is root itself there is nothing to drop to.
-func (d *Definition) drops() bool { return d.Account.UID != 0 }
+func (d *Definition) Drops() bool { return d.Account.UID != 0 }
 
 // venv is where the image has the hermes program.
 const venv = "/opt/hermes/.venv/bin"

@@ -1,11 +1,10 @@
 //go:build linux
 
-// Package slot knows slots, the service directories of gateways: what their
-// scripts say (a pure function of a Definition), how one is published, changed
-// in place and removed while s6-svscan watches, and what a killed run may leave
-// behind. Where profiles and their settings come from is package profile's
-// business, what a supervisor says package s6's.
-package slot
+// Package script knows what the files of a slot say: Render is a pure function of a
+// Definition. Which ends of a gateway count, and how long its finish script waits, is
+// here as well. How files get into a scan directory is package slot's business, where
+// settings come from package profile's.
+package script
 
 import (
 	"os"
@@ -16,11 +15,11 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// A Host is what all slots of one run have in common: everything in a
+// A Common is what all slots of one run have in common: everything in a
 // definition that is not the profile's own.
-type Host struct {
+type Common struct {
 	Account profile.Account
-	// ScanDir is the scan directory, by ScanPath.
+	// ScanDir is the scan directory, by slot.ScanPath.
 	ScanDir string
 	// Home is the data root for gateways whose environment has no
 	// HERMES_HOME when they start.
@@ -80,7 +79,7 @@ func isInterpreter(path string) bool {
 // DefaultContenv is s6-overlay's with-contenv.
 const DefaultContenv = s6.Command + "/with-contenv"
 
-// FindContenv returns the program for Host.Contenv: what value, the content of
+// FindContenv returns the program for Common.Contenv: what value, the content of
 // HERMES_CONTENV, names ("none" for none), else s6-overlay's where it exists.
 func FindContenv(value string) (string, error) {
 	switch {
@@ -99,7 +98,7 @@ func FindContenv(value string) (string, error) {
 
 // A Definition is all that a slot's files are made of.
 type Definition struct {
-	*Host
+	*Common
 	Profile  string
 	Port     int
 	Settings *profile.Settings

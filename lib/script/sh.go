@@ -1,6 +1,6 @@
 //go:build linux
 
-package slot
+package script
 
 import (
 	"fmt"
@@ -45,7 +45,7 @@ func (d *Definition) sh(title string) *script {
 
 // shDrop runs the shell with rest, as the account, where we are root.
 func (s *script) shDrop(rest string) {
-	if s.drops() {
+	if s.Drops() {
 		s.line(`[ "$(command -p id -u)" -ne 0 ] || exec %s %s %s %s`, shWord(s.Paths.Setuidgid), shWord(s.Account.Name), sh, rest)
 	}
 }
@@ -65,7 +65,7 @@ func (s *script) shHome() {
 func shRun(d *Definition, words []string) string {
 	s := d.sh(runTitle)
 	s.line("exec 2>&1")
-	if d.drops() {
+	if d.Drops() {
 		s.line("# The account may not read this file: it gets it open.")
 	}
 	s.shDrop(`-c 'script=$(cat) && eval "$script"' run <"$0"`)

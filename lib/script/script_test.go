@@ -1,6 +1,6 @@
 //go:build linux
 
-package slot
+package script
 
 import (
 	"encoding/binary"
@@ -21,20 +21,20 @@ import (
 var dialects = []profile.Dialect{profile.Sh, profile.Execline}
 
 // here is this machine as a host, whose gateways run as whoever runs the test.
-func here(t *testing.T, dialect profile.Dialect) *Host {
+func here(t *testing.T, dialect profile.Dialect) *Common {
 	t.Helper()
 	paths, err := FindPaths("", dialect)
 	if err != nil {
 		t.Fatalf("%v: run `make deps`", err)
 	}
-	return &Host{Account: profile.Account{Name: "root", Home: "/"}, Home: t.TempDir(), Deaths: 50, Seconds: 3600, Paths: paths}
+	return &Common{Account: profile.Account{Name: "root", Home: "/"}, Home: t.TempDir(), Deaths: 50, Seconds: 3600, Paths: paths}
 }
 
 // write writes the slot that d defines below a directory of its own.
 func write(t *testing.T, d *Definition) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, sub := range []string{logDir, "supervise"} {
+	for _, sub := range []string{LogDir, "supervise"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ type finishing struct {
 // said.
 func (f finishing) finish(t *testing.T, dialect profile.Dialect) (int, string) {
 	t.Helper()
-	d := &Definition{Host: here(t, dialect), Profile: "coder", Settings: &profile.Settings{Dialect: dialect}}
+	d := &Definition{Common: here(t, dialect), Profile: "coder", Settings: &profile.Settings{Dialect: dialect}}
 	if f.permafailon != "" {
 		d.Paths.Permafailon = f.permafailon
 	}
@@ -216,7 +216,7 @@ func TestBackOff(t *testing.T) {
 		{"60", 61 * time.Second, "60"}, {"60", 105 * time.Second, "60"}, {"60", 130 * time.Second, "1"},
 	} {
 		for _, dialect := range dialects {
-			d := &Definition{Host: here(t, dialect), Profile: "coder", Settings: &profile.Settings{Dialect: dialect}}
+			d := &Definition{Common: here(t, dialect), Profile: "coder", Settings: &profile.Settings{Dialect: dialect}}
 			d.Paths.Svstat = says
 			dir := write(t, d)
 			in := func(name string) string { return filepath.Join(dir, "supervise", name) }
@@ -276,7 +276,7 @@ func TestRunEnvironment(t *testing.T) {
 		for _, dialect := range dialects {
 			host := here(t, dialect)
 			settings := profile.Settings{Dialect: dialect, Command: `/bin/sh -c 'echo "$PWD $HERMES_HOME ${PATH:-none}"'`}
-			d := &Definition{Host: host, Profile: "coder", Port: 9570, Settings: &settings}
+			d := &Definition{Common: host, Profile: "coder", Port: 9570, Settings: &settings}
 			cmd := exec.Command("./run")
 			cmd.Dir = write(t, d)
 			cmd.Env = []string{"PATH=/usr/bin:/bin"}
@@ -318,7 +318,7 @@ func TestScrub(t *testing.T) {
 			host := here(t, dialect)
 			settings := profile.Settings{Dialect: dialect, Command: "/usr/bin/env -0", Env: map[string]profile.Bytes{"API_SERVER_KEPT": "mine"}}
 			cmd := exec.Command("./run")
-			cmd.Dir = write(t, &Definition{Host: host, Profile: c.profile, Port: 9570, Settings: &settings})
+			cmd.Dir = write(t, &Definition{Common: host, Profile: c.profile, Port: 9570, Settings: &settings})
 			cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HERMES_HOME=" + host.Home}, env...)
 			if c.scrub != "-" {
 				cmd.Env = append(cmd.Env, "HERMES_PROFILE_SCRUB="+c.scrub)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package slot
+package script
 
 import (
 	"flag"
@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,9 +17,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// image is the host that our scripts are written for: s6-overlay's.
-func image() *Host {
-	return &Host{
+// image is where our scripts are meant to run: under s6-overlay.
+func image() *Common {
+	return &Common{
 		Account: profile.Account{Name: "hermes", UID: 10000, GID: 10000, Home: "/opt/data/home"},
 		ScanDir: "/run/service", Home: "/opt/data", Contenv: DefaultContenv, Deaths: 50, Seconds: 3600,
 		Paths: Paths{
@@ -29,7 +30,7 @@ func image() *Host {
 }
 
 // developer is a machine with Debian's s6 and nobody to drop to.
-func developer() *Host {
+func developer() *Common {
 	h := image()
 	h.Account = profile.Account{Name: "root", Home: "/root"}
 	h.Contenv, h.Deaths, h.PortEnv, h.Home = "", 0, "API_SERVER_PORT", "/home/me/it's $HOME"
@@ -41,7 +42,7 @@ func developer() *Host {
 }
 
 // TestRender compares all that is rendered with golden files, one a
-// definition. After a change, look at what `go test ./lib/slot -update` makes
+// definition. After a change, look at what `go test ./lib/script -update` makes
 // of them.
 func TestRender(t *testing.T) {
 	rich := profile.Settings{
@@ -49,9 +50,9 @@ func TestRender(t *testing.T) {
 		Command: `hermes --as {profile} "$HOME" '${home}'`,
 	}
 	for name, d := range map[string]Definition{
-		"image":     {Host: image(), Profile: "coder", Port: 9570},
-		"default":   {Host: image(), Profile: profile.Default, Port: 9449, Down: true},
-		"developer": {Host: developer(), Profile: "coder", Port: 4000, Settings: &rich},
+		"image":     {Common: image(), Profile: "coder", Port: 9570},
+		"default":   {Common: image(), Profile: profile.Default, Port: 9449, Down: true},
+		"developer": {Common: developer(), Profile: "coder", Port: 4000, Settings: &rich},
 	} {
 		for _, dialect := range []profile.Dialect{profile.Sh, profile.Execline} {
 			t.Run(fmt.Sprintf("%s-%s", name, dialect), func(t *testing.T) {
@@ -62,7 +63,12 @@ func TestRender(t *testing.T) {
 				settings.Dialect = dialect
 				d := d
 				d.Settings = &settings
-				compare(t, filepath.Join("testdata", fmt.Sprintf("%s.%s.golden", name, dialect)), describe(Render(&d)))
+				files := Render(&d)
+				compare(t, filepath.Join("testdata", fmt.Sprintf("%s.%s.golden", name, dialect)), describe(files))
+				run := files[slices.IndexFunc(files, func(f File) bool { return f.Name == RunFile })]
+				if port := Port(run.Data); port != d.Port {
+					t.Errorf("port %d, want %d", port, d.Port)
+				}
 			})
 		}
 	}
@@ -98,8 +104,8 @@ func TestShellcheck(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: run `make deps`", err)
 	}
-	for _, host := range []*Host{image(), developer()} {
-		d := &Definition{Host: host, Profile: "coder", Port: 9570, Settings: &profile.Settings{Env: map[string]profile.Bytes{"A": "b c"}}}
+	for _, host := range []*Common{image(), developer()} {
+		d := &Definition{Common: host, Profile: "coder", Port: 9570, Settings: &profile.Settings{Env: map[string]profile.Bytes{"A": "b c"}}}
 		for _, f := range Render(d) {
 			if !strings.HasPrefix(f.Data, "#!") {
 				continue
@@ -125,8 +131,8 @@ func TestNothingOfTheAccountBeforeTheDrop(t *testing.T) {
 	settings := profile.Settings{Env: map[string]profile.Bytes{"LD_PRELOAD": "/opt/data/evil.so", "PATH": "/opt/data/bin"}}
 	for _, dialect := range []profile.Dialect{profile.Sh, profile.Execline} {
 		settings.Dialect = dialect
-		for _, f := range Render(&Definition{Host: image(), Profile: "coder", Port: 9570, Settings: &settings}) {
-			if filepath.Base(f.Name) != runFile {
+		for _, f := range Render(&Definition{Common: image(), Profile: "coder", Port: 9570, Settings: &settings}) {
+			if filepath.Base(f.Name) != RunFile {
 				continue
 			}
 			before, after, ok := strings.Cut(f.Data, "/command/s6-setuidgid hermes")
@@ -136,7 +142,7 @@ func TestNothingOfTheAccountBeforeTheDrop(t *testing.T) {
 			if strings.Contains(before, "/opt/data") || strings.Contains(before, "export") {
 				t.Errorf("%s (%s): before the drop:\n%s", f.Name, dialect, before)
 			}
-			if f.Name == runFile && !strings.Contains(after, "/opt/data/evil.so") {
+			if f.Name == RunFile && !strings.Contains(after, "/opt/data/evil.so") {
 				t.Errorf("%s (%s): --env is lost", f.Name, dialect)
 			}
 		}
@@ -167,7 +173,7 @@ func TestFreshKey(t *testing.T) {
 }
 
 func BenchmarkRender(b *testing.B) {
-	d := &Definition{Host: image(), Profile: "coder", Port: 9570, Settings: &profile.Settings{}}
+	d := &Definition{Common: image(), Profile: "coder", Port: 9570, Settings: &profile.Settings{}}
 	b.ReportAllocs()
 	for b.Loop() {
 		Render(d)

@@ -1,0 +1,123 @@
+//go:build linux
+
+// Package slot knows slots, the service directories of gateways: how one is
+// published, changed in place and removed while s6-svscan watches, and what a killed
+// run may leave behind. What is in their files is package script's business, where
+// profiles and their settings come from package profile's, what a supervisor says
+// package s6's.
+package slot
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
+)
+
+// A ScanDir is an open scan directory and the tree that watches it.
+type ScanDir struct {
+	s6.Tree
+	dir   *dir.Dir
+	seals *seals // nil: none are used
+}
+
+// Open opens the scan directory of tree.
+func Open(tree s6.Tree) (*ScanDir, error) {
+	d, err := dir.Open(tree.ScanDir)
+	if err != nil {
+		return nil, fmt.Errorf("scan directory: %w", err)
+	}
+	return &ScanDir{Tree: tree, dir: d}, nil
+}
+
+// Close closes s. A nil s is no error.
+func (s *ScanDir) Close() {
+	if s != nil {
+		s.dir.Close()
+	}
+}
+
+// Writable tells whether we may make and remove slots in s.
+func (s *ScanDir) Writable() bool { return s.dir.Writable() }
+
+// Service returns profile's slot as a service, whether it exists or not.
+func (s *ScanDir) Service(name string) s6.Service {
+	return s6.Service{In: s.dir, Name: profile.Slot(name)}
+}
+
+// Exists tells whether there is anything by the name of profile name's slot.
+func (s *ScanDir) Exists(name string) (bool, error) { return s.dir.Exists(profile.Slot(name)) }
+
+// Held tells whether somebody is at work on profile name's slot, or was when he was
+// killed.
+func (s *ScanDir) Held(name string) (bool, error) { return s.dir.Exists(holdName(name)) }
+
+// AnyExist is Exists for one of several.
+func (s *ScanDir) AnyExist(names []string) (bool, error) {
+	for _, name := range names {
+		if there, err := s.Exists(name); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
+// Profiles is Profiles of s.
+func (s *ScanDir) Profiles() ([]string, error) { return Profiles(s.dir) }
+
+// Profiles lists the profiles that have a slot in the scan directory scan, by name. A
+// link to a directory is one: service directories are often linked into a scan
+// directory. A stray file or a link that leads nowhere is nobody's gateway.
+func Profiles(scan *dir.Dir) ([]string, error) {
+	all, err := scan.Names()
+	if err != nil {
+		return nil, err
+	}
+	names := all[:0]
+	for _, n := range all {
+		name, ok := profile.FromSlot(n)
+		if !ok {
+			continue
+		}
+		// What cannot be told is listed: it is then said of it by name.
+		if there, err := (s6.Service{In: scan, Name: n}).Exists(); there || err != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Port returns the port that the slot of profile name was made with, 0 where
+// there is none to be found.
+func (s *ScanDir) Port(name string) int {
+	run, err := s.dir.Read(profile.Slot(name)+"/"+script.RunFile, script.MaxSize)
+	if err != nil {
+		return 0
+	}
+	return script.Port(string(run))
+}
+
+// Exposed tells whether we are root and others may make slots in s, which s6-svscan
+// then has root run: whatever a slot is, that is then no help.
+func (s *ScanDir) Exposed() bool {
+	st, err := s.dir.Stat(".")
+	return err == nil && euid() == 0 && (st.Uid != 0 || st.Mode&0o022 != 0)
+}
+
+// ScanPath returns the path of a scan directory that counts in script.SlotVariable: one for
+// all the names that it may be called by.
+func ScanPath(scanDir string) string {
+	path, err := filepath.Abs(scanDir)
+	if err != nil {
+		return scanDir
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
