@@ -1,6 +1,4 @@
-// Package multi is all programs of the suite in one. It is a package of its own so
-// that a binary which is one program carries no other.
-package multi
+package command
 
 import (
 	"fmt"
@@ -8,7 +6,6 @@ import (
 	"strings"
 
 	"hermes-s6/lib/cli"
-	"hermes-s6/lib/command"
 	"hermes-s6/lib/fail"
 )
 
@@ -17,18 +14,18 @@ var programs = []struct {
 	name string
 	main func([]string) int
 }{
-	{"hermes-svc-register", command.Register},
-	{"hermes-svc-unregister", command.Unregister},
-	{"hermes-reconcile", command.Reconcile},
-	{"hermes-svc", command.Svc},
-	{"hermes-svstat", command.Svstat},
-	{"hermes-detect", command.Detect},
-	{"hermes-registrar", command.Registrar},
+	{"hermes-svc-register", Register},
+	{"hermes-svc-unregister", Unregister},
+	{"hermes-reconcile", Reconcile},
+	{"hermes-svc", Svc},
+	{"hermes-svstat", Svstat},
+	{"hermes-detect", Detect},
+	{"hermes-registrar", Registrar},
 }
 
-// Main is hermes-s6: the program that it was called as, by a link, or else the
+// Suite is hermes-s6: the program that it was called as, by a link, or else the
 // one that its first operand names.
-func Main(args []string) int {
+func Suite(args []string) int {
 	for len(args) > 0 {
 		name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
 		for _, p := range programs {
