@@ -7,6 +7,7 @@ import (
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/place"
 )
 
 // programs are those that are in hermes-s6, in the order of its --help.
@@ -55,8 +56,8 @@ func Suite(args []string) int {
 		Name: "hermes-s6", Operands: "PROGRAM [ARGUMENTS]", Bare: true,
 		Summary: "all programs of the suite in one",
 		Text:    "Link it to the names of the programs, and call it by those; or name one first.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
-		Run: func(*cli.Context) error {
+		Run: place.Run(func(*place.Context) error {
 			return fail.Errorf(fail.Usage, "%s; --help lists them", wrong)
-		},
+		}),
 	}, args)
 }

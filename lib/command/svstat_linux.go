@@ -17,6 +17,7 @@ import (
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/par"
+	"hermes-s6/lib/place"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/slot"
@@ -40,20 +41,20 @@ supervised has no line then.
 
 On a host, whose service manager is not s6, there is something to be had only of a
 PROFILE that is named: whether it is up, and its pid.`,
-		Flags: []*cli.Flag{
+		Flags: place.Flags(
 			cli.List("o", "print these `FIELDS`, as s6-svstat does; repeatable"),
 			cli.Bool("print the names alone", "list"),
 			systemFlag(),
-		},
-		Variables: []cli.Variable{cli.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
-		Run:       svstat,
+		),
+		Variables: []cli.Variable{place.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
+		Run:       place.Run(svstat),
 	}, args)
 }
 
 // deathSpan is the "last minute" of the table and of deaths in JSON.
 const deathSpan = time.Minute
 
-func svstat(c *cli.Context) error {
+func svstat(c *place.Context) error {
 	if kind, ok := onHost(c, c.Args); ok {
 		return hostStatus(c, kind, c.Args)
 	}
@@ -93,7 +94,7 @@ func svstat(c *cli.Context) error {
 
 // fieldsOf returns the fields of -o, nil where it is not given. Several -o add
 // up, and a comma at the end is none, as with s6-svstat.
-func fieldsOf(c *cli.Context) ([]string, error) {
+func fieldsOf(c *place.Context) ([]string, error) {
 	if !c.IsSet("o") {
 		return nil, nil
 	}
@@ -114,7 +115,7 @@ func fieldsOf(c *cli.Context) ([]string, error) {
 
 // A query is one run of hermes-svstat.
 type query struct {
-	*cli.Context
+	*place.Context
 	scan   *dir.Dir // nil where there is no scan directory, or none was needed
 	home   *profile.Home
 	asked  []asked
@@ -374,11 +375,11 @@ func (q *query) objects(rows []row) error {
 		}{
 			r.name, r.Supervised, r.isUp(), r.Supervised && r.WantedUp, r.normallyUp,
 			r.isUp() && r.Ready(), r.isUp() && r.IsPaused(),
-			given(r.PID, r.isUp()), given(r.ExitCode(), r.lived && r.ExitCode() >= 0),
-			given(r.SignalName(), r.Signal() >= 0),
-			given(r.Since.Time().Format(time.RFC3339), r.Dated()),
-			given(r.Seconds(), r.Dated()), r.deaths, given(r.next, r.next > 0), given(r.desired, r.desired != ""),
-			given(profile.Default, r.served),
+			cli.Given(r.PID, r.isUp()), cli.Given(r.ExitCode(), r.lived && r.ExitCode() >= 0),
+			cli.Given(r.SignalName(), r.Signal() >= 0),
+			cli.Given(r.Since.Time().Format(time.RFC3339), r.Dated()),
+			cli.Given(r.Seconds(), r.Dated()), r.deaths, cli.Given(r.next, r.next > 0), cli.Given(r.desired, r.desired != ""),
+			cli.Given(profile.Default, r.served),
 		})
 		if err != nil {
 			return err
