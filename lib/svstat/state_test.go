@@ -64,8 +64,8 @@ func TestDerive(t *testing.T) {
 		if s.Trouble != c.trouble {
 			t.Errorf("%s: trouble %q, want %q", name, s.Trouble, c.trouble)
 		}
-		if s.Works() != (c.line[:3] == "up " || s.Served) || s.Up != (s.PID != 0) {
-			t.Errorf("%s: works %v, pid %d", name, s.Works(), s.PID)
+		if s.Works() != (c.line[:3] == "up " || s.Served) || s.Up != (s.PID != 0) || s.WantedUp && !s.Supervised {
+			t.Errorf("%s: %+v", name, s)
 		}
 	}
 }
