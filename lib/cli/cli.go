@@ -138,10 +138,7 @@ options (variable, default):
 environment:
 {{range .}}  {{.Name}}{{"\t"}}{{.Usage}}
 {{end}}{{end}}
-exit codes: 0 done or yes, 1 no or some failed, 99 timed out, 100 wrong usage,
-101 already registered, 102 no such gateway, 103 not with this service manager,
-110 an s6 program failed, 111 a system call failed, 127 a program is missing
-`
+` + fail.Help
 
 // say prints one line, whatever text holds: a name or what a program said may
 // hold a newline, which would make it two messages, or an escape sequence.
