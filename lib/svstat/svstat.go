@@ -9,6 +9,7 @@ package svstat
 
 import (
 	"cmp"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/par"
+	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/slot"
@@ -151,4 +153,36 @@ func (f *facts) readDeaths() error {
 	}
 	f.deaths = s6.DeathsWithin(deaths, f.status.Now, deathSpan)
 	return err
+}
+
+// markServed finds out which of all are down because the root profile's gateway, in
+// the same scan directory, serves all profiles. That says so itself, and is asked only
+// where it makes a difference.
+func (r *Reader) markServed(all []facts) {
+	served := map[s6.Service]map[string]bool{}
+	for i := range all {
+		f := &all[i]
+		if !f.Gateway || f.status.Supervised && f.status.Up() {
+			continue
+		}
+		root := s6.Service{In: f.In, Name: filepath.Join(filepath.Dir(f.Service.Name), profile.Slot(profile.Default))}
+		names, asked := served[root]
+		if !asked {
+			names = r.servedBy(&root)
+			served[root] = names
+		}
+		f.served = names[f.Name]
+	}
+}
+
+// servedBy asks root, the root profile's gateway, if it is up.
+func (r *Reader) servedBy(root *s6.Service) map[string]bool {
+	home := r.home() // without one there is nobody to say it
+	status, err := root.Status(r.Programs)
+	if err != nil || home == nil || !status.Supervised || !status.Up() {
+		return nil
+	}
+	target := profile.Target{PID: status.PID}
+	target.Start, _ = proc.StartTime(status.PID)
+	return home.Served(target)
 }
