@@ -18,7 +18,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hermes-s6/lib/command"
-	"hermes-s6/lib/multi"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -46,7 +45,7 @@ func TestMain(m *testing.M) {
 		"hermes-svstat":         func() { os.Exit(command.Svstat(os.Args)) },
 		"hermes-detect":         func() { os.Exit(command.Detect(os.Args)) },
 		"hermes-svc":            func() { os.Exit(command.Svc(os.Args)) },
-		"hermes-s6":             func() { os.Exit(multi.Main(os.Args)) },
+		"hermes-s6":             func() { os.Exit(command.Suite(os.Args)) },
 	})
 }
 

@@ -5,7 +5,7 @@ package main
 import (
 	"os"
 
-	"hermes-s6/lib/multi"
+	"hermes-s6/lib/command"
 )
 
-func main() { os.Exit(multi.Main(os.Args)) }
+func main() { os.Exit(command.Suite(os.Args)) }

@@ -28,7 +28,6 @@ import (
 	"golang.org/x/term"
 
 	"hermes-s6/lib/fail"
-	"hermes-s6/lib/manager"
 )
 
 // Version is what --version prints; the build sets it.
@@ -44,8 +43,7 @@ type Command struct {
 	Flags    []*Flag
 	// Variables are those of the environment that count besides the options'.
 	Variables []Variable
-	// Bare commands have no common options but --help: where they work is not
-	// for who calls them to say.
+	// Bare commands have no common options but --help.
 	Bare bool
 	Run  func(*Context) error
 }
@@ -60,8 +58,6 @@ type Context struct {
 	flags flags
 	name  string
 	errs  io.Writer
-	// What Manager found out, "" until then.
-	manager manager.Kind
 }
 
 // Main runs cmd with args, of which the first is the program's name, and
@@ -123,7 +119,7 @@ func (cmd *Command) common() []*Flag {
 	if cmd.Bare {
 		return []*Flag{helpFlag()}
 	}
-	return common()
+	return []*Flag{JSONFlag(), helpFlag(), Bool("print info messages", "verbose", "v")}
 }
 
 // Quiet returns an error that makes the process exit with code and print
@@ -142,10 +138,7 @@ options (variable, default):
 environment:
 {{range .}}  {{.Name}}{{"\t"}}{{.Usage}}
 {{end}}{{end}}
-exit codes: 0 done or yes, 1 no or some failed, 99 timed out, 100 wrong usage,
-101 already registered, 102 no such gateway, 103 not with this service manager,
-110 an s6 program failed, 111 a system call failed, 127 a program is missing
-`
+` + fail.Help
 
 // say prints one line, whatever text holds: a name or what a program said may
 // hold a newline, which would make it two messages, or an escape sequence.
@@ -188,6 +181,14 @@ func (c *Context) Info(format string, args ...any) {
 	}
 }
 
+// Given returns v for JSON, null where it does not apply.
+func Given[T any](v T, ok bool) *T {
+	if !ok {
+		return nil
+	}
+	return &v
+}
+
 // JSON prints v as one line, which may stand on a terminal as well.
 func (c *Context) JSON(v any) error {
 	var line bytes.Buffer
@@ -218,8 +219,7 @@ func (c *Context) Fancy() bool {
 // Several returns the error of a command that worked on count items of which
 // some failed: the item's own where it was the only one, else exit code 1 with
 // each error said. Each, however many: whoever asked for so much is told about all of
-// it, and nothing else keeps what is not said here. (A boot is another matter: see
-// reportReconciled.)
+// it, and nothing else keeps what is not said here.
 func (c *Context) Several(failed []error, count int) error {
 	if count == 1 {
 		return c.Last(failed)

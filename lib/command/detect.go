@@ -9,6 +9,7 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/place"
 )
 
 // Detect is hermes-detect.
@@ -20,15 +21,15 @@ func Detect(args []string) int {
 rights: what cannot be read counts as absent. s6: process 1 is s6-svscan, and
 /run/s6/basedir is a directory. systemd: /run/systemd/system is a directory, and
 there is a systemctl. --json shows what was found of each.`,
-		Flags: []*cli.Flag{
+		Flags: place.Flags(
 			cli.String("root", "/", "look below `DIR` instead of /"),
 			cli.String("is", "", "print nothing; exit 0 if it is `KIND`, else 1"),
-		},
-		Run: detect,
+		),
+		Run: place.Run(detect),
 	}, args)
 }
 
-func detect(c *cli.Context) error {
+func detect(c *place.Context) error {
 	if len(c.Args) > 0 {
 		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args[0])
 	}

@@ -8,6 +8,7 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/place"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
@@ -25,12 +26,12 @@ var hostVariables = []cli.Variable{
 
 // svcVariables are those of the commands that make a slot, or ask for one.
 func svcVariables() []cli.Variable {
-	return append([]cli.Variable{cli.ManagerVariable, registrarVariable}, hostVariables...)
+	return append([]cli.Variable{place.ManagerVariable, registrarVariable}, hostVariables...)
 }
 
 // hostOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
-func hostOf(c *cli.Context, dialect profile.Dialect) (*script.Common, error) {
+func hostOf(c *place.Context, dialect profile.Dialect) (*script.Common, error) {
 	h := &script.Common{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
 	if h.Account, err = c.Account(); err != nil {
@@ -59,7 +60,7 @@ func hostOf(c *cli.Context, dialect profile.Dialect) (*script.Common, error) {
 }
 
 // hostsOf is hostOf for several dialects, each asked for once.
-func hostsOf(c *cli.Context) func(profile.Dialect) (*script.Common, error) {
+func hostsOf(c *place.Context) func(profile.Dialect) (*script.Common, error) {
 	hosts := map[profile.Dialect]*script.Common{}
 	return func(dialect profile.Dialect) (*script.Common, error) {
 		if hosts[dialect] == nil {
@@ -75,7 +76,7 @@ func hostsOf(c *cli.Context) func(profile.Dialect) (*script.Common, error) {
 
 // openS6 opens the scan directory and the home of the s6 that is in charge, after
 // it has made sure that a slot in dialect can be had here.
-func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.Manager, error) {
+func openS6(c *place.Context, dialect profile.Dialect) (*gateway.Manager, error) {
 	// Where there are no slots, what one would need may well be missing.
 	if err := c.NeedS6(); err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func openS6(c *cli.Context, dialect profile.Dialect) (*gateway.Manager, error) {
 }
 
 // openScan is openS6 for what may never make a slot and can do without a home.
-func openScan(c *cli.Context, hosts func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
+func openScan(c *place.Context, hosts func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func openScan(c *cli.Context, hosts func(profile.Dialect) (*script.Common, error
 // newS6 returns the service manager of scan. An account that may not write there
 // asks the registrar; that root may not, on a read-only file system say, is root's
 // own affair.
-func newS6(c *cli.Context, scan *slot.ScanDir) *gateway.Manager {
+func newS6(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
 	m := &gateway.Manager{ScanDir: scan, Warn: c.Warn, Info: c.Info}
 	if scan.Exposed() {
 		c.Warn("scan directory %s: others than root may write there, and so have root run what they like; make it root's, mode 0755", scan.ScanDir)
@@ -128,7 +129,7 @@ func newS6(c *cli.Context, scan *slot.ScanDir) *gateway.Manager {
 }
 
 // s6Manager is for hermes-svc, which itself says what it cannot do without a home.
-func s6Manager(c *cli.Context) (manager.ServiceManager, error) {
+func s6Manager(c *place.Context) (manager.ServiceManager, error) {
 	m, err := openScan(c, hostsOf(c))
 	if err != nil {
 		return nil, err // not a nil *Manager that is no nil ServiceManager

@@ -12,6 +12,7 @@ import (
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/place"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/reconcile"
 )
@@ -35,23 +36,23 @@ Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml, a
 top or under gateway), the others are registered and stay down, but for those that
 are standalone, and that one starts if one of them was to run. Where it cannot be
 decided, only the root profile's gateway starts.`,
-		Flags: []*cli.Flag{
+		Flags: place.Flags(
 			cli.Bool("say what would be done, touch nothing", "dry-run"),
 			cli.Bool("unregister slots whose profile is gone", "prune"),
 			cli.String("profiles", "", "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"),
 			cli.String("shard", "", "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"),
 			cli.TimeoutFlag(),
-		},
-		Variables: slices.Concat([]cli.Variable{cli.ManagerVariable}, hostVariables, []cli.Variable{
+		),
+		Variables: slices.Concat([]cli.Variable{place.ManagerVariable}, hostVariables, []cli.Variable{
 			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" records nothing"},
 			{Name: "HERMES_GATEWAY_BOOTSTRAP_STATE", Usage: "running: start the root profile's gateway, unless a state says otherwise"},
 			{Name: "GATEWAY_MULTIPLEX_PROFILES", Usage: "true or false: whether one gateway serves all profiles, whatever config.yaml says"},
 		}),
-		Run: reconcileRun,
+		Run: place.Run(reconcileRun),
 	}, args)
 }
 
-func reconcileRun(c *cli.Context) error {
+func reconcileRun(c *place.Context) error {
 	// What there is to collect in a run of milliseconds is not worth it. (It
 	// stops the world, so it is not for commands of one millisecond.)
 	debug.SetGCPercent(200)
@@ -79,7 +80,7 @@ func reconcileRun(c *cli.Context) error {
 }
 
 // newPlan reads the options and their variables.
-func newPlan(c *cli.Context) (*reconcile.Plan, error) {
+func newPlan(c *place.Context) (*reconcile.Plan, error) {
 	timeout, err := c.Timeout()
 	if err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func newPlan(c *cli.Context) (*reconcile.Plan, error) {
 }
 
 // prepare finds out what this container is for, and makes ready for it.
-func prepare(c *cli.Context, plan *reconcile.Plan) error {
+func prepare(c *place.Context, plan *reconcile.Plan) error {
 	container, err := reconcile.FindContainer()
 	if err != nil {
 		return err
@@ -127,7 +128,7 @@ func prepare(c *cli.Context, plan *reconcile.Plan) error {
 
 // bootstrap records that profile name's gateway runs, unless something is recorded of
 // it, or has a dry run take it so.
-func bootstrap(c *cli.Context, plan *reconcile.Plan, name string) {
+func bootstrap(c *place.Context, plan *reconcile.Plan, name string) {
 	err := profile.CheckName(name)
 	did := false
 	switch {
@@ -150,7 +151,7 @@ func bootstrap(c *cli.Context, plan *reconcile.Plan, name string) {
 // multiplex tells whether one gateway serves all profiles. A configuration that does
 // not say it plainly is said, and starts nothing but the root profile's gateway: others
 // might be started a second time. One that cannot be read at all ends the run.
-func multiplex(c *cli.Context, home *profile.Home) (reconcile.Multiplexing, error) {
+func multiplex(c *place.Context, home *profile.Home) (reconcile.Multiplexing, error) {
 	const variable = "GATEWAY_MULTIPLEX_PROFILES"
 	is := map[bool]reconcile.Multiplexing{true: reconcile.Multiplexed}
 	switch v := strings.ToLower(os.Getenv(variable)); v {
@@ -183,7 +184,7 @@ func multiplex(c *cli.Context, home *profile.Home) (reconcile.Multiplexing, erro
 const mostSaid = 10
 
 // reportReconciled prints the results and appends them to the boot log.
-func reportReconciled(c *cli.Context, plan *reconcile.Plan, results []reconcile.Result) error {
+func reportReconciled(c *place.Context, plan *reconcile.Plan, results []reconcile.Result) error {
 	var log bytes.Buffer
 	stamp := time.Now().Format("2006-01-02T15:04:05-0700")
 	var warnings, errs []error
@@ -231,7 +232,7 @@ func sayFew(say func(error), errs []error, elsewhere string) {
 	}
 }
 
-func printReconciled(c *cli.Context, r reconcile.Result) error {
+func printReconciled(c *place.Context, r reconcile.Result) error {
 	if !c.Bool("json") {
 		_, err := fmt.Fprintf(c.Out, "reconcile: %s\n", r.Line())
 		return err
@@ -246,5 +247,5 @@ func printReconciled(c *cli.Context, r reconcile.Result) error {
 		Action  string  `json:"action"`
 		Error   *string `json:"error"`
 		Exit    string  `json:"prior_exit,omitempty"`
-	}{r.Profile, given(r.Prior, r.Prior != ""), r.Action, given(reason, reason != ""), r.Exit})
+	}{r.Profile, cli.Given(r.Prior, r.Prior != ""), r.Action, cli.Given(reason, reason != ""), r.Exit})
 }

@@ -7,6 +7,7 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/gateway"
+	"hermes-s6/lib/place"
 	"hermes-s6/lib/profile"
 )
 
@@ -23,9 +24,9 @@ An env file holds lines KEY=VALUE, taken as they are, blank lines and lines that
 begin with #. --env goes before --env-file, and the last of several for one key
 counts. Scripts in execline hand values on as arguments, which any process can see
 while the gateway starts: for secrets, stay with sh.`,
-		Flags:     registerFlags(),
+		Flags:     place.Flags(registerFlags()...),
 		Variables: svcVariables(),
-		Run:       register,
+		Run:       place.Run(register),
 	}, args)
 }
 
@@ -45,7 +46,7 @@ func registerFlags() []*cli.Flag {
 	}
 }
 
-func register(c *cli.Context) error {
+func register(c *place.Context) error {
 	name, err := c.Operand("profile")
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func register(c *cli.Context) error {
 }
 
 // registrationOf checks all options that can be checked by themselves.
-func registrationOf(c *cli.Context) (r gateway.Registration, err error) {
+func registrationOf(c *place.Context) (r gateway.Registration, err error) {
 	if r.Settings, err = settingsOf(c); err != nil {
 		return r, err
 	}
@@ -89,7 +90,7 @@ func registrationOf(c *cli.Context) (r gateway.Registration, err error) {
 }
 
 // settingsOf returns what the options ask for.
-func settingsOf(c *cli.Context) (s profile.Settings, err error) {
+func settingsOf(c *place.Context) (s profile.Settings, err error) {
 	s.Env = map[string]profile.Bytes{}
 	for _, file := range c.List("env-file") {
 		if err := readEnvFile(file, s.Env); err != nil {
@@ -113,7 +114,7 @@ func settingsOf(c *cli.Context) (s profile.Settings, err error) {
 }
 
 // preview is --dry-run.
-func preview(c *cli.Context, m *gateway.Manager, name string, asked gateway.Registration) error {
+func preview(c *place.Context, m *gateway.Manager, name string, asked gateway.Registration) error {
 	files, err := m.Preview(name, asked)
 	if err != nil {
 		return err
@@ -135,7 +136,7 @@ func preview(c *cli.Context, m *gateway.Manager, name string, asked gateway.Regi
 	return nil
 }
 
-func reportRegistered(c *cli.Context, name string, done gateway.Registered) error {
+func reportRegistered(c *place.Context, name string, done gateway.Registered) error {
 	if !c.Bool("json") {
 		_, err := fmt.Fprintln(c.Out, done.Path)
 		return err

@@ -7,6 +7,7 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/gateway"
+	"hermes-s6/lib/place"
 )
 
 // This is what root runs at the request of an account that runs what a language
@@ -34,19 +35,19 @@ func Registrar(args []string) int {
 	case gateway.AskRegister:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
-			Flags: append(only(registerFlags(), "port", "env", "down", "keep", "replace", "dialect", "wait"), cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag()),
-			Run:   bounded(register),
+			Flags: append(only(registerFlags(), "port", "env", "down", "keep", "replace", "dialect", "wait"), cli.BoundedTimeoutFlag(maxAsked), cli.JSONFlag()),
+			Run:   place.Run(bounded(register)),
 		}, args)
 	case gateway.AskUnregister:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
-			Flags: []*cli.Flag{cli.AskedTimeoutFlag(maxAsked), cli.JSONFlag()},
-			Run: bounded(func(c *cli.Context) error {
+			Flags: []*cli.Flag{cli.BoundedTimeoutFlag(maxAsked), cli.JSONFlag()},
+			Run: place.Run(bounded(func(c *place.Context) error {
 				if _, err := c.Operand("profile"); err != nil {
 					return err
 				}
 				return unregister(c)
-			}),
+			})),
 		}, args)
 	}
 	return cli.Main(&cli.Command{
@@ -55,10 +56,10 @@ func Registrar(args []string) int {
 		Text: `Only the registrar service of the image has a use for it: hermes-svc-register,
 hermes-svc-unregister and hermes-svc ask that service, where they may not write
 the scan directory themselves. Each request has a --help of its own.`,
-		Variables: append([]cli.Variable{cli.ManagerVariable}, hostVariables...),
-		Run: func(c *cli.Context) error {
+		Variables: append([]cli.Variable{place.ManagerVariable}, hostVariables...),
+		Run: place.Run(func(*place.Context) error {
 			return fail.Errorf(fail.Usage, "invalid request %.60q: it must be %s or %s", verb, gateway.AskRegister, gateway.AskUnregister)
-		},
+		}),
 	}, answer)
 }
 
@@ -68,8 +69,8 @@ func only(flags []*cli.Flag, names ...string) []*cli.Flag {
 }
 
 // bounded refuses to work for ever.
-func bounded(run func(*cli.Context) error) func(*cli.Context) error {
-	return func(c *cli.Context) error {
+func bounded(run func(*place.Context) error) func(*place.Context) error {
+	return func(c *place.Context) error {
 		timeout, err := c.Timeout()
 		if err == nil && (timeout == 0 || timeout > maxAsked) {
 			err = fail.Errorf(fail.Usage, "invalid timeout %q: the registrar takes 1 to %d milliseconds", c.String("timeout"), maxAsked.Milliseconds())

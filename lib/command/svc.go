@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/place"
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 )
@@ -61,18 +63,18 @@ container starts. Under s6 a profile that has no slot gets one.
 
 A restart waits until the gateway is up under a new pid; start and stop wait with
 --wait. Under s6 a gateway that has not ended in time is killed, which is said.`,
-		Flags: []*cli.Flag{
+		Flags: place.Flags(
 			cli.Bool("every gateway that is registered", "all"),
 			cli.Bool("wait until they are up (ready, where that is known) or down", "wait"),
 			systemFlag(),
 			cli.TimeoutFlag(),
-		},
-		Variables: append(svcVariables(), cli.DrainVariable),
-		Run:       func(c *cli.Context) error { return svc(c, v) },
+		),
+		Variables: append(svcVariables(), drainVariable),
+		Run:       place.Run(func(c *place.Context) error { return svc(c, v) }),
 	}, args)
 }
 
-func svc(c *cli.Context, v *verb) error {
+func svc(c *place.Context, v *verb) error {
 	if v == nil {
 		return fail.Errorf(fail.Usage, "start, stop or restart: one of them comes first; try --help")
 	}
@@ -84,7 +86,7 @@ func svc(c *cli.Context, v *verb) error {
 	if err != nil {
 		return err
 	}
-	drain, err := c.Drain()
+	drain, err := drainOf(c)
 	if err != nil {
 		return err
 	}
@@ -112,8 +114,21 @@ func svc(c *cli.Context, v *verb) error {
 	return reportOutcomes(c, outcomes)
 }
 
+// drainVariable is about gateways that have agents at work.
+var drainVariable = cli.Variable{Name: "HERMES_DRAIN_TIMEOUT", Usage: "where no --timeout is given, the milliseconds that a gateway gets which waits for agents at work (60000)"}
+
+// drainOf returns how long a gateway that waits for its agents gets; 0 where --timeout
+// was given, which then is for such a gateway as well.
+func drainOf(c *place.Context) (time.Duration, error) {
+	drain, err := cli.Milliseconds(drainVariable.Name, cmp.Or(os.Getenv(drainVariable.Name), "60000"))
+	if c.IsSet("timeout") {
+		drain = 0
+	}
+	return drain, err
+}
+
 // profilesOrAll returns the profiles that the operands name, none with --all.
-func profilesOrAll(c *cli.Context) ([]string, error) {
+func profilesOrAll(c *place.Context) ([]string, error) {
 	names := c.Args
 	if c.Bool("all") == (len(names) > 0) {
 		return nil, fail.Errorf(fail.Usage, "name profiles, or --all, and options before them; try --help")
@@ -143,7 +158,7 @@ func unique(names []string) []string {
 }
 
 // managerOf returns the service manager that is in charge.
-func managerOf(c *cli.Context) (manager.ServiceManager, error) {
+func managerOf(c *place.Context) (manager.ServiceManager, error) {
 	kind, err := c.Manager()
 	if err != nil {
 		return nil, err
@@ -155,7 +170,7 @@ func managerOf(c *cli.Context) (manager.ServiceManager, error) {
 }
 
 // hostManager returns the service manager of a host.
-func hostManager(c *cli.Context, kind manager.Kind) (manager.ServiceManager, error) {
+func hostManager(c *place.Context, kind manager.Kind) (manager.ServiceManager, error) {
 	if c.Bool("system") && kind != manager.Systemd {
 		return nil, fail.Errorf(fail.Usage, "--system: service manager %s has no other", kind)
 	}
@@ -180,14 +195,14 @@ func progress() func(done, total int) {
 	}
 }
 
-func reportOutcomes(c *cli.Context, outcomes []manager.Outcome) error {
+func reportOutcomes(c *place.Context, outcomes []manager.Outcome) error {
 	return report(c, outcomes, "gateway '%s': it did not end in time: killed %s", func(o manager.Outcome) any {
 		return struct {
 			Name   string `json:"name"`
 			Action string `json:"action"`
 			PID    *int   `json:"pid"`
 			Killed bool   `json:"killed"`
-		}{o.Name, o.Action, given(o.PID, o.PID != 0), o.Killed != ""}
+		}{o.Name, o.Action, cli.Given(o.PID, o.PID != 0), o.Killed != ""}
 	})
 }
 
@@ -196,7 +211,7 @@ const failed = "failed"
 
 // report says what became of gateways; killed is for what had to be killed, object
 // for --json.
-func report(c *cli.Context, outcomes []manager.Outcome, killed string, object func(manager.Outcome) any) error {
+func report(c *place.Context, outcomes []manager.Outcome, killed string, object func(manager.Outcome) any) error {
 	var errs []error
 	for _, o := range outcomes {
 		if o.Killed != "" {
@@ -216,24 +231,16 @@ func report(c *cli.Context, outcomes []manager.Outcome, killed string, object fu
 	return c.Several(errs, len(outcomes))
 }
 
-// given returns v for JSON, null where it does not apply.
-func given[T any](v T, ok bool) *T {
-	if !ok {
-		return nil
-	}
-	return &v
-}
-
 // An intent is the manager.Intent of a home: what the operator wants of gateways, on
 // its way into their profiles.
 type intent struct {
-	*cli.Context
+	*place.Context
 	home     *profile.Home // nil where there is none
 	desired  string
 	recorded sync.Map // by name; what could not be is said once
 }
 
-func newIntent(c *cli.Context, desired string) *intent {
+func newIntent(c *place.Context, desired string) *intent {
 	i := &intent{Context: c, desired: desired}
 	var err error
 	if i.home, err = c.OpenHome(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/place"
 )
 
 // On a host hermes-svstat tells of the gateways named what their service manager
@@ -26,7 +27,7 @@ func isServiceDir(operand string) bool {
 
 // onHost tells whether operands ask for gateways of a host, and of which kind of
 // service manager.
-func onHost(c *cli.Context, operands []string) (manager.Kind, bool) {
+func onHost(c *place.Context, operands []string) (manager.Kind, bool) {
 	system := c.Bool("system")
 	if !system && (len(operands) == 0 || slices.ContainsFunc(operands, isServiceDir)) {
 		return "", false
@@ -36,7 +37,7 @@ func onHost(c *cli.Context, operands []string) (manager.Kind, bool) {
 }
 
 // hostStatus is hermes-svstat for such gateways.
-func hostStatus(c *cli.Context, kind manager.Kind, names []string) error {
+func hostStatus(c *place.Context, kind manager.Kind, names []string) error {
 	if c.Bool("list") && len(names) > 0 {
 		return fail.Errorf(fail.Usage, "--list: it takes no operands")
 	}
@@ -79,13 +80,13 @@ func hostStatus(c *cli.Context, kind manager.Kind, names []string) error {
 	return nil
 }
 
-func printOnHost(c *cli.Context, w *tabwriter.Writer, name string, pid int, up bool) error {
+func printOnHost(c *place.Context, w *tabwriter.Writer, name string, pid int, up bool) error {
 	if c.Bool("json") {
 		return c.JSON(struct {
 			Name string `json:"name"`
 			Up   bool   `json:"up"`
 			PID  *int   `json:"pid"`
-		}{name, up, given(pid, pid != 0)})
+		}{name, up, cli.Given(pid, pid != 0)})
 	}
 	state, shown := "down", "-"
 	if up {

@@ -7,6 +7,7 @@ import (
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/place"
 	"hermes-s6/lib/slot"
 )
 
@@ -19,16 +20,16 @@ func Unregister(args []string) int {
 		Text: `Returns when no process and no file of a slot is left; the log directory in the
 home stays. A gateway that has not stopped in time is killed, which is said. A
 profile that is not registered is no error.`,
-		Flags: []*cli.Flag{
+		Flags: place.Flags(
 			cli.Bool("every gateway in the scan directory", "all"),
 			cli.TimeoutFlag(),
-		},
-		Variables: []cli.Variable{cli.ManagerVariable, registrarVariable},
-		Run:       unregister,
+		),
+		Variables: []cli.Variable{place.ManagerVariable, registrarVariable},
+		Run:       place.Run(unregister),
 	}, args)
 }
 
-func unregister(c *cli.Context) error {
+func unregister(c *place.Context) error {
 	names, err := profilesOrAll(c)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func unregister(c *cli.Context) error {
 }
 
 // retire unregisters names, or all gateways where there are none.
-func retire(c *cli.Context, names []string, timeout time.Duration) ([]manager.Outcome, error) {
+func retire(c *place.Context, names []string, timeout time.Duration) ([]manager.Outcome, error) {
 	home, err := c.OpenHome()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -78,7 +79,7 @@ func retire(c *cli.Context, names []string, timeout time.Duration) ([]manager.Ou
 	return m.Unregister(names, timeout)
 }
 
-func reportRetired(c *cli.Context, outcomes []manager.Outcome) error {
+func reportRetired(c *place.Context, outcomes []manager.Outcome) error {
 	return report(c, outcomes, "profile %s: killed %s", func(o manager.Outcome) any {
 		return struct {
 			Name   string `json:"name"`

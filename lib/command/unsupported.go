@@ -8,6 +8,7 @@ import (
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/place"
 )
 
 // s6 and its scan directories are on Linux only, as far as we are concerned.
@@ -15,17 +16,18 @@ import (
 func unsupported(name string, args []string) int {
 	return cli.Main(&cli.Command{
 		Name: name, Summary: "not on " + runtime.GOOS,
-		Run: func(*cli.Context) error { return noS6() },
+		Flags: place.Flags(),
+		Run:   place.Run(func(*place.Context) error { return noS6() }),
 	}, args)
 }
 
-func svcVariables() []cli.Variable { return []cli.Variable{cli.ManagerVariable} }
+func svcVariables() []cli.Variable { return []cli.Variable{place.ManagerVariable} }
 
 func noS6() error {
 	return fail.Errorf(fail.Unsupported, "service manager s6: not on %s", runtime.GOOS)
 }
 
-func s6Manager(*cli.Context) (manager.ServiceManager, error) { return nil, noS6() }
+func s6Manager(*place.Context) (manager.ServiceManager, error) { return nil, noS6() }
 
 // Register is hermes-svc-register.
 func Register(args []string) int { return unsupported("hermes-svc-register", args) }
@@ -40,12 +42,12 @@ func Reconcile(args []string) int { return unsupported("hermes-reconcile", args)
 func Svstat(args []string) int {
 	return cli.Main(&cli.Command{
 		Name: "hermes-svstat", Summary: "show what gateways are doing", Operands: "[PROFILE]...",
-		Flags: []*cli.Flag{
+		Flags: place.Flags(
 			cli.String("o", "", "print these `FIELDS`"),
 			cli.Bool("print the names alone", "list"),
 			systemFlag(),
-		},
-		Run: func(c *cli.Context) error {
+		),
+		Run: place.Run(func(c *place.Context) error {
 			if kind, ok := onHost(c, c.Args); ok {
 				return hostStatus(c, kind, c.Args)
 			}
@@ -53,7 +55,7 @@ func Svstat(args []string) int {
 				return noS6()
 			}
 			return nil
-		},
+		}),
 	}, args)
 }
 

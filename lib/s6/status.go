@@ -29,10 +29,10 @@ type Status struct {
 	PID        int // of run, or of finish while Finishing; 0 for none
 	PGID       int // of run; in 2.13 of finish while Finishing; 0 for none
 	Wait       syscall.WaitStatus
-	Paused     bool
 	Finishing  bool
 	WantedUp   bool
 	readyFlag  bool
+	pausedFlag bool // also in one that was never started, where it means just that
 
 	Now TAI64N // when this was read
 }
@@ -63,7 +63,7 @@ func (s *Status) decode(b []byte) bool {
 	}
 	s.Wait = syscall.WaitStatus(binary.BigEndian.Uint16(rest))
 	flags := rest[2]
-	s.Paused = flags&1 != 0
+	s.pausedFlag = flags&1 != 0
 	s.Finishing = flags&2 != 0
 	s.WantedUp = flags&4 != 0
 	s.readyFlag = flags&8 != 0
@@ -72,7 +72,7 @@ func (s *Status) decode(b []byte) bool {
 	}
 	// notstartedyet in s6-svstat.c, since 2.13.2.
 	s.Known = true
-	s.Started = s.PID != 0 || s.Finishing || !s.Paused
+	s.Started = s.PID != 0 || s.Finishing || !s.pausedFlag
 	// s6-svstat's main does this with one of its two stamps.
 	if bytes.Compare(s.Since[:], s.Now[:]) > 0 {
 		s.Since = s.Now
@@ -96,9 +96,8 @@ func (s *Status) Down() bool { return s.PID == 0 }
 // Ready tells whether it is up and has said that it is ready.
 func (s *Status) Ready() bool { return s.PID != 0 && s.readyFlag }
 
-// IsPaused tells whether it was stopped by s6-svc -p. In a service that was
-// never started the flag means just that.
-func (s *Status) IsPaused() bool { return s.Paused && s.PID != 0 }
+// Paused tells whether it was stopped by s6-svc -p.
+func (s *Status) Paused() bool { return s.pausedFlag && s.PID != 0 }
 
 // Dated tells whether Since is a date that a clock can have shown: one that was not
 // set says 1970, and what is before that is of a damaged file.
@@ -157,7 +156,7 @@ func (s *Status) Field(name string) string {
 	case "ready":
 		return strconv.FormatBool(s.Ready())
 	case "paused":
-		return strconv.FormatBool(s.IsPaused())
+		return strconv.FormatBool(s.Paused())
 	case "pid":
 		if !s.Up() {
 			return "-1"
@@ -201,7 +200,7 @@ func (s *Status) parse(out string) error {
 	}
 	s.WantedUp = f[1] == "true"
 	s.readyFlag = f[2] == "true"
-	s.Paused = f[3] == "true"
+	s.pausedFlag = f[3] == "true"
 	s.Known, s.Started = true, true
 	pid, err1 := strconv.Atoi(f[4])
 	code, err2 := strconv.Atoi(f[5])

@@ -1,6 +1,4 @@
-// Package multi is all programs of the suite in one. It is a package of its own so
-// that a binary which is one program carries no other.
-package multi
+package command
 
 import (
 	"fmt"
@@ -8,8 +6,8 @@ import (
 	"strings"
 
 	"hermes-s6/lib/cli"
-	"hermes-s6/lib/command"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/place"
 )
 
 // programs are those that are in hermes-s6, in the order of its --help.
@@ -17,18 +15,18 @@ var programs = []struct {
 	name string
 	main func([]string) int
 }{
-	{"hermes-svc-register", command.Register},
-	{"hermes-svc-unregister", command.Unregister},
-	{"hermes-reconcile", command.Reconcile},
-	{"hermes-svc", command.Svc},
-	{"hermes-svstat", command.Svstat},
-	{"hermes-detect", command.Detect},
-	{"hermes-registrar", command.Registrar},
+	{"hermes-svc-register", Register},
+	{"hermes-svc-unregister", Unregister},
+	{"hermes-reconcile", Reconcile},
+	{"hermes-svc", Svc},
+	{"hermes-svstat", Svstat},
+	{"hermes-detect", Detect},
+	{"hermes-registrar", Registrar},
 }
 
-// Main is hermes-s6: the program that it was called as, by a link, or else the
+// Suite is hermes-s6: the program that it was called as, by a link, or else the
 // one that its first operand names.
-func Main(args []string) int {
+func Suite(args []string) int {
 	for len(args) > 0 {
 		name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
 		for _, p := range programs {
@@ -58,8 +56,8 @@ func Main(args []string) int {
 		Name: "hermes-s6", Operands: "PROGRAM [ARGUMENTS]", Bare: true,
 		Summary: "all programs of the suite in one",
 		Text:    "Link it to the names of the programs, and call it by those; or name one first.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
-		Run: func(*cli.Context) error {
+		Run: place.Run(func(*place.Context) error {
 			return fail.Errorf(fail.Usage, "%s; --help lists them", wrong)
-		},
+		}),
 	}, args)
 }

@@ -1,0 +1,172 @@
+// Package place knows where a command works: the scan directory, the home, the
+// account, s6's programs, and the service manager that is in charge. All of it comes
+// from options and variables that the commands have in common; what is done there is
+// for the commands.
+package place
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/profile"
+)
+
+// An option says where something is: a flag, its variable, its default.
+type option struct{ flag, variable, fallback string }
+
+var (
+	scanDir  = option{"scandir", "S6_PROFILE_GATEWAY_SCANDIR", "/run/service"}
+	homeDir  = option{"home", "HERMES_HOME", "/opt/data"}
+	account  = option{"user", "HERMES_USER", "hermes"}
+	programs = option{"s6-bindir", "HERMES_S6_BINDIR", ""}
+)
+
+// Flags returns own with those that say where a command works.
+func Flags(own ...*cli.Flag) []*cli.Flag {
+	return append(own,
+		cli.String(scanDir.flag, "", "the scan directory `DIR` that s6-svscan watches (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"),
+		cli.String(homeDir.flag, "", "the data root `DIR` (HERMES_HOME, /opt/data)"),
+		cli.String(account.flag, "", "the account `NAME` that gateways run as (HERMES_USER, hermes)"),
+		cli.String(programs.flag, "", "the `DIR` that s6's programs are in (HERMES_S6_BINDIR, /command where it exists, else PATH)"),
+	)
+}
+
+// ManagerVariable is what Manager heeds.
+var ManagerVariable = cli.Variable{Name: "HERMES_SERVICE_MANAGER", Usage: "what is in charge, where it is not to be detected: s6, systemd, launchd, windows or none"}
+
+// A Context is one run of a command with where it works. A Bare command has no flags
+// for that, and works where the environment says.
+type Context struct {
+	*cli.Context
+	manager manager.Kind // what Manager found out, "" until then
+}
+
+// Run returns what a cli.Command runs for run. An account that was named must exist,
+// whether it is needed or not.
+func Run(run func(*Context) error) func(*cli.Context) error {
+	return func(manners *cli.Context) error {
+		c := &Context{Context: manners}
+		if c.named(account) {
+			if _, err := c.Account(); err != nil {
+				return err
+			}
+		}
+		return run(c)
+	}
+}
+
+// named tells whether o was given, by flag or variable.
+func (c *Context) named(o option) bool { return c.Value(o.flag, o.variable) != "" }
+
+func (c *Context) value(o option) string { return cmp.Or(c.Value(o.flag, o.variable), o.fallback) }
+
+// Elsewhere is nil unless an option names another scan directory, home or account than
+// the environment, which is the container's, and so that of its services as well.
+func (c *Context) Elsewhere() error {
+	for _, o := range []option{scanDir, homeDir, account} {
+		usual := cmp.Or(os.Getenv(o.variable), o.fallback)
+		if !c.IsSet(o.flag) || c.String(o.flag) == usual {
+			continue
+		}
+		there, err := o.resolve(c.String(o.flag))
+		if err != nil {
+			return err
+		}
+		if here, err := o.resolve(usual); err != nil || there != here {
+			return fail.Errorf(fail.System, "--%s: only root may choose it", o.flag)
+		}
+	}
+	return nil
+}
+
+// resolve returns what value of o comes to.
+func (o option) resolve(value string) (string, error) {
+	switch o {
+	case homeDir:
+		return profile.Root(value)
+	case scanDir:
+		return filepath.Abs(value)
+	}
+	return value, nil
+}
+
+// OpenHome opens the home. What we write there is to be the account's, which
+// must exist only where it is asked for.
+func (c *Context) OpenHome() (*profile.Home, error) {
+	root, err := c.HomePath()
+	if err != nil {
+		return nil, err
+	}
+	uid, gid := -1, -1
+	if os.Geteuid() == 0 {
+		a, err := c.Account()
+		if err == nil {
+			uid, gid = a.UID, a.GID
+		}
+	}
+	return profile.OpenHome(root, uid, gid)
+}
+
+// HomeNamed tells whether somebody said where the home is.
+func (c *Context) HomeNamed() bool { return c.named(homeDir) }
+
+// HomePath returns the home's absolute path.
+func (c *Context) HomePath() (string, error) { return profile.Root(c.value(homeDir)) }
+
+// Account returns the account that gateways run as; exit code 100 where there
+// is none of that name.
+func (c *Context) Account() (profile.Account, error) {
+	name := c.value(account)
+	u, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return profile.Account{}, fail.Errorf(fail.Usage, "account %q: it does not exist; name one with --user or HERMES_USER", name)
+	}
+	if err != nil {
+		return profile.Account{}, fail.Errorf(fail.System, "account %q: %w", name, err)
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	return profile.Account{Name: name, UID: uid, GID: gid, Home: u.HomeDir}, errors.Join(err1, err2)
+}
+
+// Manager tells which service manager is in charge: the one that
+// HERMES_SERVICE_MANAGER names, else the one detected, else s6 where a scan
+// directory was named.
+func (c *Context) Manager() (kind manager.Kind, err error) {
+	if c.manager == "" {
+		c.manager, err = c.findManager()
+	}
+	return c.manager, err
+}
+
+func (c *Context) findManager() (manager.Kind, error) {
+	if v := manager.Kind(os.Getenv(ManagerVariable.Name)); v != "" {
+		if !slices.Contains(manager.Kinds, v) {
+			return "", fail.Errorf(fail.Usage, "invalid %s %q: it must be one of %v", ManagerVariable.Name, v, manager.Kinds)
+		}
+		return v, nil
+	}
+	kind := manager.Detect("/")
+	if kind == manager.None && c.named(scanDir) {
+		kind = manager.S6
+	}
+	return kind, nil
+}
+
+// NeedS6 is nil where s6 is in charge, else an error with exit code 103.
+func (c *Context) NeedS6() error {
+	kind, err := c.Manager()
+	if err != nil || kind == manager.S6 {
+		return err
+	}
+	return manager.NoSlots(kind)
+}

@@ -1,0 +1,131 @@
+//go:build linux
+
+package svstat
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/profile"
+)
+
+// Colours of the state column. They are of one length, so that tabwriter,
+// which counts them as text, still aligns what follows.
+const (
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	red    = "\x1b[31m"
+	plain  = "\x1b[39m"
+)
+
+// Table prints states for people, and below that what is wrong with them. There is a
+// line of titles also where nothing is below it.
+func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
+	paint := func(_, text string) string { return text }
+	if colours {
+		paint = func(colour, text string) string { return colour + text + plain }
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "NAME\t%s\tPID\tFOR\tWANTED\tDEATHS/MIN\tLAST EXIT\tDESIRED\n", paint(plain, "STATE"))
+	for i := range states {
+		s := &states[i]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", cli.Printable(s.Name), paint(s.colour(), s.Word),
+			s.pid(), s.span(), s.wanted(), s.Deaths, s.lastExit(), cli.Printable(cmp.Or(s.Desired, "-")))
+	}
+	if err := w.Flush(); err != nil || r.opened == nil {
+		return err
+	}
+	for i := range states {
+		if s := &states[i]; s.Trouble != "" {
+			fmt.Fprintf(out, "%s: %s; see %s\n", s.Name, s.Trouble, r.opened.LogFile(s.Name))
+		}
+	}
+	return nil
+}
+
+func (s *State) colour() string {
+	switch {
+	case s.Works() && !s.Paused:
+		return green
+	case s.WantedUp, !s.Supervised:
+		return red
+	}
+	return yellow
+}
+
+func (s *State) pid() string {
+	if !s.Up {
+		return "-"
+	}
+	return strconv.Itoa(s.PID)
+}
+
+func (s *State) span() string {
+	if !s.Supervised || s.Since.IsZero() {
+		return "-"
+	}
+	return span(s.Seconds)
+}
+
+func (s *State) wanted() string {
+	switch {
+	case !s.Supervised:
+		return "-"
+	case s.WantedUp:
+		return "up"
+	}
+	return "down"
+}
+
+// span writes seconds in the two largest units that say something.
+func span(seconds uint64) string {
+	const day = 24 * time.Hour
+	if seconds > uint64(10000*day/time.Second) {
+		return "?" // the clock was set back since
+	}
+	d := time.Duration(seconds) * time.Second
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", seconds)
+}
+
+// Object returns what --json prints of s, read in the Depth of that name. What does not
+// apply is null.
+func (s *State) Object() any {
+	dated := !s.Since.IsZero()
+	return struct {
+		Name       string  `json:"name"`
+		Supervised bool    `json:"supervised"`
+		Up         bool    `json:"up"`
+		WantedUp   bool    `json:"wantedup"`
+		NormallyUp bool    `json:"normallyup"`
+		Ready      bool    `json:"ready"`
+		Paused     bool    `json:"paused"`
+		PID        *int    `json:"pid"`
+		ExitCode   *int    `json:"exitcode"`
+		Signal     *string `json:"signal"`
+		Since      *string `json:"since"`
+		Seconds    *uint64 `json:"seconds"`
+		Deaths     int     `json:"deaths"`
+		NextStart  *int    `json:"next_start_in"`
+		Desired    *string `json:"desired_state"`
+		ServedBy   *string `json:"served_by"`
+	}{
+		s.Name, s.Supervised, s.Up, s.WantedUp, s.NormallyUp, s.Ready, s.Paused,
+		cli.Given(s.PID, s.Up), cli.Given(s.ExitCode, s.ExitCode >= 0), cli.Given(s.Signal, s.Signal != ""),
+		cli.Given(s.Since.Format(time.RFC3339), dated), cli.Given(s.Seconds, dated), s.Deaths,
+		cli.Given(s.NextStart, s.NextStart > 0), cli.Given(s.Desired, s.Desired != ""),
+		cli.Given(profile.Default, s.Served),
+	}
+}

@@ -1,0 +1,172 @@
+//go:build linux
+
+package svstat
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
+)
+
+// A State is what one service is doing.
+type State struct {
+	Name       string
+	Word       string // up, down and so on, as the table has it
+	Supervised bool   // without a supervisor nothing is up, ready, paused or wanted
+	Up         bool   // its run is running
+	Ready      bool   // it is up, and has said that it is ready
+	Paused     bool   // it is up, and was stopped by s6-svc -p
+	WantedUp   bool
+	NormallyUp bool      // it is to be started by itself
+	Served     bool      // it is not up, and the root profile's gateway does its work
+	PID        int       // of run; 0 where it is not up
+	Since      time.Time // of its last start or death; zero where no clock can have shown that
+	Seconds    uint64    // from Since until now
+	Deaths     int       // in the last minute, of a gateway only those that count
+	ExitCode   int       // of its last end; -1 where that was none, or by a signal
+	Signal     string    // of its last end, "" for none
+	NextStart  int       // in how many seconds it is started again; 0 where it does not wait
+	Desired    string    // what is on record that it is to be, "" for nothing
+	Linked     error     // why Desired is not known
+	Trouble    string    // what is wrong with it, "" for nothing
+	of         *facts
+}
+
+// Works tells whether it is up, or another does its work.
+func (s *State) Works() bool { return s.Up || s.Served }
+
+// Path returns where the service directory was when it was found.
+func (s *State) Path() string { return s.of.Path() }
+
+// Field returns what s6-svstat -o name prints of a service that is supervised; its name
+// for name.
+func (s *State) Field(p s6.Programs, name string) string {
+	if name == "name" {
+		return s.Name
+	}
+	return s.of.Service.Field(p, &s.of.status, name)
+}
+
+// derive makes a State of f, and is the only one to.
+func derive(f *facts) State {
+	st := &f.status
+	s := State{
+		Name: f.Name, Supervised: st.Supervised, NormallyUp: f.normallyUp, Served: f.served,
+		Up:       st.Supervised && st.Up(),
+		WantedUp: st.Supervised && st.WantedUp,
+		Deaths:   f.deaths, ExitCode: -1, Signal: st.SignalName(),
+		NextStart: f.next, Desired: f.desired, Linked: f.linked, of: f,
+	}
+	if s.Up {
+		s.Ready, s.Paused, s.PID = st.Ready(), st.Paused(), st.PID
+	}
+	if st.Dated() {
+		s.Since, s.Seconds = st.Since.Time(), st.Seconds()
+	}
+	if f.started() {
+		s.ExitCode = st.ExitCode()
+	}
+	s.Word = s.word()
+	s.Trouble = s.trouble()
+	return s
+}
+
+// started tells whether it was started since its supervisor was. Up to 2.13.1 the
+// status of a service that was never started looks like that of one that exited 0; its
+// death tally is empty.
+func (f *facts) started() bool {
+	return f.status.Started && (f.status.Up() || f.status.Finishing || f.died)
+}
+
+// word sums s up.
+func (s *State) word() string {
+	switch {
+	case s.Served:
+		return "served by " + profile.Default
+	case !s.Supervised:
+		return "unsupervised"
+	case s.of.status.Paused(): // its finish may be
+		return "paused"
+	case s.Ready:
+		return "ready"
+	case s.Up:
+		return "up"
+	case s.NextStart > 0:
+		return "backing off"
+	case s.of.status.Finishing:
+		return "finishing"
+	case !s.of.started():
+		return "not started"
+	}
+	return "down"
+}
+
+// lastExit says how it ended the last time.
+func (s *State) lastExit() string {
+	if s.ExitCode >= 0 {
+		return "exit " + strconv.Itoa(s.ExitCode)
+	}
+	return cmp.Or(s.Signal, "-")
+}
+
+// maxReason is how many bytes of a gateway's own words are shown.
+const maxReason = 200
+
+// trouble says what is wrong with a gateway: that it is not up although it is to be, or
+// that it dies again and again.
+func (s *State) trouble() string {
+	if !s.of.Gateway || !s.Supervised || s.Served || s.Desired == profile.Stopped && !s.WantedUp {
+		return ""
+	}
+	why := ""
+	switch {
+	case s.Up && s.Deaths > 1: // one may be a stop that it answered with an exit code of its own
+		why = "it is restarted again and again"
+	case s.Up, !s.WantedUp && s.Desired != profile.Running && !s.failed():
+		return ""
+	default:
+		why = s.whyDown()
+	}
+	if s.Deaths > 1 {
+		why += fmt.Sprintf(", it died %d times in the last minute", s.Deaths)
+	}
+	return why
+}
+
+// failed tells whether its last end was none that was asked for.
+func (s *State) failed() bool {
+	if !s.of.started() {
+		return false
+	}
+	n := s.of.status.Signal()
+	return s.ExitCode == script.ExitConfig || s.ExitCode > 0 && script.IsCrash(s.ExitCode) || n >= 0 && script.IsCrash(128+n)
+}
+
+// whyDown says why it is not up.
+func (s *State) whyDown() string {
+	why := s.lastExit()
+	switch {
+	case !s.of.started():
+		return "it was not started"
+	case s.ExitCode == script.ExitConfig:
+		why += ", it refused its configuration and is not restarted"
+		if reason := cli.Excerpt(s.of.reason, maxReason); reason != "" {
+			why += ": " + reason
+		}
+	case s.NextStart > 0:
+		why += fmt.Sprintf(", backing off, next start in %d s", s.NextStart)
+	case s.WantedUp && s.ExitCode == script.ExitRestart:
+		why += ", it asked to be restarted"
+	case s.WantedUp:
+		why += ", it is being restarted"
+	default:
+		why += ", it is not restarted"
+	}
+	return why
+}

@@ -1,0 +1,89 @@
+//go:build linux
+
+package svstat
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+)
+
+// gatewayFacts are of a supervised gateway in which change has something else.
+func gatewayFacts(change func(*facts)) *facts {
+	f := &facts{Asked: Asked{Name: "coder", Gateway: true}, died: true}
+	f.status = s6.Status{Supervised: true, Known: true, Started: true, WantedUp: true}
+	change(f)
+	return f
+}
+
+func exited(code int) syscall.WaitStatus { return syscall.WaitStatus(code << 8) }
+
+// TestDerive: what each set of facts comes to. Of State only what one line of the
+// table shows is compared, and what is said below it.
+func TestDerive(t *testing.T) {
+	for name, c := range map[string]struct {
+		change        func(*facts)
+		line, trouble string
+	}{
+		"up":                    {func(f *facts) { f.status.PID = 7 }, "up green 7 up 0 -", ""},
+		"up and dying":          {func(f *facts) { f.status.PID = 7; f.deaths = 2 }, "up green 7 up 2 -", "it is restarted again and again, it died 2 times in the last minute"},
+		"up and died once":      {func(f *facts) { f.status.PID = 7; f.deaths = 1 }, "up green 7 up 1 -", ""},
+		"never started":         {func(f *facts) { f.status.WantedUp, f.died = false, false }, "not started yellow - down 0 -", ""},
+		"never started, wanted": {func(f *facts) { f.died = false }, "not started red - up 0 -", "it was not started"},
+		"exited 0 at its start": {func(f *facts) { f.status.WantedUp = false }, "down yellow - down 0 exit 0", ""},
+		"refused": {func(f *facts) {
+			f.status.WantedUp, f.status.Wait, f.reason = false, exited(78), "no\ntoken"
+		}, "down yellow - down 0 exit 78", "exit 78, it refused its configuration and is not restarted: no token"},
+		"asks to be restarted": {func(f *facts) { f.status.Wait = exited(75) }, "down red - up 0 exit 75", "exit 75, it asked to be restarted"},
+		"crashed":              {func(f *facts) { f.status.Wait = 9; f.deaths = 1 }, "down red - up 1 SIGKILL", "SIGKILL, it is being restarted"},
+		"crashed for good":     {func(f *facts) { f.status.WantedUp = false; f.status.Wait = exited(1) }, "down yellow - down 0 exit 1", "exit 1, it is not restarted"},
+		"stopped":              {func(f *facts) { f.status.WantedUp = false; f.status.Wait = 15 }, "down yellow - down 0 SIGTERM", ""},
+		"stopped, to run": {func(f *facts) {
+			f.status.WantedUp, f.status.Wait, f.desired = false, 15, profile.Running
+		}, "down yellow - down 0 SIGTERM", "SIGTERM, it is not restarted"},
+		"crashed, to be stopped": {func(f *facts) {
+			f.status.WantedUp, f.status.Wait, f.desired = false, exited(1), profile.Stopped
+		}, "down yellow - down 0 exit 1", ""},
+		"waits": {func(f *facts) {
+			f.status.PID, f.status.Finishing, f.status.Wait, f.next = 8, true, exited(1), 4
+		}, "backing off red - up 0 exit 1", "exit 1, backing off, next start in 4 s"},
+		"finishing":       {func(f *facts) { f.status.PID, f.status.Finishing, f.died = 8, true, false }, "finishing red - up 0 exit 0", "exit 0, it is being restarted"},
+		"unsupervised":    {func(f *facts) { f.status.Supervised = false; f.status.PID = 7 }, "unsupervised red - - 0 -", ""},
+		"served":          {func(f *facts) { f.served = true; f.status.WantedUp = false; f.desired = profile.Running }, "served by default green - down 0 exit 0", ""},
+		"another service": {func(f *facts) { f.Gateway = false; f.status.Wait = exited(1) }, "down red - up 0 exit 1", ""},
+	} {
+		s := derive(gatewayFacts(c.change))
+		colour := map[string]string{green: "green", yellow: "yellow", red: "red"}[s.colour()]
+		line := strings.Join([]string{s.Word, colour, s.pid(), s.wanted(), string(rune('0' + s.Deaths)), s.lastExit()}, " ")
+		if line != c.line {
+			t.Errorf("%s: %q, want %q", name, line, c.line)
+		}
+		if s.Trouble != c.trouble {
+			t.Errorf("%s: trouble %q, want %q", name, s.Trouble, c.trouble)
+		}
+		if s.Works() != (c.line[:3] == "up " || s.Served) || s.Up != (s.PID != 0) || s.WantedUp && !s.Supervised {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}
+
+// TestUndated: a status of before 1970 has no date, and nothing is told of a span.
+func TestUndated(t *testing.T) {
+	s := derive(gatewayFacts(func(*facts) {}))
+	if !s.Since.IsZero() || s.Seconds != 0 || s.span() != "-" {
+		t.Errorf("since %v, for %d s, shown as %q", s.Since, s.Seconds, s.span())
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for seconds, want := range map[uint64]string{
+		0: "0s", 59: "59s", 60: "1m0s", 3661: "1h1m", 90000: "1d1h", 1 << 40: "?",
+	} {
+		if got := span(seconds); got != want {
+			t.Errorf("%d: %q, want %q", seconds, got, want)
+		}
+	}
+}

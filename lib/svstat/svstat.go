@@ -1,0 +1,188 @@
+//go:build linux
+
+// Package svstat knows what gateways are doing: it makes one State of what s6 keeps
+// in a service directory, what the home has on record and what the root profile's
+// gateway says of itself. A table, JSON and the fields of s6-svstat print that and
+// decide nothing. How s6 writes its files package s6 knows; who asks about which
+// services, package command.
+package svstat
+
+import (
+	"cmp"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/gateway"
+	"hermes-s6/lib/par"
+	"hermes-s6/lib/proc"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
+)
+
+// Asked is a service that is asked about.
+type Asked struct {
+	Name    string // the profile's, or the service directory's
+	Gateway bool   // it is a profile's gateway, and no other service
+	s6.Service
+}
+
+// A Depth is how much is read of each service. What a State holds of more is not known.
+type Depth int
+
+const (
+	Status Depth = iota // what s6-svstat would say
+	Table               // and what is on record, the deaths, the next start
+	Object              // and whether it is to be started by itself
+)
+
+// A Reader reads states.
+type Reader struct {
+	Programs s6.Programs
+	// OpenHome is called once where the home makes a difference.
+	OpenHome func() (*profile.Home, error)
+	once     sync.Once
+	opened   *profile.Home
+}
+
+// home returns the home, nil where there is none: then nothing is on record.
+func (r *Reader) home() *profile.Home {
+	r.once.Do(func() { r.opened, _ = r.OpenHome() })
+	return r.opened
+}
+
+// Close closes the home.
+func (r *Reader) Close() { r.opened.Close() }
+
+// A facts is what was read of a service.
+type facts struct {
+	Asked
+	status     s6.Status
+	normallyUp bool
+	died       bool // its death tally is not empty; not read where it has been up for long
+	deaths     int  // those that count, within deathSpan
+	next       int  // in how many seconds it is started again; 0 where it does not wait
+	desired    string
+	linked     error  // its profile's directory is a link, and desired is not known
+	reason     string // why it refused its configuration, if it says so
+	served     bool   // it is down, and the root profile's gateway does its work
+}
+
+// Read returns the states of the services asked about, and an error for each that does
+// not exist, with exit code 102, or that cannot be read.
+func (r *Reader) Read(services []Asked, depth Depth) ([]State, []error) {
+	read := make([]facts, len(services))
+	errs := make([]error, len(services))
+	par.Do(len(services), func(i int) {
+		read[i].Asked = services[i]
+		errs[i] = r.read(&read[i], depth)
+	})
+	there := read[:0]
+	for i := range read {
+		if errs[i] == nil {
+			there = append(there, read[i])
+		}
+	}
+	r.markServed(there)
+	states := make([]State, len(there))
+	for i := range there {
+		states[i] = derive(&there[i])
+	}
+	return states, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+func (r *Reader) read(f *facts, depth Depth) error {
+	err := f.readStatus(r.Programs)
+	if err == nil && depth >= Object {
+		f.normallyUp, err = f.NormallyUp()
+	}
+	if err != nil || depth < Table {
+		return err
+	}
+	if f.Gateway {
+		r.readRecord(f)
+	}
+	return f.readDeaths()
+}
+
+func (f *facts) readStatus(p s6.Programs) (err error) {
+	if f.In != nil {
+		if f.status, err = f.Service.Status(p); f.status.Supervised {
+			return err
+		}
+		// One that has a supervisor is there, which need not be asked.
+		if there, e := f.Exists(); e != nil || there {
+			return cmp.Or(err, e)
+		}
+	}
+	if f.Gateway {
+		return gateway.NoSuchGateway(f.Name)
+	}
+	return fail.Errorf(fail.Absent, "no such service directory '%s'", f.Service.Name)
+}
+
+// readRecord reads what the home has on record, and finish.
+func (r *Reader) readRecord(f *facts) {
+	f.next = script.NextStart(f.Service, &f.status)
+	home := r.home()
+	if home == nil {
+		return
+	}
+	if f.desired = home.DesiredState(f.Name); f.desired == "" {
+		f.linked = home.Linked(f.Name)
+	}
+	if f.status.ExitCode() == script.ExitConfig {
+		f.reason = home.Self(f.Name).ExitReason
+	}
+}
+
+// deathSpan is the "last minute" of the table and of deaths in JSON.
+const deathSpan = time.Minute
+
+func (f *facts) readDeaths() error {
+	if f.status.Up() && f.status.Dated() && f.status.Seconds() > uint64(deathSpan/time.Second) {
+		return nil // it did not die since
+	}
+	deaths, err := f.Deaths()
+	f.died = len(deaths) > 0
+	if f.Gateway {
+		deaths = slices.DeleteFunc(deaths, func(d s6.Death) bool { return !script.IsCrash(d.Code) })
+	}
+	f.deaths = s6.DeathsWithin(deaths, f.status.Now, deathSpan)
+	return err
+}
+
+// markServed finds out which of all are down because the root profile's gateway, in
+// the same scan directory, serves all profiles. That says so itself, and is asked only
+// where it makes a difference.
+func (r *Reader) markServed(all []facts) {
+	served := map[s6.Service]map[string]bool{}
+	for i := range all {
+		f := &all[i]
+		if !f.Gateway || f.status.Supervised && f.status.Up() {
+			continue
+		}
+		root := s6.Service{In: f.In, Name: filepath.Join(filepath.Dir(f.Service.Name), profile.Slot(profile.Default))}
+		names, asked := served[root]
+		if !asked {
+			names = r.servedBy(&root)
+			served[root] = names
+		}
+		f.served = names[f.Name]
+	}
+}
+
+// servedBy asks root, the root profile's gateway, if it is up.
+func (r *Reader) servedBy(root *s6.Service) map[string]bool {
+	home := r.home() // without one there is nobody to say it
+	status, err := root.Status(r.Programs)
+	if err != nil || home == nil || !status.Supervised || !status.Up() {
+		return nil
+	}
+	target := profile.Target{PID: status.PID}
+	target.Start, _ = proc.StartTime(status.PID)
+	return home.Served(target)
+}
