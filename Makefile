@@ -75,10 +75,10 @@ fuzz:
 
 # What the tests do for seconds, for minutes.
 chaos: deps
-	$(GO) test -count=1 -timeout 10m -tags $(TAGS) -v -run 'TestChaos$$' . -chaos 1m
+	$(GO) test -count=1 -timeout 10m -tags $(TAGS) -v -run 'TestChaos$$' ./test -chaos 1m
 
 soak: deps
-	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestSoak$$' . -soak 10m
+	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestSoak$$' ./test -soak 10m
 
 # Measures, and writes what came out into docs/performance.md and its charts.
 bench: build
