@@ -48,7 +48,7 @@ lint: deps
 	shellcheck -s sh $(SHELL_SCRIPTS)
 	shellcheck completions/hermes-s6.bash testdata/completions/bash
 	mandoc -T lint -W warning man/*
-	pyflakes3 examples/python/*.py
+	pyflakes3 python/*.py
 	for os in linux darwin windows; do GOOS=$$os $(GO) vet -tags $(TAGS) ./... || exit; done
 	GOARCH=arm $(GO) vet -tags $(TAGS) ./...
 	cd bench && $(GO) vet ./...

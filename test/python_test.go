@@ -17,7 +17,7 @@ func TestPython(t *testing.T) {
 	}
 	// Development mode shows files and processes that are left open.
 	cmd := exec.Command("python3", "-X", "dev", "-W", "error", "-m", "unittest", "-v")
-	cmd.Dir = "examples/python"
+	cmd.Dir = "python"
 	cmd.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v; where python3 is missing, run `make deps`\n%s", err, out)

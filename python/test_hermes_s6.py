@@ -1,6 +1,6 @@
 """Tests of hermes_s6 on a real s6-svscan, with the programs that are on PATH.
 
-    PATH=$PWD/bin:$PATH python3 -m unittest -v    # in this directory
+    PATH=$PWD/../bin:$PATH python3 -m unittest -v    # in this directory
 """
 import contextlib
 import glob
