@@ -1,6 +1,6 @@
 //go:build linux
 
-package hermes_test
+package test
 
 import (
 	"bytes"
@@ -35,16 +35,6 @@ var (
 	chaosProfiles = []string{"coder", "writer", "c19", "c25", "p4", "p5", "p6", "p7", "ghost8", "ghost9"}
 	chaosGhosts   = []string{"ghost8", "ghost9"}
 )
-
-// chaosGateway behaves by its profile's name: it stays, exits 0 when it is told
-// to stop, or dies at once.
-const chaosGateway = `#!/bin/sh
-case $2 in
-p6) trap 'kill $!; exit 0' TERM; sleep 100000 & wait ;;
-p7) exit 1 ;;
-esac
-exec sleep 100000
-`
 
 const (
 	chaosAtOnce = 16

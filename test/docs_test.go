@@ -14,7 +14,7 @@
 //     in one of the page's blocks.
 //   - What makes the trouble of the section TITLE of PAGE.md is testdata/docs/PAGE/TITLE.txtar,
 //     with - for blanks. See arrange.
-package hermes_test
+package test
 
 import (
 	"fmt"
@@ -285,15 +285,6 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// forgetful is a gateway that keeps no state, so that what the pages show of it
-// does not depend on who of us wrote last.
-const forgetful = `#!/bin/sh
-cd "$HERMES_HOME/profiles/$2" || exit
-echo "up: $*"
-[ ! -e "$HERMES_HOME/behaviour" ] || . "$HERMES_HOME/behaviour"
-exec sleep 1000000
-`
-
 // arrange boots a container and brings it into the trouble that the archive
 // setup describes:
 //
@@ -340,35 +331,4 @@ await() { n=0; until "$@" >/dev/null 2>&1; do n=$((n + 1)); [ "$n" -lt 2000 ] ||
 		t.Fatalf("%s: %s", setup, got)
 	}
 	return c
-}
-
-// putFile makes a file of home and the directories above it, all the account's.
-func putFile(t *testing.T, home, path string, data []byte) {
-	t.Helper()
-	full := filepath.Join(home, path)
-	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(full, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for ; ; full = filepath.Dir(full) {
-		if err := os.Chown(full, accountUID, accountUID); err != nil && os.Geteuid() == 0 {
-			t.Fatal(err)
-		}
-		if full == home {
-			return
-		}
-	}
-}
-
-// shell runs script with sh in the container, as the account or as root, for a
-// minute at most, and returns all that it prints.
-func (c *container) shell(user bool, script string) string {
-	c.t.Helper()
-	out, code := c.exec(user, "timeout", "60", "sh", "-c", "exec 2>&1\n"+script)
-	if code == 124 {
-		out += "(not done in a minute)\n"
-	}
-	return out
 }

@@ -1,12 +1,11 @@
 //go:build linux
 
-package hermes_test
+package test
 
 import (
 	"bytes"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -96,54 +95,4 @@ func runGateway(t *testing.T, dialect string, env map[string]string, args []stri
 	})
 	p.run(t, 0, "hermes-svc-unregister", "coder")
 	return r
-}
-
-// A place is what a script's setup gives it, for tests in Go.
-type place struct {
-	dir, scan, home, account string
-	bin                      string // our programs, where they are not the test itself
-}
-
-func newPlace(t *testing.T) place {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "hermes-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	account, err := furnish(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return place{dir: dir, scan: filepath.Join(dir, "scan"), home: filepath.Join(dir, "home"), account: account.Username}
-}
-
-func (p place) env() []string {
-	return append(os.Environ(), "PATH="+filepath.Join(p.dir, "bin")+":"+os.Getenv("PATH"), "HERMES_HOME="+p.home,
-		"HERMES_USER="+p.account, "HERMES_SERVICE_MANAGER=s6", "S6_PROFILE_GATEWAY_SCANDIR="+p.scan)
-}
-
-func (p place) command(name string, args ...string) *exec.Cmd {
-	if p.bin != "" && strings.HasPrefix(name, "hermes-") {
-		name = filepath.Join(p.bin, name)
-	}
-	cmd := exec.Command(name, args...)
-	cmd.Env = p.env()
-	return cmd
-}
-
-// run runs a command, which must exit with code, and returns its stdout.
-func (p place) run(t *testing.T, code int, name string, args ...string) string {
-	t.Helper()
-	cmd := p.command(name, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
-	if got := cmd.ProcessState.ExitCode(); got != code {
-		t.Fatalf("%s: exit code %d, want %d: %s", name, got, code, stderr.Bytes())
-	}
-	return stdout.String()
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package hermes_test
+package test
 
 import (
 	"context"
@@ -70,12 +70,6 @@ func beside(t *testing.T, p place, command ...string) (pid int) {
 	}
 	_ = os.Remove(ready)
 	return pid
-}
-
-// lives tells whether pid is a process that runs.
-func lives(pid int) bool {
-	state, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	return len(state) > 0 && !strings.Contains(string(state), ") Z ")
 }
 
 // TestUnregisterBeside has a supervisor killed: the gateway that s6-svscan starts anew

@@ -1,6 +1,6 @@
 //go:build linux
 
-package hermes_test
+package test
 
 import (
 	"fmt"
@@ -31,19 +31,6 @@ func all(cmds []*exec.Cmd) []int {
 	}
 	wg.Wait()
 	return codes
-}
-
-func (p place) listing(t *testing.T) []string {
-	t.Helper()
-	entries, err := os.ReadDir(p.scan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
 }
 
 // TestRaceForOneName has eight register the same profile at once: one wins, the

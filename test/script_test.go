@@ -2,13 +2,12 @@
 
 // The scripts below testdata/script are the specification of the binaries,
 // each of what its name says. They run on a real s6-svscan.
-package hermes_test
+package test
 
 import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,59 +16,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"hermes-s6/lib/command"
-	"hermes-s6/lib/multi"
 	"hermes-s6/lib/s6/s6test"
 )
-
-// scratch is a directory for what tests share, removed when all have run.
-var scratch string
-
-// withScratch runs the tests of m with scratch, and at the top of the repository: what
-// they look at is named from there.
-type withScratch struct{ *testing.M }
-
-func (m withScratch) Run() int {
-	_, err := os.Stat("testdata/script")
-	if err != nil { // there is no other place that go test would run us in
-		err = os.Chdir("..")
-	}
-	if err == nil {
-		scratch, err = os.MkdirTemp("", "hermes-tests-")
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(scratch)
-	return m.M.Run()
-}
-
-func TestMain(m *testing.M) {
-	testscript.Main(withScratch{m}, map[string]func(){
-		"hermes-svc-register":   func() { os.Exit(command.Register(os.Args)) },
-		"hermes-svc-unregister": func() { os.Exit(command.Unregister(os.Args)) },
-		"hermes-reconcile":      func() { os.Exit(command.Reconcile(os.Args)) },
-		"hermes-svstat":         func() { os.Exit(command.Svstat(os.Args)) },
-		"hermes-detect":         func() { os.Exit(command.Detect(os.Args)) },
-		"hermes-svc":            func() { os.Exit(command.Svc(os.Args)) },
-		"hermes-s6":             func() { os.Exit(multi.Main(os.Args)) },
-	})
-}
-
-// standIn is the gateway of the scripts: it writes down what it got and stays.
-const standIn = `#!/bin/sh
-dump=$HERMES_HOME/dump
-printf '%s\0' "$@" >"$dump.args.new"
-cat /proc/$$/environ >"$dump.env.new"
-id -un >"$dump.user.new"
-pwd >"$dump.cwd.new"
-readlink /proc/$$/fd/0 >"$dump.stdin.new"
-for f in args env user cwd stdin; do mv "$dump.$f.new" "$dump.$f"; done
-echo "gateway $*"
-echo "to stderr" >&2
-exec sleep 100000
-`
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -119,52 +67,6 @@ func setup(env *testscript.Env) error {
 	env.Values["T"] = env.T()
 	env.Values["trees"] = map[string]*s6test.Svscan{}
 	return nil
-}
-
-// furnish makes a home with two profiles in dir, an empty scan directory, and
-// bin with the stand-in. It returns who gateways run as.
-func furnish(dir string) (*user.User, error) {
-	account, err := testAccount()
-	if err != nil {
-		return nil, err
-	}
-	// The account must get through to the home; a test's directories are
-	// for their owner alone.
-	for _, d := range []string{dir, filepath.Dir(dir)} {
-		if info, err := os.Stat(d); err != nil || info.Mode()&0o5 == 0o5 {
-			continue
-		}
-		if err := os.Chmod(d, 0o755); err != nil {
-			return nil, err
-		}
-	}
-	for _, d := range []string{"home", "home/profiles", "home/profiles/coder", "home/profiles/writer", "scan", "bin"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
-			return nil, err
-		}
-		if os.Geteuid() == 0 && strings.HasPrefix(d, "home") {
-			uid, _ := strconv.Atoi(account.Uid)
-			gid, _ := strconv.Atoi(account.Gid)
-			if err := os.Chown(filepath.Join(dir, d), uid, gid); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for name, text := range map[string]string{"home/profiles/coder/SOUL.md": "", "home/profiles/writer/SOUL.md": "", "bin/hermes": standIn} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
-			return nil, err
-		}
-	}
-	return account, nil
-}
-
-// testAccount is who gateways run as in tests: somebody else than root, where
-// we can drop to somebody.
-func testAccount() (*user.User, error) {
-	if os.Geteuid() == 0 {
-		return user.Lookup("nobody")
-	}
-	return user.Current()
 }
 
 func tree(ts *testscript.TestScript) *s6test.Svscan {
@@ -317,14 +219,4 @@ func cmdReadonly(ts *testscript.TestScript, neg bool, args []string) {
 // left-out WHAT...: notes what this machine does not let the script show.
 func cmdLeftOut(ts *testscript.TestScript, neg bool, args []string) {
 	note("%s: left out: %s", ts.Name(), strings.Join(args, " "))
-}
-
-// note writes a line to the file that `make test` prints at its end: a test
-// that passes has no other voice.
-func note(format string, args ...any) {
-	f, err := os.OpenFile(os.Getenv("HERMES_TEST_NOTES"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err == nil {
-		fmt.Fprintf(f, format+"\n", args...)
-		f.Close()
-	}
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package hermes_test
+package test
 
 import (
 	"flag"
@@ -20,18 +20,6 @@ import (
 )
 
 var soakFor = flag.Duration("soak", 15*time.Second, "how long TestSoak runs")
-
-// soakGateway behaves by the number in its profile's name: it dies at once, hangs
-// on SIGTERM, floods its log, or runs.
-const soakGateway = `#!/bin/sh
-n=${2#p}
-case $((n % 10)) in
-0) exit 1 ;;
-1) trap '' TERM ;;
-2) i=0; while [ $i -lt 20000 ]; do echo "$i of the flood: this line is as good as the others before and after it"; i=$((i + 1)); done ;;
-esac
-exec sleep 100000
-`
 
 const (
 	soakGateways = 200

@@ -1,6 +1,6 @@
 //go:build linux
 
-package hermes_test
+package test
 
 import (
 	"fmt"

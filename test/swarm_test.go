@@ -1,6 +1,6 @@
 //go:build linux
 
-package hermes_test
+package test
 
 import (
 	"bytes"
@@ -11,9 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"hermes-s6/lib/s6/s6test"
 )
 
 // alone is what a gateway of the test does first: it holds a lock for as long as it
@@ -226,18 +223,5 @@ func (s *stack) remove() {
 	})
 	if volumes := docker(s.t, "volume", "ls", "-q", "--filter", "label=com.docker.stack.namespace="+s.name); volumes != "" {
 		docker(s.t, "volume", "rm", volumes)
-	}
-}
-
-// awaitLong is s6test.Await for what a swarm takes its time for. Each look runs
-// several programs, which the containers shall not wait for.
-func awaitLong(t *testing.T, condition func() error) {
-	t.Helper()
-	deadline := time.Now().Add(3 * s6test.Patience)
-	for err := condition(); err != nil; err = condition() {
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(200 * time.Millisecond)
 	}
 }

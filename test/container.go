@@ -1,6 +1,6 @@
 //go:build linux
 
-package hermes_test
+package test
 
 import (
 	"bytes"
@@ -11,15 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"hermes-s6/lib/s6/s6test"
 )
-
-// accountUID is hermes' in the container.
-const accountUID = 10000
 
 // A container is a test container: PID and mount namespaces of its own, s6-svscan
 // as PID 1, our rootfs and binaries, and a home that outlives it.
@@ -63,65 +59,6 @@ func newBareContainer(t *testing.T, home string, env ...string) *container {
 	c.furnish()
 	return c
 }
-
-// newHomeFor makes an empty home with profiles, the account's.
-func newHomeFor(t *testing.T, profiles ...string) string {
-	t.Helper()
-	home := t.TempDir()
-	for _, d := range []string{filepath.Dir(home), home} {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, p := range profiles {
-		addProfile(t, home, p, "")
-	}
-	return home
-}
-
-// addProfile adds a profile, with gateway_state.json where state is not empty.
-func addProfile(t *testing.T, home, name, state string) {
-	t.Helper()
-	dir := filepath.Join(home, "profiles", name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{"SOUL.md": ""}
-	if state != "" {
-		files["gateway_state.json"] = state
-	}
-	for file, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, path := range []string{home, filepath.Dir(dir), dir} {
-		_ = os.Chown(path, accountUID, accountUID)
-	}
-	for file := range files {
-		_ = os.Chown(filepath.Join(dir, file), accountUID, accountUID)
-	}
-}
-
-// gateway stands in for hermes: it says that it runs, as the real one does, and
-// then does what HOME/bin/behaviour says, or stays.
-const gateway = `#!/bin/sh
-if [ "$1" = dashboard ]; then
-	# With what is there: it was not started before it could be.
-	echo "$HOME $*" $(ls "$HERMES_HOME/logs") >"$HERMES_HOME/dashboard"
-	[ ! -e "$HERMES_HOME/misconfigured" ] || exit 78
-	exec sleep 1000000
-fi
-[ "$1" != -p ] || dir=$HERMES_HOME/profiles/$2
-cd "${dir:-$HERMES_HOME}" || exit
-# In one step: the container may end at any moment.
-echo '{"gateway_state":"running"}' >gateway_state.json.own
-mv gateway_state.json.own gateway_state.json
-echo $$ >gateway.pid
-echo "up: $*"
-[ ! -e "$HERMES_HOME/behaviour" ] || . "$HERMES_HOME/behaviour"
-exec sleep 1000000
-`
 
 // furnish fills upper/: /command, the harness, the account.
 func (c *container) furnish() {
@@ -169,27 +106,6 @@ func (c *container) install() {
 
 // upper is what is laid over the host's root.
 func (c *container) upper() string { return filepath.Join(c.dir, "upper") }
-
-// run runs a program of others and returns what it said.
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v: %s", name, args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// static builds our binaries as they are shipped, once, and returns where.
-var static = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(scratch, "static")
-	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/...")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return dir, nil
-})
 
 func (c *container) check(err error) {
 	c.t.Helper()
@@ -315,19 +231,13 @@ func (c *container) awaitRegistrar() {
 	waitForFile(c.t, c.path("/run/hermes/registrar"))
 }
 
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Error(err)
+// shell runs script with sh in the container, as the account or as root, for a
+// minute at most, and returns all that it prints.
+func (c *container) shell(user bool, script string) string {
+	c.t.Helper()
+	out, code := c.exec(user, "timeout", "60", "sh", "-c", "exec 2>&1\n"+script)
+	if code == 124 {
+		out += "(not done in a minute)\n"
 	}
-	return string(data)
-}
-
-func waitForFile(t *testing.T, path string) {
-	t.Helper()
-	s6test.Await(t, func() error {
-		_, err := os.Stat(path)
-		return err
-	})
+	return out
 }
