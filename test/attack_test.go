@@ -91,11 +91,7 @@ func attackContainer(t *testing.T) (c *container, home string) {
 	home = newHomeFor(t, "coder", "secret")
 	c = newContainer(t, home)
 	tool := filepath.Join(scratch, "attack")
-	build := exec.Command("go", "build", "-o", tool, "./testdata/attack")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	c.check(build(tool, "./testdata/attack"))
 	c.copy(tool, filepath.Join(c.dir, "upper/usr/bin/attack"))
 	c.boot()
 	c.awaitRegistrar()

@@ -3,6 +3,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -19,6 +20,21 @@ func waitForFile(t *testing.T, path string) {
 		return err
 	})
 }
+
+// awaitOutput waits until a command's output is want.
+func awaitOutput(t *testing.T, want string, output func() string) {
+	t.Helper()
+	s6test.Await(t, func() error {
+		if got := output(); got != want {
+			return fmt.Errorf("it says:\n%swant:\n%s", got, want)
+		}
+		return nil
+	})
+}
+
+// A run of a program of ours that takes this long hangs: every wait in one is bounded
+// by its --timeout, or a multiple of it for what comes one after the other.
+const hang = 2 * time.Minute
 
 // awaitLong is s6test.Await for what a swarm takes its time for. Each look runs
 // several programs, which the containers shall not wait for.

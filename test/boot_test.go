@@ -9,8 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"hermes-s6/lib/s6/s6test"
 )
 
 // TestRestart shows that a restart is invisible: what ran before it runs after
@@ -243,13 +241,7 @@ func TestStaticServices(t *testing.T) {
 				up["dashboard"] = "true\n"
 			}
 			for name, want := range up {
-				s6test.Await(t, func() error {
-					got, _ := c.exec(true, "/command/s6-svstat", "-o", "up", "/run/service/"+name)
-					if got != want {
-						return fmt.Errorf("%s: up is %q for the account, want %q", name, got, want)
-					}
-					return nil
-				})
+				c.await(true, want, "/command/s6-svstat", "-o", "up", "/run/service/"+name)
 			}
 		})
 	}
@@ -263,13 +255,7 @@ func TestDashboard(t *testing.T) {
 	c := newContainer(t, home, "HERMES_DASHBOARD=Yes", "HERMES_DASHBOARD_HOST=0.0.0.0", "HERMES_DASHBOARD_PORT=")
 	awaitDashboard := func(want string) {
 		t.Helper()
-		s6test.Await(t, func() error {
-			got, _ := c.exec(true, "/command/s6-svstat", "-o", "up,wantedup", "/run/service/dashboard")
-			if got != want {
-				return fmt.Errorf("up, wanted up: %q, want %q", got, want)
-			}
-			return nil
-		})
+		c.await(true, want, "/command/s6-svstat", "-o", "up,wantedup", "/run/service/dashboard")
 	}
 	c.boot()
 	waitForFile(t, filepath.Join(home, "dashboard"))

@@ -27,14 +27,12 @@ type completer struct {
 
 // eachShell runs f with every shell that there is.
 func eachShell(t *testing.T, f func(*testing.T, *completer)) {
+	needSource(t)
 	dir := t.TempDir()
 	if out, err := exec.Command("make", "-s", "install-share", "DESTDIR="+dir).CombinedOutput(); err != nil {
 		t.Fatalf("make install-share: %v: %s", err, out)
 	}
-	bin, err := static()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := static(t)
 	for _, d := range []string{"bin", "scan/gateway-coder", "scan/gateway-trader", "scan/gateway-;id", "home/profiles/coder", "home/profiles/writer", "home/profiles/$(id)", "home/profiles/empty"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
@@ -55,8 +53,7 @@ func eachShell(t *testing.T, f func(*testing.T, *completer)) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		t.Run(shell, func(t *testing.T) {
 			if _, err := exec.LookPath(shell); err != nil {
-				note("%s: left out: there is no %s", t.Name(), shell)
-				t.Skip("there is no " + shell)
+				leaveOut(t, "there is no %s", shell)
 			}
 			t.Parallel()
 			f(t, &completer{shell, filepath.Join(dir, "usr/share"), env})

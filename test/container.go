@@ -40,9 +40,9 @@ func newContainer(t *testing.T, home string, env ...string) *container {
 // newBareContainer is newContainer with nothing of ours in it.
 func newBareContainer(t *testing.T, home string, env ...string) *container {
 	t.Helper()
+	needSource(t)
 	if os.Geteuid() != 0 {
-		note("%s: left out: a container needs root", t.Name())
-		t.Skip("a container needs root")
+		leaveOut(t, "a container needs root")
 	}
 	dir, err := os.MkdirTemp("", "hermes-container-")
 	if err != nil {
@@ -51,8 +51,7 @@ func newBareContainer(t *testing.T, home string, env ...string) *container {
 	const probe = `cd "$0" && mount -t tmpfs none . && cd "$0" && mkdir u w r && mount -t overlay -o "lowerdir=/,upperdir=$0/u,workdir=$0/w" none r`
 	if out, err := exec.Command("unshare", "-m", "-p", "-f", "sh", "-c", probe, dir).CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
-		note("%s: left out: no namespaces with an overlay here: %s", t.Name(), bytes.TrimSpace(out))
-		t.Skip("no namespaces with an overlay")
+		leaveOut(t, "no namespaces with an overlay here: %s", bytes.TrimSpace(out))
 	}
 	c := &container{t: t, dir: dir, home: home, env: env}
 	t.Cleanup(func() { c.kill(); os.RemoveAll(dir) })
@@ -80,7 +79,7 @@ func (c *container) furnish() {
 		_ = os.Remove(filepath.Join(upper, "command", f))
 		c.copy(filepath.Join("testdata/container", f), filepath.Join(upper, "command", f))
 	}
-	c.check(os.WriteFile(filepath.Join(upper, "opt/hermes/.venv/bin/hermes"), []byte(gateway), 0o755))
+	c.check(writeGateway(c.hermes(), dashboard, enters, records, behaves))
 	for file, line := range map[string]string{
 		"passwd": fmt.Sprintf("hermes:x:%d:%d::/opt/data/home:/bin/sh\n", accountUID, accountUID),
 		"group":  fmt.Sprintf("hermes:x:%d:\n", accountUID),
@@ -95,8 +94,7 @@ func (c *container) furnish() {
 func (c *container) install() {
 	c.t.Helper()
 	run(c.t, "cp", "-R", "--preserve=mode", "rootfs/etc/.", filepath.Join(c.upper(), "etc"))
-	bin, err := static()
-	c.check(err)
+	bin := static(c.t)
 	ours, err := filepath.Glob(filepath.Join(bin, "hermes-*"))
 	c.check(err)
 	for _, path := range ours {
@@ -106,6 +104,9 @@ func (c *container) install() {
 
 // upper is what is laid over the host's root.
 func (c *container) upper() string { return filepath.Join(c.dir, "upper") }
+
+// hermes is the gateway.
+func (c *container) hermes() string { return filepath.Join(c.upper(), "opt/hermes/.venv/bin/hermes") }
 
 func (c *container) check(err error) {
 	c.t.Helper()
@@ -217,18 +218,22 @@ func (c *container) exec(user bool, args ...string) (string, int) {
 // awaitStatus waits until hermes-svstat -o name,wantedup,up prints want.
 func (c *container) awaitStatus(want string) {
 	c.t.Helper()
-	s6test.Await(c.t, func() error {
-		if got, _ := c.exec(false, "hermes-svstat", "-o", "name,wantedup,up"); got != want {
-			return fmt.Errorf("status:\n%swant:\n%s", got, want)
-		}
-		return nil
+	c.await(false, want, "hermes-svstat", "-o", "name,wantedup,up")
+}
+
+// await waits until a command prints want, run as exec runs it.
+func (c *container) await(user bool, want string, args ...string) {
+	c.t.Helper()
+	awaitOutput(c.t, want, func() string {
+		got, _ := c.exec(user, args...)
+		return got
 	})
 }
 
 // awaitRegistrar waits until the account can ask for what it may not do.
 func (c *container) awaitRegistrar() {
 	c.t.Helper()
-	waitForFile(c.t, c.path("/run/hermes/registrar"))
+	c.await(false, "true\n", "/command/s6-svstat", "-o", "ready", "/run/service/registrar")
 }
 
 // shell runs script with sh in the container, as the account or as root, for a

@@ -24,6 +24,7 @@ const upProbe = "[hermes-svstat -o up /run/service/registrar]"
 // TestSwarmFile shows that swarm.yaml gives each profile to exactly one replica,
 // however many there are, and says what a swarm would otherwise choose itself.
 func TestSwarmFile(t *testing.T) {
+	needSource(t)
 	for replicas, variables := range map[int]map[string]string{3: {}, 7: {"HERMES_REPLICAS": "7"}} {
 		text := interpolate(readFile(t, "deploy/swarm.yaml"), variables)
 		service := at(parseYAML(t, text)[0], "services.gateways")
@@ -55,6 +56,7 @@ func TestSwarmFile(t *testing.T) {
 // TestKubernetesFile shows the same of kubernetes.yaml, as far as it can be shown
 // without a cluster.
 func TestKubernetesFile(t *testing.T) {
+	needSource(t)
 	objects := map[string]any{}
 	for _, o := range parseYAML(t, readFile(t, "deploy/kubernetes.yaml")) {
 		objects[fmt.Sprint(at(o, "kind"))] = o

@@ -30,22 +30,19 @@ func docker(t *testing.T, args ...string) string {
 // image of, and says so where `make test` shows it.
 func needDocker(t *testing.T) {
 	t.Helper()
-	leaveOut := func(why string) {
-		note("%s: left out: %s", t.Name(), why)
-		t.Skip(why)
-	}
+	needSource(t)
 	if out, err := exec.Command("docker", "info", "-f", "{{.ServerVersion}}").CombinedOutput(); err != nil {
-		leaveOut("no Docker engine is running here: " + string(bytes.TrimSpace(out)))
+		leaveOut(t, "no Docker engine is running here: %s", bytes.TrimSpace(out))
 	}
 	if exec.Command("docker", "image", "inspect", image).Run() == nil {
 		return
 	}
 	if _, err := exec.LookPath("debootstrap"); err != nil || os.Geteuid() != 0 {
-		leaveOut("an image needs root and debootstrap")
+		leaveOut(t, "an image needs root and debootstrap")
 	}
 	root := filepath.Join(t.TempDir(), "root")
 	if out, err := exec.Command("debootstrap", "--variant=minbase", "--include="+packages, "bookworm", root).CombinedOutput(); err != nil {
-		leaveOut(fmt.Sprintf("debootstrap: %v: %.300s", err, out[max(0, len(out)-300):]))
+		leaveOut(t, "debootstrap: %v: %.300s", err, out[max(0, len(out)-300):])
 	}
 	run(t, "sh", "-c", `tar -C "$0" -c . | docker import - "$1"`, root, image)
 }
@@ -66,11 +63,8 @@ func awaitBooted(t *testing.T, name string) {
 // container.
 func awaitDockerStatus(t *testing.T, name, want string) {
 	t.Helper()
-	s6test.Await(t, func() error {
+	awaitOutput(t, want, func() string {
 		out, _ := exec.Command("docker", "exec", name, "hermes-svstat", "-o", "name,wantedup,up").CombinedOutput()
-		if string(out) != want {
-			return fmt.Errorf("status:\n%swant:\n%s", out, want)
-		}
-		return nil
+		return string(out)
 	})
 }

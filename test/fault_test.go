@@ -211,9 +211,7 @@ func (f faulty) failAll(t *testing.T, r *faultReport) {
 				r.add(r.tried, call, f.name, n)
 			}
 			p.run(t, 0, "hermes-svc-unregister", "--all")
-			if ps := tree.Processes(); len(ps) > 0 {
-				t.Errorf("processes are left: %v", ps)
-			}
+			noneLeft(t, tree)
 		})
 	}
 }
@@ -262,13 +260,8 @@ func (r *faultReport) String() string {
 func newFaultyPlace(t *testing.T) place {
 	t.Helper()
 	p := newPlace(t)
-	var err error
-	if p.bin, err = static(); err == nil {
-		err = os.WriteFile(filepath.Join(p.dir, "bin/hermes"), []byte("#!/bin/sh\nexec sleep 100000\n"), 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	p.bin = static(t)
+	p.gateway(t)
 	return p
 }
 
@@ -329,28 +322,13 @@ func (f faulty) prepare(t *testing.T, p place, first bool) {
 				_ = os.Remove(file)
 			}
 		}
-		p.furnishFaulty(t, map[string]string{"profiles/coder/gateway_state.json": `{"kept":1}` + "\n"})
-		p.furnishFaulty(t, f.home)
+		putFile(t, p.uid, p.home, "profiles/coder/gateway_state.json", `{"kept":1}`+"\n")
+		for path, text := range f.home {
+			putFile(t, p.uid, p.home, path, text)
+		}
 	}
 	for _, args := range f.before {
 		p.run(t, 0, args[0], args[1:]...)
-	}
-}
-
-// furnishFaulty writes files into the home, as the account's.
-func (p place) furnishFaulty(t *testing.T, files map[string]string) {
-	t.Helper()
-	for name, text := range files {
-		path := filepath.Join(p.home, name)
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(filepath.Dir(path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		st := info.Sys().(*syscall.Stat_t)
-		_ = os.Chown(path, int(st.Uid), int(st.Gid))
 	}
 }
 

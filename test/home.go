@@ -29,24 +29,35 @@ func newHomeFor(t *testing.T, profiles ...string) string {
 // addProfile adds a profile, with gateway_state.json where state is not empty.
 func addProfile(t *testing.T, home, name, state string) {
 	t.Helper()
-	dir := filepath.Join(home, "profiles", name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	addProfileOf(t, accountUID, home, name, state)
+}
+
+func addProfileOf(t *testing.T, uid int, home, name, state string) {
+	t.Helper()
+	putFile(t, uid, home, "profiles/"+name+"/SOUL.md", "")
+	if state != "" {
+		putFile(t, uid, home, "profiles/"+name+"/gateway_state.json", state)
+	}
+}
+
+// putFile makes a file of home and the directories above it, all of them uid's where
+// we are root.
+func putFile(t *testing.T, uid int, home, path, text string) {
+	t.Helper()
+	full := filepath.Join(home, path)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"SOUL.md": ""}
-	if state != "" {
-		files["gateway_state.json"] = state
+	if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	for file, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+	for ; os.Geteuid() == 0; full = filepath.Dir(full) {
+		if err := os.Chown(full, uid, uid); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, path := range []string{home, filepath.Dir(dir), dir} {
-		_ = os.Chown(path, accountUID, accountUID)
-	}
-	for file := range files {
-		_ = os.Chown(filepath.Join(dir, file), accountUID, accountUID)
+		if full == home {
+			return
+		}
 	}
 }
 
@@ -57,24 +68,4 @@ func readFile(t *testing.T, path string) string {
 		t.Error(err)
 	}
 	return string(data)
-}
-
-// putFile makes a file of home and the directories above it, all the account's.
-func putFile(t *testing.T, home, path string, data []byte) {
-	t.Helper()
-	full := filepath.Join(home, path)
-	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(full, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for ; ; full = filepath.Dir(full) {
-		if err := os.Chown(full, accountUID, accountUID); err != nil && os.Geteuid() == 0 {
-			t.Fatal(err)
-		}
-		if full == home {
-			return
-		}
-	}
 }

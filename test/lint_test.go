@@ -13,6 +13,7 @@ import (
 // TestTracked shows that make lint refuses machine code and large files which git
 // tracks, whatever they are called, and nothing else.
 func TestTracked(t *testing.T) {
+	needSource(t)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"elf": "\x7fELF\x02", "macho": "\xcf\xfa\xed\xfe", "fat": "\xca\xfe\xba\xbe", "-n w.exe": "MZ\x90\x00",

@@ -35,10 +35,7 @@ func (p manual) examples() (examples []example) {
 // its own in the places of those that the pages name. Numbers and widths are not
 // compared, and nothing where a page shows no output.
 func TestManualExamples(t *testing.T) {
-	bin, err := static()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := static(t)
 	shape := func(s string) string {
 		s = regexp.MustCompile(`[0-9]+`).ReplaceAllString(s, "0")
 		return regexp.MustCompile(` +`).ReplaceAllString(s, " ")

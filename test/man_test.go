@@ -40,10 +40,7 @@ var (
 // helpOf runs a program with args and --help.
 func helpOf(t *testing.T, program string, args ...string) help {
 	t.Helper()
-	bin, err := static()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := static(t)
 	out, err := exec.Command(filepath.Join(bin, program), append(args, "--help")...).Output()
 	if err != nil {
 		t.Fatalf("%s %v --help: %v", program, args, err)
@@ -95,6 +92,8 @@ func optionOf(head string) (o option) {
 type manual map[string][]string
 
 func readManual(t *testing.T, name string) manual {
+	t.Helper()
+	needSource(t)
 	p, section := manual{}, ""
 	for line := range strings.Lines(readFile(t, filepath.Join("man", name))) {
 		line = strings.TrimSuffix(line, "\n")
@@ -334,6 +333,7 @@ func TestManualFields(t *testing.T) {
 // TestManualVariables: each variable that the code knows is in some page, and each
 // in a page is in the code.
 func TestManualVariables(t *testing.T) {
+	needSource(t)
 	quoted := regexp.MustCompile(`"((?:HERMES|S6|GATEWAY)_[A-Z0-9_]+|NO_COLOR)"`)
 	known, named := map[string]string{}, map[string]string{}
 	err := filepath.Walk("lib", func(path string, info os.FileInfo, err error) error {

@@ -5,6 +5,7 @@ package test
 import (
 	"fmt"
 	"os"
+	"testing"
 )
 
 // note writes a line to the file that `make test` prints at its end: a test
@@ -15,4 +16,12 @@ func note(format string, args ...any) {
 		fmt.Fprintf(f, format+"\n", args...)
 		f.Close()
 	}
+}
+
+// leaveOut skips the test, and says so where `make test` shows it.
+func leaveOut(t *testing.T, format string, args ...any) {
+	t.Helper()
+	why := fmt.Sprintf(format, args...)
+	note("%s: left out: %s", t.Name(), why)
+	t.Skip(why)
 }

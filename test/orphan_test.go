@@ -79,18 +79,13 @@ func beside(t *testing.T, p place, command ...string) (pid int) {
 // and of another container.
 func TestUnregisterBeside(t *testing.T) {
 	if os.Geteuid() != 0 {
-		note("%s: left out: other accounts and namespaces need root", t.Name())
-		t.Skip("not root")
+		leaveOut(t, "other accounts and namespaces need root")
 	}
 	p := newPlace(t)
 	tree := s6test.Start(t, p.scan, p.env())
 	p.run(t, 0, "hermes-svc-register", "--wait", "--port", "4000", "coder")
 	p.run(t, 0, "hermes-svc-register", "--wait", "--port", "4000", "writer")
-	pid := func(name string) int {
-		pid, _ := strconv.Atoi(strings.TrimSpace(p.run(t, 0, "hermes-svstat", "-o", "pid", name)))
-		return pid
-	}
-	first, writer := pid("coder"), pid("writer")
+	first, writer := p.pid(t, "coder"), p.pid(t, "writer")
 	for _, process := range tree.Processes() {
 		if process.Command == "s6-supervise gateway-coder" {
 			_ = syscall.Kill(process.PID, syscall.SIGKILL)
@@ -159,9 +154,7 @@ func TestUnregisterAdopted(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 				t.Errorf("%v: %s", err, out)
 			}
-			if ps := tree.Processes(); len(ps) > 0 {
-				t.Errorf("processes are left: %v", ps)
-			}
+			noneLeft(t, tree)
 		})
 	}
 }
@@ -178,10 +171,7 @@ func TestUnregisterSparesStrangers(t *testing.T) {
 	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
 	tree := s6test.Start(t, p.scan, p.env())
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
-	pid, err := strconv.Atoi(strings.TrimSpace(p.run(t, 0, "hermes-svstat", "-o", "pid", "coder")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	pid := p.pid(t, "coder")
 	killSupervisors(t, tree)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 
@@ -198,10 +188,7 @@ func TestUnregisterSparesStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.run(t, 0, "hermes-svc-unregister", "coder")
-	if err := syscall.Kill(stranger.Process.Pid, 0); err != nil {
-		t.Errorf("the stranger: %v", err)
-	}
-	if state, _ := os.ReadFile("/proc/" + strconv.Itoa(stranger.Process.Pid) + "/stat"); strings.Contains(string(state), ") Z ") {
+	if !lives(stranger.Process.Pid) {
 		t.Error("the stranger was killed")
 	}
 }

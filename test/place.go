@@ -11,12 +11,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"hermes-s6/lib/s6/s6test"
 )
 
 // A place is what a script's setup gives it, for tests in Go.
 type place struct {
 	dir, scan, home, account string
 	bin                      string // our programs, where they are not the test itself
+	uid                      int    // the account's
 }
 
 func newPlace(t *testing.T) place {
@@ -30,7 +33,44 @@ func newPlace(t *testing.T) place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return place{dir: dir, scan: filepath.Join(dir, "scan"), home: filepath.Join(dir, "home"), account: account.Username}
+	p := place{dir: dir, scan: filepath.Join(dir, "scan"), home: filepath.Join(dir, "home"), account: account.Username}
+	p.uid, err = strconv.Atoi(account.Uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// addProfile adds a profile, with gateway_state.json where state is not empty.
+func (p place) addProfile(t *testing.T, name, state string) {
+	t.Helper()
+	addProfileOf(t, p.uid, p.home, name, state)
+}
+
+// gateway has gateways do what writeGateway can.
+func (p place) gateway(t *testing.T, does ...string) {
+	t.Helper()
+	if err := writeGateway(filepath.Join(p.dir, "bin/hermes"), does...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pid is that of profile name's gateway.
+func (p place) pid(t *testing.T, name string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(p.run(t, 0, "hermes-svstat", "-o", "pid", name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// noneLeft fails the test where a process of tree runs besides s6-svscan.
+func noneLeft(t *testing.T, tree *s6test.Svscan) {
+	t.Helper()
+	if ps := tree.Processes(); len(ps) > 0 {
+		t.Errorf("processes are left: %v", ps)
+	}
 }
 
 func (p place) env() []string {
@@ -92,12 +132,12 @@ func furnish(dir string) (*user.User, error) {
 			}
 		}
 	}
-	for name, text := range map[string]string{"home/profiles/coder/SOUL.md": "", "home/profiles/writer/SOUL.md": "", "bin/hermes": standIn} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+	for _, name := range []string{"coder", "writer"} {
+		if err := os.WriteFile(filepath.Join(dir, "home/profiles", name, "SOUL.md"), nil, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	return account, nil
+	return account, writeGateway(filepath.Join(dir, "bin/hermes"), dumps)
 }
 
 // testAccount is who gateways run as in tests: somebody else than root, where

@@ -25,16 +25,40 @@ func run(t *testing.T, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// static builds our binaries as they are shipped, once, and returns where.
-var static = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(scratch, "static")
-	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/...")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+// needSource leaves the test out in a root of the matrix, which has what runs our
+// programs, and nothing to make any of.
+func needSource(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("go.mod"); err != nil {
+		t.Skip("needs the source")
 	}
-	return dir, nil
+}
+
+// static returns where our binaries are, as they are shipped.
+func static(t *testing.T) string {
+	t.Helper()
+	needSource(t)
+	dir, err := shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+var shipped = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(scratch, "static")
+	return dir, build(dir+"/", "./cmd/...")
 })
+
+// build builds packages of ours without a C library, since roots have others.
+func build(to string, packages ...string) error {
+	cmd := exec.Command("go", append([]string{"build", "-o", to}, packages...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
 
 // scratch is a directory for what tests share, removed when all have run.
 var scratch string

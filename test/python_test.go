@@ -11,10 +11,7 @@ import (
 // TestPython runs the tests of the Python module, on the binaries as they are
 // shipped.
 func TestPython(t *testing.T) {
-	programs, err := static()
-	if err != nil {
-		t.Fatal(err)
-	}
+	programs := static(t)
 	// Development mode shows files and processes that are left open.
 	cmd := exec.Command("python3", "-X", "dev", "-W", "error", "-m", "unittest", "-v")
 	cmd.Dir = "python"

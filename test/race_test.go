@@ -80,9 +80,7 @@ func TestRaceForPorts(t *testing.T) {
 	}
 	var cmds []*exec.Cmd
 	for _, name := range names {
-		if err := os.Mkdir(filepath.Join(p.home, "profiles", name), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		p.addProfile(t, name, "")
 		cmds = append(cmds, p.command("hermes-svc-register", "--down", "--timeout", "60000", name))
 	}
 	if codes := all(cmds); slices.Max(codes) != 0 {
@@ -126,9 +124,7 @@ func TestRaceOfRegisterAndUnregister(t *testing.T) {
 		}
 	}
 	p.run(t, 0, "hermes-svc-unregister", "coder")
-	if ps := tree.Processes(); len(ps) > 0 {
-		t.Errorf("processes are left: %v", ps)
-	}
+	noneLeft(t, tree)
 }
 
 // TestOwnerAlive shows that nobody cleans up what somebody is at work on: a
@@ -173,10 +169,7 @@ func TestWrongOrderLeavesOrphans(t *testing.T) {
 	p := newPlace(t)
 	tree := s6test.Start(t, p.scan, p.env())
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
-	s6test.Await(t, func() error {
-		_, err := os.Stat(filepath.Join(p.home, "logs/gateways/coder/current"))
-		return err
-	})
+	waitForFile(t, filepath.Join(p.home, "logs/gateways/coder/current"))
 	slot := filepath.Join(p.scan, "gateway-coder")
 	p.run(t, 0, "s6-svc", "-wD", "-d", slot)
 	p.run(t, 0, "s6-svscanctl", "-an", p.scan)

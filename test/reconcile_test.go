@@ -92,9 +92,7 @@ func TestConvergence(t *testing.T) {
 			for i := range 12 {
 				name := fmt.Sprintf("p%d", i)
 				names = append(names, name)
-				dir := filepath.Join(p.home, "profiles", name)
-				p.run(t, 0, "/bin/sh", "-ec", `mkdir "$0"; : >"$0/SOUL.md"; [ -z "$1" ] || echo "$1" >"$0/gateway_state.json"; chown -R "$2" "$0"`,
-					dir, states[rng.IntN(len(states))], p.account)
+				p.addProfile(t, name, states[rng.IntN(len(states))])
 			}
 			hows := make([]int, len(names))
 			for i := range names {
@@ -136,9 +134,7 @@ func TestConvergence(t *testing.T) {
 				t.Logf("seed %d, round %d\n%s\nthe first run:\n%s", *seed, round, strings.Join(story, "\n"), out)
 			}
 			p.run(t, 0, "hermes-svc-unregister", "--all")
-			if ps := tree.Processes(); len(ps) > 0 {
-				t.Errorf("processes are left: %v", ps)
-			}
+			noneLeft(t, tree)
 		})
 	}
 }
@@ -157,10 +153,7 @@ var operations = []string{"openat", "mkdirat", "mknodat", "write", "fchmod", "fc
 // system calls, which LD_PRELOAD cannot reach, and leaves the program as it is.
 func TestKilledAtEveryStep(t *testing.T) {
 	needStrace(t)
-	dir, err := static()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := static(t)
 	bin := filepath.Join(dir, "hermes-reconcile")
 	var kills atomic.Int32
 	t.Run("before", func(t *testing.T) {
@@ -257,12 +250,9 @@ func checkHome(t *testing.T, p place) {
 // rescan does.
 func TestThousandProfiles(t *testing.T) {
 	p := newPlace(t)
-	p.run(t, 0, "/bin/sh", "-ec", `cd "$0/profiles"; i=0
-		while [ $i -lt 998 ]; do
-			mkdir "p$i"; : >"p$i/SOUL.md"
-			[ $((i % 2)) -eq 0 ] || echo '{"desired_state":"running"}' >"p$i/gateway_state.json"
-			i=$((i + 1))
-		done; chown -R "$1" .`, p.home, p.account)
+	for i := range 998 {
+		p.addProfile(t, fmt.Sprint("p", i), []string{"", `{"desired_state":"running"}`}[i%2])
+	}
 	counted := filepath.Join(p.dir, "counted")
 	if err := os.Mkdir(counted, 0o755); err != nil {
 		t.Fatal(err)

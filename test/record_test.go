@@ -28,11 +28,10 @@ func TestLargeRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range profiles {
-		dir := filepath.Join(p.home, "profiles", fmt.Sprint("p", i))
-		for _, err := range []error{os.Mkdir(dir, 0o755), os.WriteFile(dir+"/SOUL.md", nil, 0o644), os.Link(record, dir+"/gateway_service.json")} {
-			if err != nil {
-				t.Fatal(err)
-			}
+		name := fmt.Sprint("p", i)
+		p.addProfile(t, name, "")
+		if err := os.Link(record, filepath.Join(p.home, "profiles", name, "gateway_service.json")); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, args := range [][]string{{"hermes-reconcile", "--dry-run"}, {"hermes-reconcile", "--profiles", "p1,p2"}, {"hermes-svc-register", "--down", "coder"}} {

@@ -3,11 +3,8 @@
 package test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-
-	"hermes-s6/lib/s6/s6test"
 )
 
 // TestRegistrar shows that the account can ask for all that it could do before,
@@ -116,11 +113,5 @@ func TestRegistrarRefuses(t *testing.T) {
 func TestRegistrarGivenUp(t *testing.T) {
 	c := newContainer(t, newHomeFor(t), "HERMES_USER=nosuch")
 	c.start()
-	s6test.Await(t, func() error {
-		got, _ := c.exec(false, "/command/s6-svstat", "-o", "up,wantedup,exitcode", "/run/service/registrar")
-		if got != "false false 1\n" {
-			return fmt.Errorf("up, wanted up, exit code: %q", got)
-		}
-		return nil
-	})
+	c.await(false, "false false 1\n", "/command/s6-svstat", "-o", "up,wantedup,exitcode", "/run/service/registrar")
 }

@@ -20,8 +20,9 @@ import (
 func TestSeals(t *testing.T) {
 	const profiles = 220 // seals are for homes with many
 	p := newPlace(t)
-	p.run(t, 0, "/bin/sh", "-ec", `cd "$0/profiles"; i=0
-		while [ $i -lt `+fmt.Sprint(profiles-2)+` ]; do mkdir "p$i"; : >"p$i/SOUL.md"; i=$((i + 1)); done; chown -R "$1" .`, p.home, p.account)
+	for i := range profiles - 2 {
+		p.addProfile(t, fmt.Sprint("p", i), "")
+	}
 	p.run(t, 0, "hermes-reconcile")
 	seals := filepath.Join(p.scan, ".hermes-seals")
 	if n := strings.Count(readFile(t, seals), "\n"); n != profiles {

@@ -90,13 +90,9 @@ func TestSoak(t *testing.T) {
 	var names []string
 	for i := range soakGateways {
 		names = append(names, fmt.Sprintf("p%d", i))
+		p.addProfile(t, names[i], "")
 	}
-	p.run(t, 0, "/bin/sh", "-ec", `cd "$0/profiles"; i=0
-		while [ $i -lt "$2" ]; do mkdir "p$i"; : >"p$i/SOUL.md"; i=$((i + 1)); done; chown -R "$1" .`,
-		p.home, p.account, strconv.Itoa(soakGateways))
-	if err := os.WriteFile(filepath.Join(p.dir, "bin/hermes"), []byte(soakGateway), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	p.gateway(t, byName)
 	// A gateway that dies is given up for after three seconds, not ten.
 	tree := s6test.Start(t, p.scan, append(p.env(), "HERMES_CRASH_LIMIT=3/60"), s6test.MaxServices(2*soakGateways+100)...)
 
@@ -162,9 +158,7 @@ func TestSoak(t *testing.T) {
 		t.Errorf("%d bytes of logs, more than %d", after.logs, limit)
 	}
 	p.run(t, 0, "hermes-svc-unregister", "--all", "--timeout", "1000")
-	if ps := tree.Processes(); len(ps) > 0 {
-		t.Errorf("processes are left: %v", ps)
-	}
+	noneLeft(t, tree)
 }
 
 // soakStep does one thing to some of names.

@@ -34,8 +34,7 @@ func TestSwarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	if exec.Command("docker", "run", "--rm", "--network", "none", "-v", home+":/mnt:ro", image, "test", "-e", "/mnt/behaviour").Run() != nil {
-		note("%s: left out: the engine does not see this machine's files", t.Name())
-		t.Skip("the engine does not see this machine's files")
+		leaveOut(t, "the engine does not see this machine's files")
 	}
 	needSwarm(t)
 	needOverlay(t)
@@ -121,8 +120,7 @@ func needSwarm(t *testing.T) {
 			return
 		}
 	}
-	note("%s: left out: no swarm can be had: %s", t.Name(), bytes.TrimSpace(out))
-	t.Skip("no swarm")
+	leaveOut(t, "no swarm can be had: %s", bytes.TrimSpace(out))
 }
 
 // needOverlay skips the test where a swarm has no networks: they need the kernel's
@@ -133,8 +131,7 @@ func needOverlay(t *testing.T) {
 	docker(t, "network", "create", "-d", "overlay", "--attachable", network)
 	defer func() { docker(t, "network", "rm", network) }()
 	if out, err := exec.Command("docker", "run", "--rm", "--network", network, image, "true").CombinedOutput(); err != nil {
-		note("%s: left out: a container cannot be in a swarm's network here: %s", t.Name(), bytes.TrimSpace(out))
-		t.Skip("no overlay network")
+		leaveOut(t, "a container cannot be in a swarm's network here: %s", bytes.TrimSpace(out))
 	}
 }
 

@@ -85,12 +85,7 @@ func TestTakeOver(t *testing.T) {
 	}
 	up := func(name string) {
 		t.Helper()
-		s6test.Await(t, func() error {
-			if out, _ := c.exec(false, "hermes-svstat", "-o", "up", name); out != "true\n" {
-				return fmt.Errorf("%s is not up: %s", name, out)
-			}
-			return nil
-		})
+		c.await(false, "true\n", "hermes-svstat", "-o", "up", name)
 	}
 	before := map[string]string{}
 	for _, name := range names {
@@ -126,12 +121,7 @@ func TestTakeOver(t *testing.T) {
 			if what = fmt.Sprintf(`ps -eo args | grep -c -- "%s\$"`, what); strings.Contains(what, "gateway -p") {
 				what = fmt.Sprintf("ls -l /proc/[0-9]*/cwd 2>/dev/null | grep -c 'profiles/%s$'", name)
 			}
-			s6test.Await(t, func() error { // a gateway has children while it starts
-				if out, _ := c.exec(false, "sh", "-c", what); out != "1\n" {
-					return fmt.Errorf("%s: %s", what, out)
-				}
-				return nil
-			})
+			c.await(false, "1\n", "sh", "-c", what) // a gateway has children while it starts
 		}
 	}
 	c.exec(true, "touch", "/tmp/now")
