@@ -3,10 +3,12 @@
 package test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,72 +18,94 @@ import (
 )
 
 // An attack is what a compromised account tries. Its script runs as the account;
-// to succeed is to exit 0.
-type attack struct{ name, script string }
+// to succeed is to exit 0. What repels it says so: refusal is a pattern for that, by
+// default the kernel's. Any other failure would be one of the attack's own.
+type attack struct{ name, script, refusal string }
+
+const denied = `: (Permission denied|Operation not permitted)\n$`
 
 // attacks are attempts on what root executes, or writes through.
 var attacks = []attack{
-	{"a service of its own", `d=/run/service/evil; mkdir $d && printf '#!/bin/sh\nid -u >/run/pwned\nexec sleep 1000000\n' >$d/run && chmod 755 $d/run && /command/s6-svscanctl -a /run/service`},
-	{"a file in the scan directory", `touch /run/service/x`},
-	{"a hold of its own", `mkdir /run/service/.gateway-coder`},
-	{"run", `echo id >>/run/service/gateway-coder/run`},
-	{"run, replaced", `cd /run/service/gateway-coder && cp run /tmp/run.$$ && mv -f /tmp/run.$$ run`},
-	{"finish", `echo id >>/run/service/gateway-coder/finish`},
-	{"log/run", `echo id >>/run/service/gateway-coder/log/run`},
-	{"type", `echo bundle >/run/service/gateway-coder/type`},
-	{"down", `touch /run/service/gateway-coder/down`},
-	{"a file in a slot", `touch /run/service/gateway-coder/timeout-kill`},
-	{"permissions of a slot", `chmod 777 /run/service/gateway-coder`},
-	{"supervise", `touch /run/service/gateway-coder/supervise/x`},
-	{"supervise/status", `: >/run/service/gateway-coder/supervise/status`},
-	{"a link for supervise/status.new", `ln -s /etc/passwd /run/service/gateway-coder/supervise/status.new`},
-	{"a link for death_tally", `ln -sf /etc/passwd /run/service/gateway-coder/supervise/death_tally`},
-	{"supervise/lock", `rm -f /run/service/gateway-coder/supervise/lock`},
-	{"supervise/control, replaced", `rm -f /run/service/gateway-coder/supervise/control`},
-	{"log/supervise", `ln -s /etc/passwd /run/service/gateway-coder/log/supervise/status.new`},
-	{"reading secrets of another slot", `cat /run/service/gateway-secret/run`},
-	{"the seals", `echo >>/run/service/.hermes-seals`},
-	{"a static service", `echo id >>/run/service/registrar/run`},
-	{"the registrar's socket", `rm -f /run/hermes/registrar`},
-	{"the registrar's rules", `touch /run/hermes/rules/uid/default`},
-	{"the container's environment", `echo /tmp/evil.so >/run/s6/container_environment/LD_PRELOAD`},
-	{"init scripts", `echo id >>/etc/cont-init.d/02-reconcile-profiles`},
-	{"our programs", `echo >>/usr/bin/hermes-registrar`},
-	// What root does if it is asked.
-	{"another scan directory", ask(`register --scandir /opt/data/scan evil`)},
-	{"another home", ask(`register --home /etc evil`)},
-	{"another account", ask(`register --user root evil`)},
-	{"programs of its own", ask(`register --s6-bindir /opt/data/bin evil`)},
-	{"a command", ask(`register --command id evil`)},
-	{"a file of root's", ask(`register --env-file /etc/shadow evil`)},
-	{"a dry run", ask(`register --dry-run secret`)},
-	{"all at once", ask(`unregister --all`)},
-	{"two at once", ask(`unregister coder secret`)},
-	{"for ever", ask(`register --wait --timeout 0 evil`)},
-	{"another program", ask(`../../bin/sh -c id`)},
-	{"no request", ask(``)},
-	{"an option as a request", ask(`--home`)},
-	{"verbose", ask(`register -v evil`)},
-	{"a path for a name", ask(`register ../evil`)},
-	{"a path for a name to go", ask(`unregister ../../etc`)},
-	{"the name of a static service", ask(`unregister /run/service/registrar`)},
-	{"a slash in a name", ask(`register a/b`)},
-	{"10,000 arguments", `s6-sudo -e /run/hermes/registrar register $(seq 10000)`},
-	{"a megabyte", `s6-sudo -e /run/hermes/registrar register "$(head -c 100000 /dev/zero | tr '\0' a)" $(for i in 1 2 3 4 5 6 7 8 9 10; do head -c 100000 /dev/zero | tr '\0' a; echo; done)`},
-	{"fewer arguments than it says", `attack raw /run/hermes/registrar 5 register evil`},
-	{"more arguments than it says", `attack raw /run/hermes/registrar 0 register evil`},
-	{"a NUL in a name", "attack raw /run/hermes/registrar 2 register '' evil"},
+	{"a service of its own", `d=/run/service/evil; mkdir $d && printf '#!/bin/sh\nid -u >/run/pwned\nexec sleep 1000000\n' >$d/run && chmod 755 $d/run && /command/s6-svscanctl -a /run/service`, ""},
+	{"a file in the scan directory", `touch /run/service/x`, ""},
+	{"a hold of its own", `mkdir /run/service/.gateway-coder`, ""},
+	{"run", `echo id >>/run/service/gateway-coder/run`, ""},
+	{"run, replaced", `cd /run/service/gateway-coder && cp run /tmp/run.$$ && mv -f /tmp/run.$$ run`, ""},
+	{"finish", `echo id >>/run/service/gateway-coder/finish`, ""},
+	{"log/run", `echo id >>/run/service/gateway-coder/log/run`, ""},
+	{"type", `echo bundle >/run/service/gateway-coder/type`, ""},
+	{"down", `touch /run/service/gateway-coder/down`, ""},
+	{"a file in a slot", `touch /run/service/gateway-coder/timeout-kill`, ""},
+	{"permissions of a slot", `chmod 777 /run/service/gateway-coder`, ""},
+	{"supervise", `touch /run/service/gateway-coder/supervise/x`, ""},
+	{"supervise/status", `: >/run/service/gateway-coder/supervise/status`, ""},
+	{"a link for supervise/status.new", `ln -s /etc/passwd /run/service/gateway-coder/supervise/status.new`, ""},
+	{"a link for death_tally", `ln -sf /etc/passwd /run/service/gateway-coder/supervise/death_tally`, ""},
+	{"supervise/lock", `rm -f /run/service/gateway-coder/supervise/lock`, ""},
+	{"supervise/control, replaced", `rm -f /run/service/gateway-coder/supervise/control`, ""},
+	{"log/supervise", `ln -s /etc/passwd /run/service/gateway-coder/log/supervise/status.new`, ""},
+	{"reading secrets of another slot", `cat /run/service/gateway-secret/run`, ""},
+	{"the seals", `echo >>/run/service/.hermes-seals`, ""},
+	{"a static service", `echo id >>/run/service/registrar/run`, ""},
+	{"the registrar's socket", `rm -f /run/hermes/registrar`, ""},
+	{"the registrar's rules", `touch /run/hermes/rules/uid/default`, ""},
+	{"the container's environment", `echo /tmp/evil.so >/run/s6/container_environment/LD_PRELOAD`, ""},
+	{"init scripts", `echo id >>/etc/cont-init.d/02-reconcile-profiles`, ""},
+	{"our programs", `echo >>/usr/bin/hermes-registrar`, ""},
+}
+
+// orders are what root would do, were it asked by somebody it trusts.
+var orders = []attack{
+	{"another scan directory", ask(`register --scandir /opt/data/scan evil`), order("--scandir")},
+	{"another home", ask(`register --home /etc evil`), order("--home")},
+	{"another account", ask(`register --user root evil`), order("--user")},
+	{"programs of its own", ask(`register --s6-bindir /opt/data/bin evil`), order("--s6-bindir")},
+	{"a command", ask(`register --command id evil`), order("--command")},
+	{"a file of root's", ask(`register --env-file /etc/secrets evil`), order("--env-file")},
+	{"a dry run", ask(`register --replace --dry-run secret`), order("--dry-run")},
+	{"verbose", ask(`register -v evil`), order("-v")},
+	{"two at once", ask(`unregister coder secret`), order("one profile")},
+	{"all at once", ask(`unregister --all`), order("--all")},
+}
+
+// garbled are what nobody could do, root included.
+var garbled = []attack{
+	{"for ever", ask(`register --wait --timeout 0 evil`), order("timeout")},
+	{"another program", ask(`../../bin/sh -c id`), order("request")},
+	{"no request", ask(``), order("request")},
+	{"an option as a request", ask(`--home`), order("request")},
+	{"a path for a name", ask(`register ../evil`), order("profile name")},
+	{"a path for a name to go", ask(`unregister ../../etc`), order("profile name")},
+	{"the name of a static service", ask(`unregister /run/service/registrar`), order("profile name")},
+	{"a slash in a name", ask(`register a/b`), order("profile name")},
+	{"10,000 arguments", ask(`register $(seq 10000)`), order("one profile")},
+	{"a megabyte", ask(`register "$(head -c 100000 /dev/zero | tr '\0' a)" $(for i in 1 2 3 4 5 6 7 8 9 10; do head -c 100000 /dev/zero | tr '\0' a; echo; done)`), "unable to send args|" + order("one profile")},
+	{"fewer arguments than it says", `attack raw /run/hermes/registrar 5 register evil`, "^$"}, // s6-sudod says nothing
+	{"more arguments than it says", `attack raw /run/hermes/registrar 0 register evil`, order("request")},
+	{"a NUL in a name", "attack raw /run/hermes/registrar 2 register '' evil", order("profile name")},
+}
+
+// granted are what the account may ask for, in the ways in which it asks for the rest:
+// had those come to nothing for lack of an answer, so would these.
+var granted = []string{
+	ask(`register --down good`), ask(`unregister good`),
+	`attack raw /run/hermes/registrar 3 register --down good`, `attack raw /run/hermes/registrar 2 unregister good`,
 }
 
 // fatal are those that, where they succeed, leave nothing to attack.
 var fatal = []attack{
-	{"moving a slot away", `mv /run/service/gateway-coder /run/service/gateway-away`},
-	{"the control of s6-svscan", `printf t >/run/service/.s6-svscan/control`},
+	{"moving a slot away", `mv /run/service/gateway-coder /run/service/gateway-away`, ""},
+	{"the control of s6-svscan", `printf t >/run/service/.s6-svscan/control`, ""},
 }
 
 // ask sends args to the registrar as they are.
 func ask(args string) string {
-	return "PATH=/command:$PATH s6-sudo -e /run/hermes/registrar " + args
+	return "s6-sudo -e /run/hermes/registrar " + args
+}
+
+// order is the refusal of what was asked, of our programs, and for this reason.
+func order(reason string) string {
+	return `(?m)^hermes-(registrar|svc-(un)?register): fatal: .*` + regexp.QuoteMeta(reason)
 }
 
 // attackContainer boots a container with a gateway to attack and one that has
@@ -93,6 +117,7 @@ func attackContainer(t *testing.T) (c *container, home string) {
 	tool := filepath.Join(scratch, "attack")
 	c.check(build(tool, "./testdata/attack"))
 	c.copy(tool, filepath.Join(c.dir, "upper/usr/bin/attack"))
+	c.check(os.WriteFile(filepath.Join(c.upper(), "etc/secrets"), []byte("TOKEN=secret\n"), 0o600))
 	c.boot()
 	c.awaitRegistrar()
 	if out, code := c.exec(false, "hermes-svc-register", "--replace", "--env", "TOKEN=secret", "secret"); code != 0 {
@@ -104,10 +129,24 @@ func attackContainer(t *testing.T) (c *container, home string) {
 	return c, home
 }
 
-// attempt runs an attack as the account and tells whether it succeeded.
-func (c *container) attempt(a attack) bool {
-	_, code := c.exec(true, "timeout", "20", "sh", "-c", "PATH=/command:$PATH; "+a.script)
-	return code == 0
+// attempt runs an attack as the account, for twenty seconds at most, and returns its
+// exit code and all that was said.
+func (c *container) attempt(a attack) (code int, said string) {
+	said, code = c.exec(true, "timeout", "20", "sh", "-c", "exec 2>&1; PATH=/command:$PATH; "+a.script)
+	return code, said
+}
+
+// serves fails the test where the account does not get what it may ask for.
+func (c *container) serves(t *testing.T) {
+	t.Helper()
+	for _, request := range granted {
+		if code, said := c.attempt(attack{script: request}); code != 0 {
+			t.Errorf("%s: exit code %d: %s", request, code, said)
+		}
+		if out, _ := c.exec(false, "hermes-svstat", "--list"); strings.Contains(out, "good\n") == strings.Contains(request, "unregister") {
+			t.Errorf("after %s: %s", request, out)
+		}
+	}
 }
 
 // rootsFiles describes what the container has written over its root, what is in
@@ -172,32 +211,60 @@ func (c *container) unharmed(t *testing.T, before map[string]string) {
 	}
 }
 
-// TestAttacks tries all attacks, each of which must fail, and shows that nothing
-// of root's has changed.
+// TestAttacks tries all attacks, each of which must be repelled for what it is, and
+// shows that nothing of root's has changed.
 func TestAttacks(t *testing.T) {
 	c, _ := attackContainer(t)
+	c.serves(t)
 	before := c.rootsFiles()
-	for _, a := range slices.Concat(attacks, fatal) {
-		if c.attempt(a) {
+	for _, a := range slices.Concat(attacks, orders, garbled, fatal) {
+		code, said := c.attempt(a)
+		if code == 0 {
 			t.Errorf("%s: succeeded", a.name)
+		} else if code == 124 || !regexp.MustCompile(cmp.Or(a.refusal, denied)).MatchString(said) {
+			t.Errorf("%s: failed, and was not repelled: exit code %d: %s", a.name, code, said)
 		}
 	}
 	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\nsecret\n" {
 		t.Errorf("gateways: %s", out)
 	}
+	c.serves(t)
 	c.unharmed(t, before)
+}
+
+// TestOrdersCanSucceed gives the same orders to a registrar that asks no questions,
+// and each is carried out.
+func TestOrdersCanSucceed(t *testing.T) {
+	c, _ := attackContainer(t)
+	c.check(os.Remove(c.path("/usr/bin/hermes-registrar")))
+	c.check(os.WriteFile(c.path("/usr/bin/hermes-registrar"), []byte("#!/bin/sh\nrequest=$1\nshift\nexec \"hermes-svc-$request\" \"$@\"\n"), 0o755))
+	c.exec(false, "sh", "-c", "mkdir /opt/data/scan; ln -s /command /opt/data/bin; /command/s6-svscan /opt/data/scan >/dev/null 2>&1 &")
+	s6test.Await(t, func() error {
+		if _, code := c.exec(false, "/command/s6-svscanctl", "-a", "/opt/data/scan"); code != 0 {
+			return s6test.ErrNot
+		}
+		return nil
+	})
+	for _, a := range orders {
+		if code, said := c.attempt(a); code != 0 {
+			t.Errorf("%s: exit code %d: %s", a.name, code, said)
+		}
+		c.exec(false, "hermes-svc-unregister", "evil") // where it is another's turn to be made
+	}
 }
 
 // TestAttacksCanSucceed runs the same attacks where the scan directory and the
 // slots belong to the account, as in the image that ours replaces: there they make
-// it root.
+// it root. What is beyond it there, root can do.
 func TestAttacksCanSucceed(t *testing.T) {
 	c, _ := attackContainer(t)
 	c.exec(false, "chown", "-R", "hermes:hermes", "/run/service")
 	succeeded := 0
 	for _, a := range attacks { // and not those that would end it
-		if c.attempt(a) {
+		if code, _ := c.attempt(a); code == 0 {
 			succeeded++
+		} else if out, code := c.exec(false, "sh", "-c", "PATH=/command:$PATH; "+a.script); code != 0 {
+			t.Errorf("%s: fails for root as well: exit code %d: %s", a.name, code, out)
 		}
 	}
 	if succeeded < 10 {
