@@ -48,7 +48,7 @@ lint: deps
 	shellcheck -s sh $(SHELL_SCRIPTS)
 	shellcheck completions/hermes-s6.bash testdata/completions/bash
 	mandoc -T lint -W warning man/*
-	pyflakes3 examples/python/*.py
+	pyflakes3 python/*.py
 	for os in linux darwin windows; do GOOS=$$os $(GO) vet -tags $(TAGS) ./... || exit; done
 	GOARCH=arm $(GO) vet -tags $(TAGS) ./...
 	cd bench && $(GO) vet ./...
@@ -75,10 +75,10 @@ fuzz:
 
 # What the tests do for seconds, for minutes.
 chaos: deps
-	$(GO) test -count=1 -timeout 10m -tags $(TAGS) -v -run 'TestChaos$$' . -chaos 1m
+	$(GO) test -count=1 -timeout 10m -tags $(TAGS) -v -run 'TestChaos$$' ./test -chaos 1m
 
 soak: deps
-	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestSoak$$' . -soak 10m
+	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestSoak$$' ./test -soak 10m
 
 # Measures, and writes what came out into docs/performance.md and its charts.
 bench: build

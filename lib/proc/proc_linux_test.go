@@ -1,14 +1,20 @@
 package proc
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // With this variable this program is one whose first thread, which runs init, has
@@ -29,7 +35,7 @@ func init() {
 
 // group starts a process group, whose leader is gone, of processes that each end with
 // their pipe.
-func group(t *testing.T, processes int) (pgid int, pipes []io.Closer) {
+func group(t *testing.T, processes int) (pgid int, pids []int, pipes []io.Closer) {
 	t.Helper()
 	var leader *exec.Cmd
 	for range processes {
@@ -48,24 +54,50 @@ func group(t *testing.T, processes int) (pgid int, pipes []io.Closer) {
 		} else {
 			go cmd.Wait()
 		}
-		pipes = append(pipes, pipe)
+		pids, pipes = append(pids, cmd.Process.Pid), append(pipes, pipe)
 	}
 	t.Cleanup(func() { _ = syscall.Kill(-pgid, syscall.SIGKILL) })
 	pipes[0].Close()
 	_ = leader.Wait()
-	return pgid, pipes[1:]
+	return pgid, pids[1:], pipes[1:]
 }
 
-// TestGroupEnds has a group end one process after the other.
+// pidfds counts the descriptors of ours that stand for process pid.
+func pidfds(pid int) (n int) {
+	files, _ := filepath.Glob("/proc/self/fdinfo/*")
+	for _, file := range files {
+		if info, err := os.ReadFile(file); err == nil && bytes.Contains(info, fmt.Appendf(nil, "\nPid:\t%d\n", pid)) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestGroupEnds has a group end one process after the other, each when it is waited for.
 func TestGroupEnds(t *testing.T) {
-	pgid, pipes := group(t, 4)
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Skipf("there is nothing to see it wait by: %v", err)
+	}
+	unix.Close(fd)
+	pgid, pids, pipes := group(t, 4)
+	before := map[int]int{} // os/exec has some
+	for _, pid := range pids {
+		before[pid] = pidfds(pid)
+	}
 	ended := make(chan bool, 1)
-	go func() { ended <- GroupEnds(pgid, time.Now().Add(time.Minute)) }()
-	for _, pipe := range pipes {
-		select {
-		case <-ended:
-			t.Fatal("it ended before its last process")
-		case <-time.After(50 * time.Millisecond): // it is to wait
+	go func() { ended <- GroupEnds(pgid, time.Now().Add(10*time.Minute)) }()
+	for i, pipe := range pipes {
+		waits := func(pid int) bool { return pidfds(pid) > before[pid] }
+		for limit := time.Now().Add(time.Minute); !slices.ContainsFunc(pids[i:], waits); time.Sleep(time.Millisecond) {
+			select {
+			case <-ended:
+				t.Fatal("it ended before its last process")
+			default:
+			}
+			if time.Now().After(limit) {
+				t.Fatal("it waits for none of those that are left")
+			}
 		}
 		pipe.Close()
 	}
@@ -76,7 +108,7 @@ func TestGroupEnds(t *testing.T) {
 
 // TestGroupStays gives up on a group that does not end.
 func TestGroupStays(t *testing.T) {
-	pgid, _ := group(t, 2)
+	pgid, _, _ := group(t, 2)
 	if GroupEnds(pgid, time.Now().Add(50*time.Millisecond)) {
 		t.Error("it has ended")
 	}

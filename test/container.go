@@ -1,0 +1,248 @@
+//go:build linux
+
+package test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"hermes-s6/lib/s6/s6test"
+)
+
+// A container is a test container: PID and mount namespaces of its own, s6-svscan
+// as PID 1, our rootfs and binaries, and a home that outlives it.
+type container struct {
+	t    *testing.T
+	dir  string // what is its own, below which upper/ is laid over the host's root
+	home string // the host's name of /opt/data
+	env  []string
+	cmd  *exec.Cmd
+	pid  int // of its PID 1, here
+}
+
+// newContainer prepares a container on home, with what we install. It skips the
+// test, and says so where `make test` shows it, if namespaces cannot be had.
+func newContainer(t *testing.T, home string, env ...string) *container {
+	t.Helper()
+	c := newBareContainer(t, home, env...)
+	c.install()
+	return c
+}
+
+// newBareContainer is newContainer with nothing of ours in it.
+func newBareContainer(t *testing.T, home string, env ...string) *container {
+	t.Helper()
+	needSource(t)
+	if os.Geteuid() != 0 {
+		leaveOut(t, "a container needs root")
+	}
+	dir, err := os.MkdirTemp("", "hermes-container-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const probe = `cd "$0" && mount -t tmpfs none . && cd "$0" && mkdir u w r && mount -t overlay -o "lowerdir=/,upperdir=$0/u,workdir=$0/w" none r`
+	if out, err := exec.Command("unshare", "-m", "-p", "-f", "sh", "-c", probe, dir).CombinedOutput(); err != nil {
+		os.RemoveAll(dir)
+		leaveOut(t, "no namespaces with an overlay here: %s", bytes.TrimSpace(out))
+	}
+	c := &container{t: t, dir: dir, home: home, env: env}
+	t.Cleanup(func() { c.kill(); os.RemoveAll(dir) })
+	c.furnish()
+	return c
+}
+
+// furnish fills upper/: /command, the harness, the account.
+func (c *container) furnish() {
+	c.t.Helper()
+	upper := c.upper()
+	for _, d := range []string{"command", "harness", "etc", "usr/bin", "opt/hermes/.venv/bin"} {
+		c.check(os.MkdirAll(filepath.Join(upper, d), 0o755))
+	}
+	for _, pattern := range []string{"/usr/bin/s6-*", "/usr/lib/execline/bin/*"} {
+		programs, _ := filepath.Glob(pattern)
+		for _, p := range programs {
+			c.check(os.Symlink(p, filepath.Join(upper, "command", filepath.Base(p))))
+		}
+	}
+	for _, f := range []string{"init", "rc.init"} {
+		c.copy(filepath.Join("testdata/container", f), filepath.Join(upper, "harness", f))
+	}
+	for _, f := range []string{"with-contenv", "printcontenv", "s6-pause"} {
+		_ = os.Remove(filepath.Join(upper, "command", f))
+		c.copy(filepath.Join("testdata/container", f), filepath.Join(upper, "command", f))
+	}
+	c.check(writeGateway(c.hermes(), dashboard, enters, records, behaves))
+	for file, line := range map[string]string{
+		"passwd": fmt.Sprintf("hermes:x:%d:%d::/opt/data/home:/bin/sh\n", accountUID, accountUID),
+		"group":  fmt.Sprintf("hermes:x:%d:\n", accountUID),
+	} {
+		data, err := os.ReadFile("/etc/" + file)
+		c.check(err)
+		c.check(os.WriteFile(filepath.Join(upper, "etc", file), append(data, line...), 0o644))
+	}
+}
+
+// install adds what make install does.
+func (c *container) install() {
+	c.t.Helper()
+	run(c.t, "cp", "-R", "--preserve=mode", "rootfs/etc/.", filepath.Join(c.upper(), "etc"))
+	bin := static(c.t)
+	ours, err := filepath.Glob(filepath.Join(bin, "hermes-*"))
+	c.check(err)
+	for _, path := range ours {
+		c.copy(path, filepath.Join(c.upper(), "usr/bin", filepath.Base(path)))
+	}
+}
+
+// upper is what is laid over the host's root.
+func (c *container) upper() string { return filepath.Join(c.dir, "upper") }
+
+// hermes is the gateway.
+func (c *container) hermes() string { return filepath.Join(c.upper(), "opt/hermes/.venv/bin/hermes") }
+
+func (c *container) check(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *container) copy(from, to string) {
+	c.t.Helper()
+	data, err := os.ReadFile(from)
+	c.check(err)
+	c.check(os.WriteFile(to, data, 0o755))
+}
+
+// boot starts the container and waits until its init scripts have run, and run
+// well.
+func (c *container) boot(command ...string) {
+	c.t.Helper()
+	c.start(command...)
+	for line := range strings.Lines(c.said()) {
+		if !strings.HasSuffix(line, "exited 0\n") && strings.HasPrefix(line, "cont-init: ") {
+			c.t.Errorf("%s", c.said())
+		}
+	}
+}
+
+// said returns what the init scripts have printed.
+func (c *container) said() string {
+	out, _ := os.ReadFile(c.path("/run/boot.out"))
+	return string(out)
+}
+
+// start is boot for a container whose scripts may fail.
+func (c *container) start(command ...string) {
+	c.t.Helper()
+	args := append([]string{"-m", "-p", "-f", "--kill-child", "testdata/container/enter", c.dir, c.home}, command...)
+	c.cmd = exec.Command("unshare", args...)
+	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HERMES_HOME=/opt/data", "S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook"}, c.env...)
+	said := filepath.Join(c.dir, "stderr")
+	stderr, err := os.Create(said)
+	c.check(err)
+	defer stderr.Close()
+	c.cmd.Stderr = stderr
+	c.check(c.cmd.Start())
+	s6test.Await(c.t, func() error {
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.cmd.Process.Pid))
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, readFile(c.t, said))
+		}
+		if c.pid, err = strconv.Atoi(strings.TrimSpace(string(children))); err != nil {
+			return fmt.Errorf("%w: %s", err, readFile(c.t, said))
+		}
+		_, err = os.Stat(c.path("/run/booted"))
+		if err != nil {
+			return fmt.Errorf("%w: %s%s", err, readFile(c.t, said), c.said())
+		}
+		return nil
+	})
+}
+
+// path is the host's name of a file in the container.
+func (c *container) path(name string) string { return fmt.Sprintf("/proc/%d/root%s", c.pid, name) }
+
+// kill kills PID 1, and with it the whole container.
+func (c *container) kill() {
+	if c.cmd == nil {
+		return
+	}
+	if c.pid > 0 { // of 0, we were meant ourselves
+		_ = syscall.Kill(c.pid, syscall.SIGKILL)
+	}
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait()
+	c.cmd = nil
+}
+
+// stop ends the container as docker stop does: SIGTERM to PID 1, which here
+// brings its services down and exits.
+func (c *container) stop() {
+	c.t.Helper()
+	c.check(syscall.Kill(c.pid, syscall.SIGTERM))
+	_ = c.cmd.Wait()
+	c.cmd = nil
+}
+
+// exec runs a command in the container as docker exec does, with a bare PATH,
+// as root or, with user set, as the account. It returns stdout and the exit code.
+func (c *container) exec(user bool, args ...string) (string, int) {
+	c.t.Helper()
+	enter := []string{"-t", strconv.Itoa(c.pid), "-m", "-p", "-r", "-w"}
+	if user {
+		enter = append(enter, "-S", strconv.Itoa(accountUID), "-G", strconv.Itoa(accountUID))
+	}
+	cmd := exec.Command("nsenter", append(enter, args...)...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HERMES_HOME=/opt/data"}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if e := (*exec.ExitError)(nil); err != nil && !errors.As(err, &e) {
+		c.t.Fatal(err)
+	}
+	if stderr.Len() > 0 {
+		c.t.Logf("%v: %s", args, stderr.Bytes())
+	}
+	return stdout.String(), cmd.ProcessState.ExitCode()
+}
+
+// awaitStatus waits until hermes-svstat -o name,wantedup,up prints want.
+func (c *container) awaitStatus(want string) {
+	c.t.Helper()
+	c.await(false, want, "hermes-svstat", "-o", "name,wantedup,up")
+}
+
+// await waits until a command prints want, run as exec runs it.
+func (c *container) await(user bool, want string, args ...string) {
+	c.t.Helper()
+	awaitOutput(c.t, want, func() string {
+		got, _ := c.exec(user, args...)
+		return got
+	})
+}
+
+// awaitRegistrar waits until the account can ask for what it may not do.
+func (c *container) awaitRegistrar() {
+	c.t.Helper()
+	c.await(false, "true\n", "/command/s6-svstat", "-o", "ready", "/run/service/registrar")
+}
+
+// shell runs script with sh in the container, as the account or as root, for a
+// minute at most, and returns all that it prints.
+func (c *container) shell(user bool, script string) string {
+	c.t.Helper()
+	out, code := c.exec(user, "timeout", "60", "sh", "-c", "exec 2>&1\n"+script)
+	if code == 124 {
+		out += "(not done in a minute)\n"
+	}
+	return out
+}

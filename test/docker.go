@@ -1,0 +1,70 @@
+//go:build linux
+
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"hermes-s6/lib/s6/s6test"
+)
+
+// image is made of a root with these packages, and kept for the next run: who
+// changes the packages changes the name.
+const (
+	image    = "hermes-s6-test:bookworm-xz"
+	packages = "s6,execline,xz-utils"
+)
+
+// docker runs a docker command and returns its output.
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	return run(t, "docker", args...)
+}
+
+// needDocker skips the test where there is no engine, or no root to make an
+// image of, and says so where `make test` shows it.
+func needDocker(t *testing.T) {
+	t.Helper()
+	needSource(t)
+	if out, err := exec.Command("docker", "info", "-f", "{{.ServerVersion}}").CombinedOutput(); err != nil {
+		leaveOut(t, "no Docker engine is running here: %s", bytes.TrimSpace(out))
+	}
+	if exec.Command("docker", "image", "inspect", image).Run() == nil {
+		return
+	}
+	if _, err := exec.LookPath("debootstrap"); err != nil || os.Geteuid() != 0 {
+		leaveOut(t, "an image needs root and debootstrap")
+	}
+	root := filepath.Join(t.TempDir(), "root")
+	if out, err := exec.Command("debootstrap", "--variant=minbase", "--include="+packages, "bookworm", root).CombinedOutput(); err != nil {
+		leaveOut(t, "debootstrap: %v: %.300s", err, out[max(0, len(out)-300):])
+	}
+	run(t, "sh", "-c", `tar -C "$0" -c . | docker import - "$1"`, root, image)
+}
+
+// awaitBooted waits until a container's init scripts have run.
+func awaitBooted(t *testing.T, name string) {
+	t.Helper()
+	s6test.Await(t, func() error {
+		out, err := exec.Command("docker", "exec", name, "test", "-e", "/run/booted").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+}
+
+// awaitDockerStatus waits until hermes-svstat -o name,wantedup,up prints want in a
+// container.
+func awaitDockerStatus(t *testing.T, name, want string) {
+	t.Helper()
+	awaitOutput(t, want, func() string {
+		out, _ := exec.Command("docker", "exec", name, "hermes-svstat", "-o", "name,wantedup,up").CombinedOutput()
+		return string(out)
+	})
+}

@@ -1,0 +1,60 @@
+//go:build linux
+
+package test
+
+import (
+	"os"
+	"strings"
+)
+
+// What a stand-in for hermes can do, in this order, before it stays.
+const (
+	// dashboard runs as such where it is asked to.
+	dashboard = `if [ "$1" = dashboard ]; then
+	# With what is there: it was not started before it could be.
+	echo "$HOME $*" $(ls "$HERMES_HOME/logs") >"$HERMES_HOME/dashboard"
+	[ ! -e "$HERMES_HOME/misconfigured" ] || exit 78
+	exec sleep 100000
+fi
+`
+	// dumps writes down what it got.
+	dumps = `dump=$HERMES_HOME/dump
+printf '%s\0' "$@" >"$dump.args.new"
+cat /proc/$$/environ >"$dump.env.new"
+id -un >"$dump.user.new"
+pwd >"$dump.cwd.new"
+readlink /proc/$$/fd/0 >"$dump.stdin.new"
+for f in args env user cwd stdin; do mv "$dump.$f.new" "$dump.$f"; done
+echo "gateway $*"
+echo "to stderr" >&2
+`
+	// enters goes to the home of its profile.
+	enters = `[ "$1" != -p ] || dir=$HERMES_HOME/profiles/$2
+cd "${dir:-$HERMES_HOME}" || exit
+`
+	// records that it runs, there, as the real one does. In one step: the container may
+	// end at any moment.
+	records = `echo '{"gateway_state":"running"}' >gateway_state.json.own
+mv gateway_state.json.own gateway_state.json
+echo $$ >gateway.pid
+`
+	// behaves as the file behaviour in the home says, if there is one.
+	behaves = `echo "up: $*"
+[ ! -e "$HERMES_HOME/behaviour" ] || . "$HERMES_HOME/behaviour"
+`
+	// byName dies at once, hangs on SIGTERM, floods its log or exits 0 when it is told to
+	// stop, by what its profile is called.
+	byName = `case $2 in
+*0) exit 1 ;;
+*1) trap '' TERM ;;
+*2) i=0; while [ $i -lt 20000 ]; do echo "$i of the flood: this line is as good as the others before and after it"; i=$((i + 1)); done ;;
+polite) trap 'kill $!; exit 0' TERM; sleep 100000 & wait ;;
+esac
+`
+)
+
+// writeGateway makes path a program that stands in for hermes: it does all of does,
+// and then stays.
+func writeGateway(path string, does ...string) error {
+	return os.WriteFile(path, []byte("#!/bin/sh\n"+strings.Join(does, "")+"exec sleep 100000\n"), 0o755)
+}

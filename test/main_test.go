@@ -1,0 +1,45 @@
+//go:build linux
+
+package test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"hermes-s6/lib/command"
+)
+
+// withScratch runs the tests of m with scratch, and at the top of the repository: what
+// they look at is named from there.
+type withScratch struct{ *testing.M }
+
+func (m withScratch) Run() int {
+	_, err := os.Stat("testdata/script")
+	if err != nil { // there is no other place that go test would run us in
+		err = os.Chdir("..")
+	}
+	if err == nil {
+		scratch, err = os.MkdirTemp("", "hermes-tests-")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	return m.M.Run()
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(withScratch{m}, map[string]func(){
+		"hermes-svc-register":   func() { os.Exit(command.Register(os.Args)) },
+		"hermes-svc-unregister": func() { os.Exit(command.Unregister(os.Args)) },
+		"hermes-reconcile":      func() { os.Exit(command.Reconcile(os.Args)) },
+		"hermes-svstat":         func() { os.Exit(command.Svstat(os.Args)) },
+		"hermes-detect":         func() { os.Exit(command.Detect(os.Args)) },
+		"hermes-svc":            func() { os.Exit(command.Svc(os.Args)) },
+		"hermes-s6":             func() { os.Exit(command.Suite(os.Args)) },
+	})
+}

@@ -1,0 +1,222 @@
+//go:build linux
+
+// The scripts below testdata/script are the specification of the binaries,
+// each of what its name says. They run on a real s6-svscan.
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"hermes-s6/lib/s6/s6test"
+)
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "traceable": // strace is there, and may
+				return exec.Command("strace", "-o", "/dev/null", "true").Run() == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"svscan":      cmdSvscan,
+			"svscan-kill": cmdSvscanKill,
+			"await":       cmdAwait,
+			"code":        cmdCode,
+			"idle":        cmdIdle,
+			"bytes":       cmdBytes,
+			"mode":        cmdMode,
+			"tmpfs":       cmdTmpfs,
+			"readonly":    cmdReadonly,
+			"left-out":    cmdLeftOut,
+		},
+	})
+}
+
+// setup gives each script what furnish makes, and the variables that name it.
+func setup(env *testscript.Env) error {
+	account, err := furnish(env.WorkDir)
+	if err != nil {
+		return err
+	}
+	work := func(name string) string { return filepath.Join(env.WorkDir, name) }
+	env.Setenv("PATH", work("bin")+":"+env.Getenv("PATH"))
+	env.Setenv("HERMES_HOME", work("home"))
+	env.Setenv("HERMES_USER", account.Username)
+	env.Setenv("HERMES_SERVICE_MANAGER", "s6")
+	env.Setenv("S6_PROFILE_GATEWAY_SCANDIR", work("scan"))
+	env.Setenv("ACCOUNT_HOME", account.HomeDir)
+	env.Setenv("ACCOUNT_NAME", account.Username)
+	env.Setenv("GORACE", os.Getenv("GORACE"))
+	env.Values["T"] = env.T()
+	env.Values["trees"] = map[string]*s6test.Svscan{}
+	return nil
+}
+
+func tree(ts *testscript.TestScript) *s6test.Svscan {
+	s := ts.Value("trees").(map[string]*s6test.Svscan)["tree"]
+	if s == nil {
+		ts.Fatalf("svscan was not run")
+	}
+	return s
+}
+
+// svscan [max=N]: runs s6-svscan on the scan directory until the script ends, for
+// N services at most; a process of the tree that outlives it fails the script.
+func cmdSvscan(ts *testscript.TestScript, neg bool, args []string) {
+	env := []string{}
+	for _, key := range []string{"PATH", "HERMES_HOME", "HERMES_CRASH_LIMIT"} {
+		if v := ts.Getenv(key); v != "" {
+			env = append(env, key+"="+v)
+		}
+	}
+	if len(args) == 1 {
+		max, err := strconv.Atoi(strings.TrimPrefix(args[0], "max="))
+		ts.Check(err)
+		args = s6test.MaxServices(max)
+	}
+	s, err := s6test.Run(ts.Getenv("S6_PROFILE_GATEWAY_SCANDIR"), env, args...)
+	ts.Check(err)
+	ts.Value("trees").(map[string]*s6test.Svscan)["tree"] = s
+	ts.Defer(func() {
+		if err := s.Stop(); err != nil {
+			ts.Value("T").(testscript.T).Fatal(err)
+		}
+	})
+}
+
+// svscan-kill: kills s6-svscan alone; its supervisors run on.
+func cmdSvscanKill(ts *testscript.TestScript, neg bool, args []string) { tree(ts).Kill() }
+
+// await COMMAND [ARG...]: runs it until it succeeds, [!] until it fails.
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	err := s6test.AwaitErr(func() error {
+		if err := ts.Exec(args[0], args[1:]...); (err == nil) == neg {
+			return fmt.Errorf("%v: %v", args, err)
+		}
+		return nil
+	})
+	ts.Check(err)
+}
+
+// code N COMMAND [ARG...]: runs COMMAND, which must exit with N, say nothing
+// on stdout and exactly one line on stderr, and leave the scan directory and the
+// home as they were.
+func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
+	want := args[0]
+	args = args[1:]
+	before := snapshot(ts)
+	err := ts.Exec(args[0], args[1:]...)
+	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
+	got := "0"
+	if err != nil {
+		exit, ok := err.(*exec.ExitError)
+		if !ok {
+			ts.Fatalf("%v: %v", args, err)
+		}
+		got = fmt.Sprint(exit.ExitCode())
+	}
+	after := snapshot(ts)
+	if got != want {
+		ts.Fatalf("%v: exit code %s, want %s", args, got, want)
+	}
+	if stdout != "" {
+		ts.Fatalf("%v: stdout is not empty", args)
+	}
+	if n := strings.Count(stderr, "\n"); n != 1 || !strings.HasPrefix(stderr, filepath.Base(args[0])+": fatal: ") {
+		ts.Fatalf("%v: stderr is not one line of NAME: fatal: WHAT: WHY", args)
+	}
+	for path, was := range before {
+		if is := after[path]; is != was {
+			ts.Fatalf("%v: %s changed:\nfrom %s\nto   %s", args, path, was, is)
+		}
+	}
+	for path := range after {
+		if before[path] == "" {
+			ts.Fatalf("%v: made %s", args, path)
+		}
+	}
+}
+
+// snapshot describes each file of scan directory and home: mode, owner, content.
+// What supervisors, loggers and the stand-in write is not in it.
+func snapshot(ts *testscript.TestScript) map[string]string {
+	files := map[string]string{}
+	for _, root := range []string{ts.Getenv("S6_PROFILE_GATEWAY_SCANDIR"), ts.Getenv("HERMES_HOME")} {
+		_ = filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
+			if err != nil || strings.Contains(path, "/logs/gateways/") || strings.Contains(path, "/supervise/") || strings.Contains(path, "/dump.") {
+				return nil
+			}
+			st := info.Sys().(*syscall.Stat_t)
+			files[path] = fmt.Sprintf("%v %d:%d", info.Mode(), st.Uid, st.Gid)
+			if info.Mode().IsRegular() && info.Size() < 1<<20 {
+				data, _ := os.ReadFile(path)
+				files[path] += fmt.Sprintf(" %q", data)
+			}
+			return nil
+		})
+	}
+	return files
+}
+
+// idle: no process of the tree but s6-svscan is left, [!] some are.
+func cmdIdle(ts *testscript.TestScript, neg bool, args []string) {
+	if ps := tree(ts).Processes(); (len(ps) == 0) == neg {
+		ts.Fatalf("processes: %v", ps)
+	}
+}
+
+// bytes FILE WANT...: FILE is WANT..., each ended by a NUL.
+func cmdBytes(ts *testscript.TestScript, neg bool, args []string) {
+	want := strings.Join(args[1:], "\x00") + "\x00"
+	if got := ts.ReadFile(args[0]); (got == want) == neg {
+		ts.Fatalf("%s: got %q, want %q", args[0], got, want)
+	}
+}
+
+// mode OCTAL FILE...: the files have this mode.
+func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
+	for _, file := range args[1:] {
+		var st syscall.Stat_t
+		ts.Check(syscall.Lstat(ts.MkAbs(file), &st))
+		if got := fmt.Sprintf("%04o", st.Mode&0o7777); got != args[0] {
+			ts.Fatalf("%s: mode %s, want %s", file, got, args[0])
+		}
+	}
+}
+
+// tmpfs DIR OPTIONS: mounts a tmpfs for the rest of the script, the account's.
+func cmdTmpfs(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(syscall.Mount("tmpfs", dir, "tmpfs", 0, args[1]))
+	ts.Defer(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+}
+
+// readonly DIR: makes DIR read-only for the rest of the script.
+func cmdReadonly(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(syscall.Mount(dir, dir, "", syscall.MS_BIND, ""))
+	ts.Defer(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	ts.Check(syscall.Mount("", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+}
+
+// left-out WHAT...: notes what this machine does not let the script show.
+func cmdLeftOut(ts *testscript.TestScript, neg bool, args []string) {
+	note("%s: left out: %s", ts.Name(), strings.Join(args, " "))
+}
