@@ -135,6 +135,7 @@ func TestCompletions(t *testing.T) {
 // TestCompletionRunsNothing of others: what is asked is the program on PATH, and
 // where there is none the answer is silence.
 func TestCompletionRunsNothing(t *testing.T) {
+	needSource(t)
 	dir := t.TempDir()
 	trap := filepath.Join(dir, "hermes-svstat")
 	if err := os.WriteFile(trap, []byte("#!/bin/sh\ntouch ran\n"), 0o755); err != nil {

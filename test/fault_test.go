@@ -177,6 +177,7 @@ type faultReport struct {
 // cut off, and the next run without a fault finishes the job and leaves nothing but
 // the processes that are to be. Which calls there are a run without a fault shows.
 func TestFaults(t *testing.T) {
+	needSource(t)
 	needStrace(t)
 	r := &faultReport{made: map[string]map[string]int{}, tried: map[string]map[string]int{}}
 	t.Run("fail", func(t *testing.T) {

@@ -62,7 +62,13 @@ func beside(t *testing.T, p place, command ...string) (pid int) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL); _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(func() {
+		if pid > 0 { // of 0, we were meant ourselves
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
 	waitForFile(t, ready)
 	pid, err := strconv.Atoi(strings.TrimSpace(readFile(t, ready)))
 	if err != nil {
