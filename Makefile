@@ -18,7 +18,7 @@ SHARE = /usr/share
 # Rounds of make bench: fewer are done sooner, and less sure.
 BENCH_RUNS = 10
 
-.PHONY: build license install install-share dist demo test test-faults test-matrix fuzz chaos soak bench lint deps clean
+.PHONY: build license install install-share dist demo test test-faults test-matrix fuzz chaos soak bench lint rooms deps clean
 
 # Inlining makes the runtime fast and all else only large: without it an image carries
 # the whole suite in less than 5 MB. Of several patterns the last that matches counts.
@@ -54,6 +54,11 @@ lint: deps
 	cd bench && $(GO) vet ./...
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
+
+# Who imports whom.
+rooms:
+	@$(GO) list -tags $(TAGS) -f '{{.ImportPath}} {{join .Imports " "}}' ./lib/... | \
+		awk '{ printf "%s:", $$1; for (i = 2; i <= NF; i++) if ($$i ~ /^hermes-s6/) printf " %s", $$i; print "" }' | sed 's,hermes-s6/lib/,,g'
 
 test: lint
 	scripts/test $(TAGS)
