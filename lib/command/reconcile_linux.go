@@ -43,7 +43,7 @@ decided, only the root profile's gateway starts.`,
 			cli.String("shard", "", "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"),
 			cli.TimeoutFlag(),
 		),
-		Variables: slices.Concat([]cli.Variable{place.ManagerVariable}, hostVariables, []cli.Variable{
+		Variables: slices.Concat([]cli.Variable{place.ManagerVariable}, scriptVariables, []cli.Variable{
 			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" records nothing"},
 			{Name: "HERMES_GATEWAY_BOOTSTRAP_STATE", Usage: "running: start the root profile's gateway, unless a state says otherwise"},
 			{Name: "GATEWAY_MULTIPLEX_PROFILES", Usage: "true or false: whether one gateway serves all profiles, whatever config.yaml says"},

@@ -56,7 +56,7 @@ func Registrar(args []string) int {
 		Text: `Only the registrar service of the image has a use for it: hermes-svc-register,
 hermes-svc-unregister and hermes-svc ask that service, where they may not write
 the scan directory themselves. Each request has a --help of its own.`,
-		Variables: append([]cli.Variable{place.ManagerVariable}, hostVariables...),
+		Variables: append([]cli.Variable{place.ManagerVariable}, scriptVariables...),
 		Run: place.Run(func(*place.Context) error {
 			return fail.Errorf(fail.Usage, "invalid request %.60q: it must be %s or %s", verb, gateway.AskRegister, gateway.AskUnregister)
 		}),

@@ -17,8 +17,8 @@ import (
 // registrarVariable names who is asked for what only root may do.
 var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + gateway.RegistrarSocket + ")"}
 
-// hostVariables are those that go into the scripts of slots, by hostOf.
-var hostVariables = []cli.Variable{
+// scriptVariables are those that go into the scripts of slots, by commonOf.
+var scriptVariables = []cli.Variable{
 	{Name: "HERMES_CONTENV", Usage: "loads the container's environment for the scripts, or none (/command/with-contenv where it exists)"},
 	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS from which a gateway is not restarted, 0 for no limit (" + script.DefaultCrashLimit + ")"},
 	{Name: "HERMES_GATEWAY_PORT_ENV", Usage: "tells a gateway its port, besides HERMES_GATEWAY_PORT"},
@@ -26,12 +26,12 @@ var hostVariables = []cli.Variable{
 
 // svcVariables are those of the commands that make a slot, or ask for one.
 func svcVariables() []cli.Variable {
-	return append([]cli.Variable{place.ManagerVariable, registrarVariable}, hostVariables...)
+	return append([]cli.Variable{place.ManagerVariable, registrarVariable}, scriptVariables...)
 }
 
-// hostOf gathers what all slots of this run have in common: options, the
+// commonOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
-func hostOf(c *place.Context, dialect profile.Dialect) (*script.Common, error) {
+func commonOf(c *place.Context, dialect profile.Dialect) (*script.Common, error) {
 	h := &script.Common{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
 	if h.Account, err = c.Account(); err != nil {
@@ -59,18 +59,18 @@ func hostOf(c *place.Context, dialect profile.Dialect) (*script.Common, error) {
 	return h, err
 }
 
-// hostsOf is hostOf for several dialects, each asked for once.
-func hostsOf(c *place.Context) func(profile.Dialect) (*script.Common, error) {
-	hosts := map[profile.Dialect]*script.Common{}
+// commonsOf is commonOf for several dialects, each asked for once.
+func commonsOf(c *place.Context) func(profile.Dialect) (*script.Common, error) {
+	commons := map[profile.Dialect]*script.Common{}
 	return func(dialect profile.Dialect) (*script.Common, error) {
-		if hosts[dialect] == nil {
-			h, err := hostOf(c, dialect)
+		if commons[dialect] == nil {
+			h, err := commonOf(c, dialect)
 			if err != nil {
 				return nil, err
 			}
-			hosts[dialect] = h
+			commons[dialect] = h
 		}
-		return hosts[dialect], nil
+		return commons[dialect], nil
 	}
 }
 
@@ -81,11 +81,11 @@ func openS6(c *place.Context, dialect profile.Dialect) (*gateway.Manager, error)
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
-	hosts := hostsOf(c)
-	if _, err := hosts(dialect); err != nil {
+	commons := commonsOf(c)
+	if _, err := commons(dialect); err != nil {
 		return nil, err
 	}
-	m, err := openScan(c, hosts)
+	m, err := openScan(c, commons)
 	if err == nil {
 		if m.Home, err = c.OpenHome(); err != nil {
 			m.Close()
@@ -95,7 +95,7 @@ func openS6(c *place.Context, dialect profile.Dialect) (*gateway.Manager, error)
 }
 
 // openScan is openS6 for what may never make a slot and can do without a home.
-func openScan(c *place.Context, hosts func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
+func openScan(c *place.Context, commons func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func openScan(c *place.Context, hosts func(profile.Dialect) (*script.Common, err
 		return nil, err
 	}
 	m := newS6(c, scan)
-	m.Common = hosts
+	m.Common = commons
 	return m, nil
 }
 
@@ -130,7 +130,7 @@ func newS6(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
 
 // s6Manager is for hermes-svc, which itself says what it cannot do without a home.
 func s6Manager(c *place.Context) (manager.ServiceManager, error) {
-	m, err := openScan(c, hostsOf(c))
+	m, err := openScan(c, commonsOf(c))
 	if err != nil {
 		return nil, err // not a nil *Manager that is no nil ServiceManager
 	}
