@@ -1,11 +1,5 @@
 package profile
 
-import (
-	"encoding/json"
-
-	"hermes-s6/lib/dir"
-)
-
 // A Self is what the gateway of a profile says of itself in gateway_state.json. What it
 // left out, or wrote as something else, is the zero value.
 type Self struct {
@@ -28,25 +22,22 @@ func (s *Self) Is(pid int, start uint64) bool {
 
 // Self returns what the gateway of profile name says of itself, nothing where that
 // cannot be read.
-func (h *Home) Self(name string) Self { return selfIn(h.dir, h.path(name, stateFile)) }
+func (h *Home) Self(name string) Self {
+	_, o, _ := readState(h.dir, h.path(name, stateFile))
+	if o == nil {
+		return Self{}
+	}
+	return selfOf(o)
+}
 
-func selfIn(d *dir.Dir, path string) Self {
+// selfOf takes it from gateway_state.json.
+func selfOf(o *object) Self {
 	var s Self
-	text, err := d.Read(path, maxState)
-	if err != nil {
-		return s
-	}
-	o, err := parseObject(text)
-	if err != nil {
-		return s
-	}
 	for key, to := range map[string]any{
 		"kind": &s.Kind, "pid": &s.PID, "start_time": &s.Start, "gateway_state": &s.State, "active_agents": &s.ActiveAgents,
 		"exit_reason": &s.ExitReason,
 	} {
-		if value := o.get(key); value != nil {
-			_ = json.Unmarshal(value, to) // leaves the zero value, or what fits
-		}
+		_ = o.read(key, to) // leaves the zero value, or what fits
 	}
 	s.State = known(s.State)
 	return s

@@ -62,16 +62,19 @@ func (s State) Starts() bool {
 // readState reads the gateway_state.json at path in d: fs.ErrNotExist where there is
 // none, another error where it is no use. A link in its place is not followed, a FIFO
 // not waited for, and what is too large not read (see dir.Read).
-func readState(d *dir.Dir, path string) (State, error) {
+// o is all that it says, nil where it is no object.
+func readState(d *dir.Dir, path string) (s State, o *object, err error) {
 	text, err := d.Read(path, maxState)
 	if err != nil {
-		return State{}, err
+		return s, nil, err
 	}
-	s, err := parseState(text)
+	if o, err = parseObject(text); err == nil {
+		s, err = stateOf(o)
+	}
 	if err != nil {
 		err = fail.Errorf(fail.System, "%s: %w", d.Path(path), err)
 	}
-	return s, err
+	return s, o, err
 }
 
 // Stateless tells whether profile name has no state, so that Bootstrap would record
@@ -95,16 +98,21 @@ func (h *Home) Stateless(name string) (bool, error) {
 
 // parseState takes the state from the text of gateway_state.json.
 func parseState(text []byte) (State, error) {
-	object, err := parseObject(text)
+	o, err := parseObject(text)
 	if err != nil {
 		return State{}, err
 	}
+	return stateOf(o)
+}
+
+// stateOf takes the state from gateway_state.json.
+func stateOf(o *object) (State, error) {
 	var s State
 	for _, m := range []struct {
 		key string
 		to  *string
 	}{{"desired_state", &s.Desired}, {"gateway_state", &s.Gateway}} {
-		value := object.get(m.key)
+		value := o.get(m.key)
 		if value == nil || string(value) == "null" {
 			continue
 		}
@@ -119,7 +127,7 @@ func parseState(text []byte) (State, error) {
 // DesiredState returns what the operator last asked of profile name's gateway,
 // "" where nothing readable says so.
 func (h *Home) DesiredState(name string) string {
-	s, err := readState(h.dir, h.path(name, stateFile))
+	s, _, err := readState(h.dir, h.path(name, stateFile))
 	if err != nil {
 		return ""
 	}

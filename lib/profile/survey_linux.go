@@ -113,7 +113,7 @@ func (h *Home) examine(d *dir.Dir, name string, stale func(string) bool) Found {
 		f.Settings = s
 		return nil
 	}))
-	f.Unclean = uncleanEnd(d, f.State) && stale(name)
+	f.Unclean = f.Unclean && stale(name)
 	for _, file := range staleFiles {
 		// On a read-only file system unlink fails for nothing, too.
 		if there, err := d.Exists(file); err == nil && there && stale(name) {
@@ -128,10 +128,12 @@ func (h *Home) examine(d *dir.Dir, name string, stale func(string) bool) Found {
 // is to start.
 func readIntent(d *dir.Dir, name string) Found {
 	f := Found{Name: name}
-	var stateErr, configErr error
-	if f.State, stateErr = readState(d, stateFile); errors.Is(stateErr, fs.ErrNotExist) {
+	var configErr error
+	state, o, stateErr := readState(d, stateFile)
+	if errors.Is(stateErr, fs.ErrNotExist) {
 		stateErr = nil
 	}
+	f.State, f.Unclean = state, uncleanEnd(o, state)
 	if f.State.Starts() && name != Default {
 		f.Standalone, f.Parked, configErr = placed(d)
 	}
