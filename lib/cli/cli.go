@@ -58,20 +58,20 @@ type Context struct {
 	flags flags
 	name  string
 	errs  io.Writer
+	umask int // before us
 }
 
 // Main runs cmd with args, of which the first is the program's name, and
 // returns the exit code.
 func Main(cmd *Command, args []string) int {
-	clearUmask()
-	return int(cmd.run(args, os.Stdout, os.Stderr))
+	return int(cmd.run(clearUmask(), args, os.Stdout, os.Stderr))
 }
 
-func (cmd *Command) run(args []string, stdout, stderr io.Writer) fail.Code {
+func (cmd *Command) run(umask int, args []string, stdout, stderr io.Writer) fail.Code {
 	// The library's own --help takes operands for topics; its --version has -v.
 	cli.HelpFlag = nil
 	version := Bool("print the version and exit", "version")
-	c := &Context{Out: bufio.NewWriter(stdout), name: cmd.Name, errs: stderr}
+	c := &Context{Out: bufio.NewWriter(stdout), name: cmd.Name, errs: stderr, umask: umask}
 	c.flags = slices.Concat(cmd.Flags, cmd.common(), []*Flag{version})
 	app := &cli.App{
 		Name:                  cmd.Name,

@@ -9,8 +9,12 @@ import (
 )
 
 // clearUmask makes the modes of what we make the ones we name: a umask of 0777
-// must not make a slot that its supervisor cannot read.
-func clearUmask() { unix.Umask(0) }
+// must not make a slot that its supervisor cannot read. It returns the umask that was.
+func clearUmask() int { return unix.Umask(0) }
+
+// RestoreUmask makes the umask again what it was when we were executed, for a program
+// that we execute.
+func (c *Context) RestoreUmask() { unix.Umask(c.umask) }
 
 // fewestFiles is how many descriptors Go's runtime and libraries need at least, the
 // three standard ones included: short of them they end the process, with a trace.

@@ -21,6 +21,7 @@ var programs = []struct {
 	{"hermes-svc", Svc},
 	{"hermes-svstat", Svstat},
 	{"hermes-detect", Detect},
+	{"hermes-fence", Fence},
 	{"hermes-registrar", Registrar},
 }
 

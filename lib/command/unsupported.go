@@ -61,3 +61,6 @@ func Svstat(args []string) int {
 
 // Registrar is hermes-registrar.
 func Registrar(args []string) int { return unsupported("hermes-registrar", args) }
+
+// Fence is hermes-fence.
+func Fence(args []string) int { return unsupported("hermes-fence", args) }

@@ -125,6 +125,24 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 	return d.Fail("write", name, err)
 }
 
+// OpenFile opens the regular file name, or makes one where flags say so; no link is
+// followed, and what is no regular file is not waited for and refused.
+func (d *Dir) OpenFile(name string, flags int, mode uint32) (fd int, err error) {
+	fd, err = d.beneath(name, flags|unix.O_NONBLOCK|unix.O_NOCTTY, mode)
+	if err != nil {
+		return -1, d.Fail("open", name, err)
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = ErrIrregular
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, d.Fail("open", name, err)
+	}
+	return fd, nil
+}
+
 // Read returns the content of the regular file name, of at most limit bytes.
 // It follows no link, never blocks on a FIFO and never reads a device.
 func (d *Dir) Read(name string, limit int) ([]byte, error) {

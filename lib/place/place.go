@@ -63,6 +63,16 @@ func Run(run func(*Context) error) func(*cli.Context) error {
 	}
 }
 
+// Given returns the options that say where this command works, as they were given.
+func (c *Context) Given() (options []string) {
+	for _, o := range []option{scanDir, homeDir, account, programs} {
+		if c.IsSet(o.flag) {
+			options = append(options, "--"+o.flag, c.String(o.flag))
+		}
+	}
+	return options
+}
+
 // named tells whether o was given, by flag or variable.
 func (c *Context) named(o option) bool { return c.Value(o.flag, o.variable) != "" }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -235,6 +236,26 @@ func (p *Process) mark(prefix []byte, dir string, st *unix.Stat_t) (name string)
 		return ""
 	}
 	return name
+}
+
+// Environ returns the values of keys in the environment that process pid was executed
+// with, each "" where it has none, and false where that is not to be seen.
+func Environ(pid int, keys ...string) (values []string, ok bool) {
+	values = make([]string, len(keys))
+	p := Process{PID: pid}
+	runtime.LockOSThread() // for asItself
+	defer runtime.UnlockOSThread()
+	p.asItself(func() {
+		environ, err := os.ReadFile(p.path("/environ"))
+		ok = err == nil && len(environ) > 0 // a zombie's is empty
+		for v := range bytes.SplitSeq(environ, []byte{0}) {
+			key, value, _ := bytes.Cut(v, []byte{'='})
+			if i := slices.Index(keys, string(key)); i >= 0 {
+				values[i] = string(value)
+			}
+		}
+	})
+	return values, ok
 }
 
 // asItself calls look with p's account for files, on a thread that is its own: the

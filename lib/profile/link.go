@@ -19,6 +19,13 @@ func (h *Home) open(name string) (*dir.Dir, error) {
 	return d, notLink(h.dir, path, err)
 }
 
+// Dir opens the directory of profile name, as open does.
+func (h *Home) Dir(name string) (*dir.Dir, error) { return h.open(name) }
+
+// At returns where file of profile name is: the directory that holds its path. Package
+// dir follows no link on it.
+func (h *Home) At(name, file string) (*dir.Dir, string) { return h.dir, h.path(name, file) }
+
 // errLink is the answer for a profile whose directory is a symbolic link: it could
 // lead anywhere.
 var errLink = errors.New("a symbolic link, which is not followed: put the directory itself there, or mount it there")

@@ -104,6 +104,8 @@ type Definition struct {
 	Settings *profile.Settings
 	// Down keeps the gateway from starting by itself.
 	Down bool
+	// Standby has it leave its fence to other containers for a while.
+	Standby bool
 }
 
 // Execline tells which of the two dialects d is written in.

@@ -51,6 +51,7 @@ func elRun(d *Definition, words []string) string {
 	}
 	home := freshKey("home", values)
 	path := freshKey("path", values)
+	fence := freshKey("fence", values)
 
 	s := d.execline("-P", runTitle)
 	s.line("%s -c 2 1", s.el("fdmove"))
@@ -59,6 +60,8 @@ func elRun(d *Definition, words []string) string {
 	if d.scrubbed() {
 		s.line("%s -c %s run", sh, elWord(scrub+"\n"+`exec "$@"`))
 	}
+	s.line("%s -D \"\" %s { %s -c %s }", s.el("backtick"), FenceVariable, sh,
+		elWord(findFence+"\nprintf %s \"${fence:+$fence "+d.fence()+"}\""))
 	s.line("%s -s { %s -d %s } { %s -D %s %s PATH %s PATH %s:${%[6]s} } { }",
 		s.el("ifthenelse"), s.el("eltest"), venv, s.el("importas"), basePath, path, s.el("export"), venv)
 	for _, v := range slices.Concat(d.variables(), d.user()) {
@@ -67,7 +70,9 @@ func elRun(d *Definition, words []string) string {
 	s.elHome(home)
 	s.line("%s HERMES_HOME ${%s}", s.el("export"), home)
 	s.line("%s ${%s}", s.el("execline-cd"), home)
-	s.line("%s", each(words, elWord))
+	s.line("# The fence is several words, or none.")
+	s.line("%s -s %s %s", s.el("importas"), fence, FenceVariable)
+	s.line("${%s} %s", fence, each(words, elWord))
 	return s.String()
 }
 
@@ -159,7 +164,10 @@ func elLog(d *Definition) string {
 	s.elHome("home")
 	s.line("%s dir ${home}/logs/gateways/%s", s.el("define"), d.Profile)
 	s.line("%s { %s -n { %s -d $dir } { mkdir $dir } }", s.el("foreground"), s.el("ifelse"), s.el("eltest"))
-	s.line("# Another container's, on a file system that keeps locks of the dead.")
+	s.line("# While another slot's gateway runs, the directory is its logger's.")
+	s.line("%s { %s -w 1 /dev/null %s -c 2 1 %s HERMES_HOME $home %[4]s %s %s %s --holder %s } { %s 1 }", s.el("ifelse"), s.el("redirfd"), s.el("fdmove"),
+		s.el("export"), SlotVariable, elWord(d.slot()), fenceProgram, d.Profile, elWord(d.Paths.Log))
+	s.line("# Else nobody writes there: the lock is another's who has nothing to log, or a dead one's.")
 	s.line("%s { rm -f ${dir}/lock }", s.el("foreground"))
 	s.line("%s { %s -w $dir } { %s 1 %s $dir }", s.el("ifelse"), s.el("eltest"), elWord(d.Paths.Log), logArgs)
 	s.line(`%s { %s -c 1 2 echo "hermes-s6: cannot write ${dir}: logging to the container's log only" }`, s.el("foreground"), s.el("fdmove"))

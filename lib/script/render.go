@@ -68,9 +68,9 @@ func (d *Definition) variables() [][2]string {
 	vars := [][2]string{
 		{"HOME", d.Account.Home},
 		{"HERMES_S6_SUPERVISED_CHILD", "1"},
-		{"HERMES_SUPERVISED_CHILD", "1"},
+		{ChildVariable, "1"},
 		{portVariable, port},
-		{SlotVariable, d.ScanDir + "/" + profile.Slot(d.Profile)},
+		{SlotVariable, d.slot()},
 	}
 	if d.PortEnv != "" {
 		vars = append(vars, [2]string{d.PortEnv, port})
@@ -78,9 +78,45 @@ func (d *Definition) variables() [][2]string {
 	return vars
 }
 
+func (d *Definition) slot() string { return d.ScanDir + "/" + profile.Slot(d.Profile) }
+
 // SlotVariable is in the environment of each gateway and, unless it sees to that, of
 // what it starts: the path of its slot.
 const SlotVariable = "HERMES_GATEWAY_SLOT"
+
+// ChildVariable tells a gateway that it is supervised.
+const ChildVariable = "HERMES_SUPERVISED_CHILD"
+
+// FenceVariable says in the environment of each program from run to the gateway how
+// the process stands to its fence (see package fence): it has the words of the fence
+// until hermes-fence has looked, "" where there is none, and after that one of these.
+const (
+	FenceVariable = "HERMES_GATEWAY_FENCE"
+	FenceDelays   = "delays"  // it leaves the fence to others for a while
+	FenceWaits    = "waits"   // it waits for the fence
+	FenceHeld     = "held"    // it has taken the fence
+	FenceNone     = "without" // there is none to be had, and it runs without
+)
+
+// fenceProgram is the last link before the gateway's own command.
+const fenceProgram = "hermes-fence"
+
+// fence returns the words that come after fenceProgram.
+func (d *Definition) fence() string {
+	if d.Standby {
+		return "--standby " + d.Profile
+	}
+	return d.Profile
+}
+
+// findFence is sh that puts fenceProgram into $fence, "" where there is to be none. One
+// that is missing must not keep all gateways down: 127 would. It is looked for before
+// --env can change PATH.
+const findFence = `fence=
+if [ "${HERMES_FENCE:-}" != off ]; then
+	fence=$(command -v ` + fenceProgram + `) || echo "` + fenceProgram + `: not found: the gateway runs without a fence" >&2
+	case $fence in *[!0-9A-Za-z/._+-]*) fence=` + fenceProgram + ` ;; esac
+fi`
 
 // portVariable tells a gateway its port.
 const portVariable = "HERMES_GATEWAY_PORT"

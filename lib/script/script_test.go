@@ -279,7 +279,7 @@ func TestRunEnvironment(t *testing.T) {
 			d := &Definition{Common: host, Profile: "coder", Port: 9570, Settings: &settings}
 			cmd := exec.Command("./run")
 			cmd.Dir = write(t, d)
-			cmd.Env = []string{"PATH=/usr/bin:/bin"}
+			cmd.Env = []string{"PATH=/usr/bin:/bin", "HERMES_FENCE=off"}
 			if c.env != "" {
 				cmd.Env = append(cmd.Env, c.env)
 			}
@@ -319,7 +319,7 @@ func TestScrub(t *testing.T) {
 			settings := profile.Settings{Dialect: dialect, Command: "/usr/bin/env -0", Env: map[string]profile.Bytes{"API_SERVER_KEPT": "mine"}}
 			cmd := exec.Command("./run")
 			cmd.Dir = write(t, &Definition{Common: host, Profile: c.profile, Port: 9570, Settings: &settings})
-			cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HERMES_HOME=" + host.Home}, env...)
+			cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HERMES_FENCE=off", "HERMES_HOME=" + host.Home}, env...)
 			if c.scrub != "-" {
 				cmd.Env = append(cmd.Env, "HERMES_PROFILE_SCRUB="+c.scrub)
 			}

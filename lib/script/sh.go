@@ -73,6 +73,8 @@ func shRun(d *Definition, words []string) string {
 	if d.scrubbed() {
 		s.line("%s", scrub)
 	}
+	s.line("%s", findFence)
+	s.line(`export %s="${fence:+$fence %s}"`, FenceVariable, d.fence())
 	s.line(`[ ! -d %s ] || export PATH="%[1]s:${PATH:-%s}"`, venv, basePath)
 	for _, v := range slices.Concat(d.variables(), d.user()) {
 		s.line("export %s=%s", v[0], shWord(v[1]))
@@ -80,7 +82,8 @@ func shRun(d *Definition, words []string) string {
 	s.shHome()
 	s.line("export HERMES_HOME")
 	s.line(`cd "$HERMES_HOME" || exit 111`)
-	s.line("exec %s", each(words, shWord))
+	s.line("# The fence is several words, or none.")
+	s.line("exec $%s %s", FenceVariable, each(words, shWord))
 	return s.String()
 }
 
@@ -157,7 +160,10 @@ func shLog(d *Definition) string {
 	s.shHome()
 	s.line(`dir=$HERMES_HOME/logs/gateways/%s`, d.Profile)
 	s.line(`[ -d "$dir" ] || mkdir "$dir"`)
-	s.line("# Another container's, on a file system that keeps locks of the dead.")
+	s.line("# While another slot's gateway runs, the directory is its logger's.")
+	s.line(`HERMES_HOME=$HERMES_HOME %s=%s %s --holder %s >/dev/null 2>&1 && exec %s 1`,
+		SlotVariable, shWord(d.slot()), fenceProgram, d.Profile, shWord(d.Paths.Log))
+	s.line("# Else nobody writes there: the lock is another's who has nothing to log, or a dead one's.")
 	s.line(`rm -f "$dir/lock"`)
 	s.line(`[ -w "$dir" ] || {`)
 	s.line(`	echo "hermes-s6: cannot write $dir: logging to the container's log only" >&2`)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fence"
 	"hermes-s6/lib/profile"
 )
 
@@ -41,8 +42,12 @@ func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
 		return err
 	}
 	for i := range states {
-		if s := &states[i]; s.Trouble != "" {
+		s := &states[i]
+		if s.Trouble != "" {
 			fmt.Fprintf(out, "%s: %s; see %s\n", s.Name, s.Trouble, r.opened.LogFile(s.Name))
+		}
+		if s.Holder != nil {
+			fmt.Fprintf(out, "%s: it stands by; it runs elsewhere: %s\n", s.Name, cli.Excerpt(s.Holder.String(), maxReason))
 		}
 	}
 	return nil
@@ -50,6 +55,8 @@ func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
 
 func (s *State) colour() string {
 	switch {
+	case s.Lacks:
+		return yellow
 	case s.Works() && !s.Paused:
 		return green
 	case s.WantedUp, !s.Supervised:
@@ -100,10 +107,22 @@ func span(seconds uint64) string {
 	return fmt.Sprintf("%ds", seconds)
 }
 
+// HolderObject returns what JSON has of who holds a fence.
+func HolderObject(h fence.Holder) any {
+	return struct {
+		Host  *string `json:"host"`
+		Since *string `json:"since"`
+	}{cli.Given(h.Host, h.Host != ""), cli.Given(h.Since.UTC().Format(time.RFC3339), !h.Since.IsZero())}
+}
+
 // Object returns what --json prints of s, read in the Depth of that name. What does not
 // apply is null.
 func (s *State) Object() any {
 	dated := !s.Since.IsZero()
+	var holder any
+	if s.Holder != nil {
+		holder = HolderObject(*s.Holder)
+	}
 	return struct {
 		Name       string  `json:"name"`
 		Supervised bool    `json:"supervised"`
@@ -121,11 +140,13 @@ func (s *State) Object() any {
 		NextStart  *int    `json:"next_start_in"`
 		Desired    *string `json:"desired_state"`
 		ServedBy   *string `json:"served_by"`
+		Standby    bool    `json:"standby"`
+		Holder     any     `json:"holder"`
 	}{
 		s.Name, s.Supervised, s.Up, s.WantedUp, s.NormallyUp, s.Ready, s.Paused,
 		cli.Given(s.PID, s.Up), cli.Given(s.ExitCode, s.ExitCode >= 0), cli.Given(s.Signal, s.Signal != ""),
 		cli.Given(s.Since.Format(time.RFC3339), dated), cli.Given(s.Seconds, dated), s.Deaths,
 		cli.Given(s.NextStart, s.NextStart > 0), cli.Given(s.Desired, s.Desired != ""),
-		cli.Given(profile.Default, s.Served),
+		cli.Given(profile.Default, s.Served), s.Holder != nil, holder,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fence"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/script"
@@ -23,18 +24,20 @@ type State struct {
 	Ready      bool   // it is up, and has said that it is ready
 	Paused     bool   // it is up, and was stopped by s6-svc -p
 	WantedUp   bool
-	NormallyUp bool      // it is to be started by itself
-	Served     bool      // it is not up, and the root profile's gateway does its work
-	PID        int       // of run; 0 where it is not up
-	Since      time.Time // of its last start or death; zero where no clock can have shown that
-	Seconds    uint64    // from Since until now
-	Deaths     int       // in the last minute, of a gateway only those that count
-	ExitCode   int       // of its last end; -1 where that was none, or by a signal
-	Signal     string    // of its last end, "" for none
-	NextStart  int       // in how many seconds it is started again; 0 where it does not wait
-	Desired    string    // what is on record that it is to be, "" for nothing
-	Linked     error     // why Desired is not known
-	Trouble    string    // what is wrong with it, "" for nothing
+	NormallyUp bool          // it is to be started by itself
+	Served     bool          // it is not up, and the root profile's gateway does its work
+	PID        int           // of run; 0 where it is not up
+	Since      time.Time     // of its last start or death; zero where no clock can have shown that
+	Seconds    uint64        // from Since until now
+	Deaths     int           // in the last minute, of a gateway only those that count
+	ExitCode   int           // of its last end; -1 where that was none, or by a signal
+	Signal     string        // of its last end, "" for none
+	NextStart  int           // in how many seconds it is started again; 0 where it does not wait
+	Desired    string        // what is on record that it is to be, "" for nothing
+	Linked     error         // why Desired is not known
+	Holder     *fence.Holder // who runs it while this one stands by, nil where it does not
+	Lacks      bool          // it is up without its fence
+	Trouble    string        // what is wrong with it, "" for nothing
 	of         *facts
 }
 
@@ -65,6 +68,10 @@ func derive(f *facts) State {
 	}
 	if s.Up {
 		s.Ready, s.Paused, s.PID = st.Ready(), st.Paused(), st.PID
+		s.Lacks = f.standing == fence.Lacks
+		if f.standing == fence.StandsBy {
+			s.Holder = &f.fence.Holder
+		}
 	}
 	if st.Dated() {
 		s.Since, s.Seconds = st.Since.Time(), st.Seconds()
@@ -93,6 +100,10 @@ func (s *State) word() string {
 		return "unsupervised"
 	case s.of.status.Paused(): // its finish may be
 		return "paused"
+	case s.Holder != nil:
+		return "standby"
+	case s.Lacks:
+		return "unfenced"
 	case s.Ready:
 		return "ready"
 	case s.Up:
@@ -126,6 +137,8 @@ func (s *State) trouble() string {
 	}
 	why := ""
 	switch {
+	case s.Lacks:
+		why = "it runs without its fence, and another container may run it as well"
 	case s.Up && s.Deaths > 1: // one may be a stop that it answered with an exit code of its own
 		why = "it is restarted again and again"
 	case s.Up, !s.WantedUp && s.Desired != profile.Running && !s.failed():

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/fence"
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/proc"
@@ -66,9 +67,11 @@ type facts struct {
 	deaths     int  // those that count, within deathSpan
 	next       int  // in how many seconds it is started again; 0 where it does not wait
 	desired    string
-	linked     error  // its profile's directory is a link, and desired is not known
-	reason     string // why it refused its configuration, if it says so
-	served     bool   // it is down, and the root profile's gateway does its work
+	linked     error       // its profile's directory is a link, and desired is not known
+	reason     string      // why it refused its configuration, if it says so
+	fence      fence.State // of a gateway that is up, where it does not hold it
+	standing   fence.Standing
+	served     bool // it is down, and the root profile's gateway does its work
 }
 
 // Read returns the states of the services asked about, and an error for each that does
@@ -133,6 +136,11 @@ func (r *Reader) readRecord(f *facts) {
 	}
 	if f.desired = home.DesiredState(f.Name); f.desired == "" {
 		f.linked = home.Linked(f.Name)
+	}
+	if f.status.Up() {
+		at, path := home.At(f.Name, fence.File)
+		f.fence, _ = fence.Look(at, path, f.status.PID) // without one it has none
+		f.standing = f.fence.Of(f.status.PID)
 	}
 	if f.status.ExitCode() == script.ExitConfig {
 		f.reason = home.Self(f.Name).ExitReason

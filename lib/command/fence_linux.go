@@ -1,0 +1,249 @@
+package command
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/fence"
+	"hermes-s6/lib/place"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
+	"hermes-s6/lib/svstat"
+)
+
+// fenceSwitch turns the fence off, delayVariable says how long a stand-by of another
+// container's share leaves it alone.
+var (
+	fenceSwitch   = cli.Variable{Name: "HERMES_FENCE", Usage: "off: gateways run without a fence"}
+	delayVariable = cli.Variable{Name: "HERMES_STANDBY_DELAY", Usage: "the milliseconds that --standby leaves the fence to others (15000)"}
+)
+
+// Fence is hermes-fence.
+func Fence(args []string) int {
+	return cli.Main(&cli.Command{
+		Name:     "hermes-fence",
+		Summary:  "run a program while no other container runs this gateway",
+		Operands: "PROFILE PROG...",
+		Text: `Takes the lock on .gateway-fence in the profile's directory, writes there who holds
+it, and executes PROG, which holds the lock until it ends. If another process holds
+it, the gateway stands by: s6-setlock waits for the lock. One that has waited does
+not run PROG if the profile's desired state is stopped by then.
+
+Where there can be no lock, this is said and PROG runs without. --holder runs
+nothing: it prints who holds the fence and exits 0 if another slot's gateway does,
+else 1.`,
+		Flags: place.Flags(
+			cli.Bool("wait for the lock (the default)", "wait"),
+			cli.Bool("exit 1 if another process holds the lock", "no-wait"),
+			cli.Bool("leave the lock to others for a while first", "standby"),
+			cli.Bool("print who holds the fence, if it is not this slot's gateway", "holder"),
+		),
+		Variables: []cli.Variable{fenceSwitch, delayVariable},
+		Run:       place.Run(fenceRun),
+	}, args)
+}
+
+func fenceRun(c *place.Context) error {
+	holder := c.Bool("holder")
+	if holder && (c.Bool("wait") || c.Bool("no-wait") || c.Bool("standby")) || c.Bool("wait") && c.Bool("no-wait") {
+		return fail.Errorf(fail.Usage, "--wait, --no-wait and --holder: mutually exclusive, as are --standby and --holder")
+	}
+	if len(c.Args) == 0 || holder != (len(c.Args) == 1) {
+		return fail.Errorf(fail.Usage, "PROFILE and PROG are needed, and PROFILE alone with --holder; try --help")
+	}
+	name := c.Args[0]
+	if err := profile.CheckName(name); err != nil {
+		return err
+	}
+	delay, err := standbyDelay()
+	if err != nil {
+		return err
+	}
+	l := &link{Context: c, profile: name, program: c.Args[1:]}
+	if path := os.Getenv(script.SlotVariable); path != "" {
+		l.slot = &s6.Service{In: dir.Working, Name: path}
+	}
+	if holder {
+		return l.holder()
+	}
+	asked := os.Getenv(script.FenceVariable)
+	l.waited = asked == script.FenceWaits || asked == script.FenceDelays
+	switch {
+	case os.Getenv(fenceSwitch.Name) == "off":
+		return l.run("")
+	case c.Bool("standby") && delay > 0 && !l.waited:
+		return l.delay(delay)
+	}
+	return l.pass()
+}
+
+// standbyDelay is what HERMES_STANDBY_DELAY says.
+func standbyDelay() (time.Duration, error) {
+	text := os.Getenv(delayVariable.Name)
+	if text == "" {
+		text = "15000"
+	}
+	return cli.Milliseconds(delayVariable.Name, text)
+}
+
+// A link is hermes-fence as a link of the chain that ends in a gateway.
+type link struct {
+	*place.Context
+	profile string
+	program []string
+	slot    *s6.Service // nil outside a slot
+	waited  bool        // it did so before it executed us
+}
+
+// holder is --holder.
+func (l *link) holder() error {
+	if os.Getenv(fenceSwitch.Name) == "off" {
+		return cli.Quiet(fail.No)
+	}
+	home, err := l.OpenHome()
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	at, path := home.At(l.profile, fence.File)
+	s, err := fence.Look(at, path, 0)
+	if err != nil || l.slot == nil && !s.Held || l.slot != nil && !s.Elsewhere(*l.slot) {
+		return cmp.Or(err, cli.Quiet(fail.No))
+	}
+	return l.JSON(svstat.HolderObject(s.Holder))
+}
+
+// pass takes the fence and runs the program, or has somebody wait for it.
+func (l *link) pass() error {
+	home, err := l.OpenHome()
+	if err != nil {
+		return l.without(err)
+	}
+	d, err := home.Dir(l.profile)
+	if err != nil {
+		return l.without(err)
+	}
+	g := &fence.Gate{Dir: d, UID: home.UID, GID: home.GID, Say: l.Warn}
+	f, s, err := g.Pass()
+	switch {
+	case err != nil:
+		return l.without(err)
+	case f == nil && l.Bool("no-wait"):
+		return fail.Errorf(fail.No, "gateway '%s': another runs it: %s", l.profile, s.Holder)
+	case f == nil:
+		l.Warn("gateway '%s' stands by: it runs elsewhere: %s", l.profile, s.Holder)
+		l.settleLogger(!s.Elsewhere(l.here()), true)
+		return l.wait(d.Path(fence.File))
+	}
+	if l.waited && home.DesiredState(l.profile) == profile.Stopped {
+		l.Warn("gateway '%s': it was stopped meanwhile, and does not take over", l.profile)
+		return nil
+	}
+	if l.waited {
+		l.Warn("gateway '%s' takes over", l.profile)
+	}
+	l.settleLogger(true, l.waited || s.Holder.Foreign())
+	if err := f.Sign(); err != nil {
+		l.Warn("gateway '%s': who holds its fence is not recorded: %v", l.profile, err)
+	}
+	if err := f.Keep(); err != nil {
+		return err
+	}
+	return l.run(script.FenceHeld)
+}
+
+// without runs the program where err says that no fence is to be had.
+func (l *link) without(err error) error {
+	if !fence.Lacking(err) {
+		return err
+	}
+	l.Warn("gateway '%s' runs without a fence, and another container may run it as well: %v", l.profile, err)
+	return l.run(script.FenceNone)
+}
+
+// here is our slot; one that is nowhere outside of one.
+func (l *link) here() s6.Service {
+	if l.slot == nil {
+		return s6.Service{In: dir.Working}
+	}
+	return *l.slot
+}
+
+func (l *link) settleLogger(writes, wait bool) {
+	if l.slot == nil {
+		return
+	}
+	if err := fence.SettleLogger(*l.slot, l.Programs(), writes, wait); err != nil && fail.CodeOf(err) != fail.Absent {
+		l.Warn("gateway '%s': its logger cannot be told where to write: %v", l.profile, err)
+	}
+}
+
+// delay has the shell, which is smaller than we are, execute us again after delay.
+// What it starts for that holds nothing of ours open, should it outlive the shell.
+func (l *link) delay(delay time.Duration) error {
+	seconds := strconv.FormatFloat(delay.Seconds(), 'f', -1, 64)
+	words := append([]string{"/bin/sh", "-c", `sleep "$1" >/dev/null 2>&1; shift; exec "$@"`, "hermes-fence", seconds}, l.again()...)
+	return l.execute(script.FenceDelays, "/bin/sh", words)
+}
+
+// wait has s6-setlock execute us again when it has the lock on path, which we then have.
+func (l *link) wait(path string) error {
+	setlock, err := l.Programs().Find("s6-setlock")
+	if err != nil {
+		return err
+	}
+	return l.execute(script.FenceWaits, setlock, append([]string{"s6-setlock", path}, l.again()...))
+}
+
+// again returns our own command line.
+func (l *link) again() []string {
+	words := []string{os.Args[0]}
+	if filepath.Base(os.Args[0]) != "hermes-fence" {
+		if self, err := os.Executable(); err == nil {
+			words[0] = self
+		}
+		words = append(words, "hermes-fence")
+	}
+	if l.Bool("standby") {
+		words = append(words, "--standby")
+	}
+	return slices.Concat(words, l.Given(), []string{l.profile}, l.program)
+}
+
+// run executes the program, found as execvp(3) does.
+func (l *link) run(how string) error {
+	path, err := exec.LookPath(l.program[0])
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return fail.Errorf(fail.NotFound, "%s: %w", l.program[0], errors.Unwrap(err))
+	}
+	return l.execute(how, path, l.program)
+}
+
+// execute replaces us by a program to which how says how far this process has come.
+func (l *link) execute(how, path string, words []string) error {
+	env := make([]string, 0, len(os.Environ())+1)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, script.FenceVariable+"=") {
+			env = append(env, v)
+		}
+	}
+	l.RestoreUmask()
+	err := syscall.Exec(path, words, append(env, script.FenceVariable+"="+how))
+	code := fail.System
+	if errors.Is(err, syscall.ENOENT) {
+		code = fail.NotFound
+	}
+	return fail.Errorf(code, "execute %s: %w", path, err)
+}

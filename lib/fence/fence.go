@@ -1,0 +1,296 @@
+//go:build linux
+
+// Package fence knows the lock that a gateway holds while it runs, so that it runs
+// once over any number of containers: a record lock (fcntl(2)) on a file in its
+// profile's directory. The kernel drops it with the process, whatever ends that, and
+// does not pass it on to children; over NFS and CephFS it is the server's.
+//
+// A process loses a record lock when it closes any descriptor of the file. So whoever
+// holds the fence opens the file once.
+package fence
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/proc"
+)
+
+// File is the fence's name in the profile's directory.
+const File = ".gateway-fence"
+
+// A Holder is who took a fence last. What is not known is the zero value.
+type Holder struct {
+	Host  string    // uname(2)'s nodename
+	PID   int       // in its own PID namespace
+	Start uint64    // in ticks since boot (field 22 of proc_pid_stat(5))
+	Since time.Time // when it took the fence, by its clock
+}
+
+// line is a Holder as it stands in the file.
+type line struct {
+	Host  string `json:"host"`
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start_time"`
+	Since string `json:"since"`
+}
+
+// maxLine is more than a holder's line can be: a host name has 64 bytes at most. Of a
+// longer file no more is read.
+const maxLine = 1 << 10
+
+// parse takes the holder from the text of a fence. One that is being written, or that
+// somebody else wrote, names nobody.
+func parse(text []byte) Holder {
+	var l line
+	text, _, whole := bytes.Cut(text, []byte{'\n'})
+	if !whole || json.Unmarshal(text, &l) != nil {
+		return Holder{}
+	}
+	since, _ := time.Parse(time.RFC3339, l.Since)
+	return Holder{Host: l.Host, PID: l.PID, Start: l.Start, Since: since}
+}
+
+// String names h for people.
+func (h Holder) String() string {
+	if h.Host == "" {
+		return "another process"
+	}
+	if h.Since.IsZero() {
+		return h.Host
+	}
+	return h.Host + ", since " + h.Since.UTC().Format(time.RFC3339)
+}
+
+// Foreign tells whether h was on another host.
+func (h Holder) Foreign() bool {
+	host, err := os.Hostname()
+	return h.Host != "" && (err != nil || h.Host != host)
+}
+
+// us is the Holder that this process is.
+func us() Holder {
+	h := Holder{PID: os.Getpid(), Since: time.Now()}
+	h.Host, _ = os.Hostname()
+	h.Start, _ = proc.StartTime(h.PID)
+	return h
+}
+
+// A State is what is to be seen of a fence from outside.
+type State struct {
+	Held bool
+	// PID is who holds it: 0 where that is in another PID namespace, negative where
+	// the kernel knows no process, since it is on another machine.
+	PID int
+	// Holder is who took it last.
+	Holder Holder
+}
+
+// Look returns the state of the fence path in d; that of one that does not exist is
+// the zero value. Who holds it is not read where that is process pid.
+func Look(d *dir.Dir, path string, pid int) (State, error) {
+	fd, err := d.OpenFile(path, unix.O_RDONLY, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, err
+	}
+	defer unix.Close(fd)
+	s, err := look(fd)
+	if err == nil && !(s.Held && s.PID == pid) {
+		s.Holder, err = read(fd)
+	}
+	return s, d.Fail("look at", path, err)
+}
+
+// look asks the kernel who holds the file.
+func look(fd int) (State, error) {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock)
+	if err != nil || lock.Type == unix.F_UNLCK {
+		return State{}, err
+	}
+	return State{Held: true, PID: int(lock.Pid)}, nil
+}
+
+func read(fd int) (Holder, error) {
+	buf := make([]byte, maxLine)
+	n, err := unix.Pread(fd, buf, 0)
+	return parse(buf[:max(n, 0)]), err
+}
+
+// Lacking tells whether err, from taking a fence, says that none can be had here, by
+// nobody: a gateway then runs without. Anything else may pass.
+func Lacking(err error) bool {
+	for _, errno := range []error{
+		unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP, // no locks
+		unix.EROFS, unix.EACCES, unix.EPERM, unix.ENOSPC, unix.EDQUOT, // no file to lock
+		unix.ENOENT, unix.ENOTDIR, // no directory
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return errors.Is(err, errNotOurs)
+}
+
+var errNotOurs = errors.New("something else is there, and cannot be moved aside")
+
+// A Fence is the open file of a process that takes, or waits for, the fence.
+type Fence struct {
+	dir *dir.Dir
+	fd  int
+	// Aside is what stood in the fence's place and was renamed to, "" for nothing.
+	Aside string
+}
+
+// Open opens the fence in d, the directory of a profile, and makes it where there is
+// none. uid and gid own what is made; -1 for whoever we are. What is no file of ours to
+// lock, a link say, is moved aside: nobody who goes by the rules holds that.
+func Open(d *dir.Dir, uid, gid int) (*Fence, error) {
+	f := &Fence{dir: d}
+	for try := 0; ; try++ {
+		fd, err := d.OpenFile(File, unix.O_RDWR, 0)
+		if errors.Is(err, unix.ENOENT) {
+			if fd, err = create(d, File, uid, gid); errors.Is(err, unix.EEXIST) {
+				continue // another was first
+			}
+		}
+		if err == nil {
+			f.fd = fd
+			return f, nil
+		}
+		if s, e := Look(d, File, 0); e == nil && s.Held {
+			// No link in the chain could wait for this one.
+			return nil, fail.Errorf(fail.System, "held by %s, and not ours to lock: %v", s.Holder, err)
+		}
+		if !isForeign(err) {
+			return nil, err
+		}
+		if try == asideTries {
+			return nil, fail.Errorf(fail.System, "%s: %w", d.Path(File), errNotOurs)
+		}
+		if f.Aside, err = d.Aside(File); err != nil && !errors.Is(err, unix.ENOENT) {
+			return nil, err
+		}
+	}
+}
+
+// create makes the file name in d, and opens it.
+func create(d *dir.Dir, name string, uid, gid int) (fd int, err error) {
+	fd, err = d.OpenFile(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err == nil && uid >= 0 {
+		if err = unix.Fchown(fd, uid, gid); err != nil {
+			unix.Close(fd)
+			err = d.Fail("chown", name, err)
+		}
+	}
+	return fd, err
+}
+
+// asideTries is how often what somebody puts into the fence's place is moved away.
+const asideTries = 10
+
+// isForeign tells whether err, from opening the fence, says that what is there is none:
+// no regular file, or one that is not for us to write.
+func isForeign(err error) bool {
+	for _, errno := range []error{unix.ELOOP, unix.EISDIR, unix.ENXIO, unix.EACCES, dir.ErrIrregular} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// Close closes f, and so lets go of it.
+func (f *Fence) Close() { unix.Close(f.fd) }
+
+// Take takes the fence unless another holds it, and tells whether it did. It is false as
+// well for a file that has been replaced since it was opened: open it again.
+func (f *Fence) Take() (bool, error) {
+	if mine, err := tryLock(f.fd); err != nil || !mine {
+		return false, f.dir.Fail("lock", File, err)
+	}
+	return f.current()
+}
+
+// tryLock locks fd unless another process has.
+func tryLock(fd int) (bool, error) {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &lock)
+	if err == unix.EAGAIN || err == unix.EACCES {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// current tells whether the file that f has open is the one that others would open.
+func (f *Fence) current() (bool, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return false, f.dir.Fail("stat", File, err)
+	}
+	named, err := f.dir.Stat(File)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return err == nil && named.Dev == st.Dev && named.Ino == st.Ino, err
+}
+
+// State is Look for an open fence that another holds.
+func (f *Fence) State() (State, error) {
+	s, err := look(f.fd)
+	if err == nil {
+		s.Holder, err = read(f.fd)
+	}
+	return s, f.dir.Fail("look at", File, err)
+}
+
+// Sign writes who holds f: us. Whatever was there is gone first, so that nobody takes
+// an earlier holder for us.
+func (f *Fence) Sign() error {
+	h := us()
+	text, err := json.Marshal(line{h.Host, h.PID, h.Start, h.Since.UTC().Format(time.RFC3339)})
+	if err != nil {
+		return err
+	}
+	if err = unix.Ftruncate(f.fd, 0); err == nil {
+		_, err = unix.Pwrite(f.fd, append(text, '\n'), 0)
+	}
+	if err == nil && f.remote() {
+		err = unix.Fsync(f.fd) // we do not close it, and only then would a client of NFS send it
+	}
+	return f.dir.Fail("write", File, err)
+}
+
+// remote tells whether f is on a file system that other machines can have mounted.
+func (f *Fence) remote() bool {
+	var st unix.Statfs_t
+	if unix.Fstatfs(f.fd, &st) != nil {
+		return true
+	}
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC,
+		unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.CODA_SUPER_MAGIC:
+		return true
+	}
+	return false
+}
+
+// Keep leaves f open, and so held, to the program that is executed next.
+func (f *Fence) Keep() error {
+	_, err := unix.FcntlInt(uintptr(f.fd), unix.F_SETFD, 0)
+	return f.dir.Fail("keep open", File, err)
+}
+
+// Path returns where f is.
+func (f *Fence) Path() string { return f.dir.Path(File) }

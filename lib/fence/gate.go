@@ -1,0 +1,114 @@
+//go:build linux
+
+package fence
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/proc"
+)
+
+// A Gate is what a gateway passes before it runs.
+type Gate struct {
+	Dir      *dir.Dir // its profile's
+	UID, GID int      // whose what is made is to be, -1 for whoever we are
+	Say      func(format string, args ...any)
+}
+
+// Pass takes the fence; s then says who took it before us. Where another holds it there is
+// no Fence, and s says who.
+func (g *Gate) Pass() (f *Fence, s State, err error) {
+	for {
+		if f, err = Open(g.Dir, g.UID, g.GID); err != nil {
+			return nil, s, err
+		}
+		if f.Aside != "" {
+			g.Say("%s: it was no file of the account's to lock: moved aside to %s", f.Path(), f.Aside)
+		}
+		taken, err := f.Take()
+		if taken {
+			s.Holder, _ = read(f.fd)
+			return f, s, nil
+		}
+		if err == nil {
+			s, err = f.State()
+		}
+		if err == nil && s.stale() {
+			var broken *Fence
+			if broken, err = g.breakUp(f, s); broken != nil {
+				f.Close()
+				return broken, s, nil
+			}
+		}
+		f.Close()
+		// Where nobody has it, it fell just now, or is another file by now.
+		if err != nil || s.Held {
+			return nil, s, err
+		}
+	}
+}
+
+// stale tells whether s is held by a process that is dead: one of a previous life of this
+// container, of which only the server of a network file system has not heard. The
+// kernel must not know the holder: a lock that it knows, also of a process in another
+// PID namespace, has one that lives, whatever two containers of one host name have
+// written.
+func (s *State) stale() bool {
+	if !s.Held || s.PID >= 0 || s.Holder.Host == "" || s.Holder.Foreign() {
+		return false
+	}
+	start, ok := proc.StartTime(s.Holder.PID)
+	return !ok || start != s.Holder.Start
+}
+
+// signPatience is how long one that has taken a fence gets to say so.
+const signPatience = 2 * time.Second
+
+// breakUp puts a new file, which we hold, into the place of f, which s says is stale. It
+// returns nil where that is not so any more, or another is about to do the same.
+//
+// Whoever breaks holds a second lock, and removes its file last. So one that gets that
+// later, on a file without a name, finds that f has been replaced.
+func (g *Gate) breakUp(f *Fence, s State) (*Fence, error) {
+	time.Sleep(signPatience)
+	if again, err := Look(f.dir, File, 0); err != nil || !again.stale() || again.Holder != s.Holder {
+		return nil, err
+	}
+	const breaker, fresh = File + ".break", File + ".new"
+	second, err := create(f.dir, breaker, g.UID, g.GID)
+	if errors.Is(err, unix.EEXIST) {
+		second, err = f.dir.OpenFile(breaker, unix.O_RDWR, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(second)
+	if mine, err := tryLock(second); err != nil || !mine {
+		return nil, err
+	}
+	if still, err := f.current(); err != nil || !still {
+		return nil, err
+	}
+	if err := f.dir.Unlink(fresh); err != nil && !errors.Is(err, unix.ENOENT) {
+		return nil, err
+	}
+	n := &Fence{dir: f.dir}
+	if n.fd, err = create(f.dir, fresh, g.UID, g.GID); err != nil {
+		return nil, err
+	}
+	mine, err := tryLock(n.fd)
+	if err == nil && mine {
+		err = f.dir.Rename(fresh, f.dir, File)
+	}
+	if err != nil || !mine {
+		n.Close()
+		return nil, err
+	}
+	_ = f.dir.Unlink(breaker)
+	g.Say("%s: its holder (pid %d) was of a previous life of this container: its lock is broken", f.Path(), s.Holder.PID)
+	return n, nil
+}
