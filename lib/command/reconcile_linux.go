@@ -41,6 +41,7 @@ decided, only the root profile's gateway starts.`,
 			cli.Bool("unregister slots whose profile is gone", "prune"),
 			cli.String("profiles", "", "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"),
 			cli.String("shard", "", "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"),
+			cli.Bool("register the profiles of the other shards too, as stand-bys (HERMES_STANDBY=1)", "standby"),
 			cli.TimeoutFlag(),
 		),
 		Variables: slices.Concat([]cli.Variable{place.ManagerVariable}, scriptVariables, []cli.Variable{
@@ -90,7 +91,27 @@ func newPlan(c *place.Context) (*reconcile.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reconcile.Plan{Select: selection, Prune: c.Bool("prune"), DryRun: c.Bool("dry-run"), Timeout: timeout}, nil
+	if _, err := standbyDelay(); err != nil {
+		return nil, err // else each gateway would find out by itself
+	}
+	standby, err := switchedOn(c.Bool("standby"), "HERMES_STANDBY")
+	if err != nil {
+		return nil, err
+	}
+	return &reconcile.Plan{Select: selection, Standby: standby, Prune: c.Bool("prune"), DryRun: c.Bool("dry-run"), Timeout: timeout}, nil
+}
+
+// switchedOn tells whether what a flag turns on is on, by that or by variable.
+func switchedOn(flag bool, variable string) (bool, error) {
+	v := os.Getenv(variable)
+	if flag || v == "" {
+		return flag, nil
+	}
+	on, err := strconv.ParseBool(v)
+	if err != nil {
+		err = fail.Errorf(fail.Usage, "invalid %s %q: it must be 1 or 0", variable, v)
+	}
+	return on, err
 }
 
 // prepare finds out what this container is for, and makes ready for it.

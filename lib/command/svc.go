@@ -221,6 +221,9 @@ func report(c *place.Context, outcomes []manager.Outcome, killed string, object 
 			o.Action = failed
 			errs = append(errs, o.Err)
 		}
+		if o.StandsBy != "" {
+			c.Warn("gateway '%s' stands by: it runs elsewhere: %s", o.Name, o.StandsBy)
+		}
 		c.Info("gateway '%s': %s", o.Name, o.Action)
 		if c.Bool("json") {
 			if err := c.JSON(object(o)); err != nil {

@@ -19,10 +19,6 @@ import (
 // have 5 s to run (timeout-finish in servicedir's manual page).
 const killGrace = 7 * time.Second
 
-// settle is for how long a gateway that does not notify must have been up to count as
-// started: one that refuses its configuration has ended by then.
-const settle = 300 * time.Millisecond
-
 // nudgeEvery is how often a finish script that waits is told again that it need not.
 const nudgeEvery = 500 * time.Millisecond
 
@@ -61,33 +57,6 @@ func (j *job) awaitStart(o manager.Options) error {
 	}
 	_, err := j.awaitProcess(func(st *s6.Status) bool { return st.Up() })
 	return err
-}
-
-// awaitUp waits until j's gateway is ready, where it notifies, else until it has been
-// up for settle.
-func (j *job) awaitUp() error {
-	for {
-		st, err := j.awaitProcess(func(st *s6.Status) bool { return st.Up() && (st.Ready() || !j.notifies) })
-		if err != nil || j.notifies || st.Seconds() > uint64(settle/time.Second) {
-			return err
-		}
-		settled := time.Now().Add(settle)
-		late := !j.deadline.IsZero() && j.deadline.Before(settled)
-		if late {
-			settled = j.deadline
-		}
-		err = j.wait(settled, func(now *s6.Status) bool { return !now.Same(&st) })
-		if errors.Is(err, os.ErrDeadlineExceeded) && !late {
-			if proc.Alive(st.PID) {
-				return nil
-			}
-			// It has ended, and its supervisor has not had the time to say so.
-			err = j.wait(j.deadline, func(now *s6.Status) bool { return !now.Same(&st) })
-		}
-		if err != nil {
-			return j.notUp(err)
-		}
-	}
 }
 
 func (j *job) notUp(err error) error { return j.timeout(err, "not up in time"+j.seeLog()) }
@@ -194,14 +163,19 @@ func (j *job) seeLog() string {
 }
 
 func (j *job) awaitStop(o manager.Options) error {
-	if !o.Wait || j.before.Down() {
-		return nil
+	j.endOrphan()
+	if o.Wait && !j.before.Down() {
+		err := j.awaitEnd(o, func(st *s6.Status) bool { return st.Down() || st.Up() && !st.Same(&j.before) })
+		if err != nil {
+			return err
+		}
 	}
-	return j.awaitEnd(o, func(st *s6.Status) bool { return st.Down() || st.Up() && !st.Same(&j.before) })
+	return nil
 }
 
 // awaitRestart waits until another gateway runs than before.
 func (j *job) awaitRestart(o manager.Options) error {
+	j.endOrphan()
 	if !j.before.Up() {
 		return j.awaitUp()
 	}
@@ -260,32 +234,4 @@ func (j *job) signal(signal string) error {
 		j.Killed = "the gateway"
 	}
 	return j.control(signal)
-}
-
-// awaitUp waits until the gateway is up, as a start does. One that is not to run, since
-// it was stopped or gave up, is no start of ours: there is nothing to wait for.
-func (r *registration) awaitUp() error {
-	j := &job{Outcome: manager.Outcome{Name: r.name}, m: r.Manager, service: r.ScanDir.Service(r.name), deadline: r.deadline}
-	st, err := j.service.Status(r.ScanDir.Programs)
-	normallyUp := true
-	if err == nil {
-		normallyUp, err = j.service.NormallyUp()
-	}
-	if err == nil {
-		j.notifies, err = j.service.Notifies()
-	}
-	switch {
-	case err != nil:
-		return err
-	case st.WantedUp || normallyUp && !st.Up():
-		err = j.awaitUp()
-	case st.Up():
-		err = fail.Errorf(fail.No, "it is being stopped")
-	default:
-		err = fail.Errorf(fail.No, "it is stopped; `hermes-svc start %s` starts it", r.name)
-	}
-	if err != nil {
-		return fail.Errorf(fail.CodeOf(err), "profile %s: registered, but not up: %w", r.name, err)
-	}
-	return nil
 }

@@ -89,6 +89,9 @@ func (m *Manager) each(names []string, o manager.Options, c command) []manager.O
 		if j.Err == nil {
 			j.Err = cmp.Or(c.await(j, o), j.confirm(c, o))
 		}
+		if j.Err == nil && !c.wanted {
+			j.Err = j.awaitElsewhere()
+		}
 		if o.Progress != nil && o.Wait {
 			o.Progress(i+1, len(jobs))
 		}
@@ -121,10 +124,15 @@ func (j *job) give(c command, o manager.Options) error {
 		o.Intent.PlanStop(j.Name, j.before.PID)
 	}
 	j.ends, j.backsOff = ending(&j.before), c.wanted
+	if !c.wanted {
+		o.Intent.Record(j.Name) // before a stand-by elsewhere gets the fence, and looks
+	}
 	if err := j.control(c.letters(j)); err != nil {
 		return err
 	}
-	o.Intent.Record(j.Name)
+	if c.wanted {
+		o.Intent.Record(j.Name)
+	}
 	return j.taken(c.wanted)
 }
 
@@ -273,6 +281,9 @@ func (j *job) confirm(c command, o manager.Options) error {
 		return j.stopped()
 	}
 	j.Action = c.action
+	if j.StandsBy != "" {
+		j.Action = manager.StoodBy
+	}
 	if st.Supervised && st.Up() {
 		j.PID = st.PID
 	}

@@ -44,7 +44,7 @@ type Intent interface {
 	// PlanStop is called before the gateway that runs as pid is told to stop for good.
 	PlanStop(name string, pid int)
 	// Record is called when a gateway has been given its command, before anything is
-	// waited for.
+	// waited for; one to stop is recorded just before it is given.
 	Record(name string)
 	// Confirm is called when all is done, if what was asked for still holds: a gateway
 	// may have replaced the record by what it had read before.
@@ -53,11 +53,12 @@ type Intent interface {
 
 // An Outcome is what became of one gateway.
 type Outcome struct {
-	Name   string
-	Action string // Started and so on; "" where Err is not nil
-	Killed string // what did not go by itself and was killed, "" for nothing
-	PID    int    // of what runs now, 0 where that is not known, or nothing does
-	Err    error
+	Name     string
+	Action   string // Started and so on; "" where Err is not nil
+	Killed   string // what did not go by itself and was killed, "" for nothing
+	StandsBy string // who runs it, while what was started here stands by; "" where it does not
+	PID      int    // of what runs now, 0 where that is not known, or nothing does
+	Err      error
 }
 
 // What can become of a gateway.
@@ -65,6 +66,7 @@ const (
 	Started   = "started"
 	Stopped   = "stopped"
 	Restarted = "restarted"
+	StoodBy   = "standby"
 	Removed   = "removed"
 	Absent    = "absent"
 )

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"hermes-s6/lib/fence"
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
@@ -21,6 +22,7 @@ import (
 type Plan struct {
 	*gateway.Manager
 	Select    Selection
+	Standby   bool // profiles of the other shards stand by
 	Prune     bool // unregister slots whose profile is gone
 	Multiplex Multiplexing
 	NoStart   bool // no gateway starts
@@ -116,6 +118,10 @@ func (r *run) stale(name string) bool {
 	if r.DryRun || !r.Select.Has(name) {
 		return false
 	}
+	at, path := r.Home.At(name, fence.File)
+	if s, _ := fence.Look(at, path, 0); s.Held {
+		return false // it is up in another container
+	}
 	if !r.slots[name] {
 		return true
 	}
@@ -148,8 +154,9 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 	if f.Unclean {
 		result.Exit = priorExit()
 	}
+	ours := r.Select.Has(f.Name)
 	switch {
-	case !r.Select.Has(f.Name):
+	case !ours && !(r.Standby && r.Select.matches(f.Name)):
 		// What is wrong with it is for whoever selects it to say.
 		result.Action, result.Warning = Skipped, nil
 	case f.Err != nil:
@@ -161,6 +168,7 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 		recorded := f.Settings.InForce()
 		d, err := r.Define(r.ports, f.Name, &f.Settings, !r.starts(f))
 		if err == nil {
+			d.Standby = !ours
 			return &job{f, d, d.Port != recorded}, result
 		}
 		result.Action, result.Err = Failed, err

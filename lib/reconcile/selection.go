@@ -52,18 +52,20 @@ func ParseSelection(profiles, shard string) (Selection, error) {
 // Has tells whether profile name is selected. For any n, each name is in
 // exactly one of the n shards, and which one depends on the name alone.
 func (s *Selection) Has(name string) bool {
-	if s.none {
-		return false
-	}
-	if s.n > 0 {
-		// Not the digits that the port is derived from.
-		sum := sha256.Sum256([]byte(name))
-		if binary.BigEndian.Uint32(sum[4:])%s.n != s.i {
-			return false
-		}
-	}
-	if s.patterns == nil {
-		return true
+	return s.matches(name) && (s.n == 0 || share(name, s.n) == s.i)
+}
+
+// share returns which of n containers profile name belongs to. It does not go by the
+// digits that the port is derived from.
+func share(name string, n uint32) uint32 {
+	sum := sha256.Sum256([]byte(name))
+	return binary.BigEndian.Uint32(sum[4:]) % n
+}
+
+// matches tells whether profile name is selected, here or in another shard.
+func (s *Selection) matches(name string) bool {
+	if s.none || s.patterns == nil {
+		return !s.none
 	}
 	for _, p := range s.patterns {
 		if ok, _ := path.Match(p, name); ok {

@@ -1,0 +1,85 @@
+//go:build linux
+
+package gateway
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/fence"
+	"hermes-s6/lib/proc"
+	"hermes-s6/lib/s6"
+)
+
+// This file is about gateways that run in another container, or without a supervisor,
+// while ours stands by.
+
+// lookEvery is how often a fence is looked at: the kernel tells nobody when it falls but
+// who waits to have it.
+const lookEvery = 20 * time.Millisecond
+
+// fence returns the state of j's fence, held by nobody where there is none.
+func (j *job) fence(pid int) (s fence.State) {
+	if j.m.Home != nil {
+		at, path := j.m.Home.At(j.Name, fence.File)
+		s, _ = fence.Look(at, path, pid)
+	}
+	return s
+}
+
+// awaitFence waits until the process of st has come to its fence. same is false where
+// it has ended before.
+func (j *job) awaitFence(st *s6.Status) (standing fence.Standing, same bool, err error) {
+	for {
+		s := j.fence(st.PID)
+		if standing = s.Of(st.PID); standing != fence.Coming {
+			if standing == fence.StandsBy {
+				j.StandsBy = s.Holder.String()
+			}
+			return standing, true, nil
+		}
+		soon := time.Now().Add(lookEvery)
+		late := !j.deadline.IsZero() && j.deadline.Before(soon)
+		err = j.wait(soon, func(now *s6.Status) bool { return !now.Same(st) })
+		if !errors.Is(err, os.ErrDeadlineExceeded) || late {
+			return standing, false, err
+		}
+	}
+}
+
+// awaitElsewhere waits until no process elsewhere runs a gateway that was stopped here;
+// an error with exit code 1 where one still does at the deadline.
+func (j *job) awaitElsewhere() error {
+	for {
+		s := j.fence(0)
+		if !s.Elsewhere(j.service) {
+			return nil
+		}
+		if !j.deadline.IsZero() && time.Now().After(j.deadline) {
+			return fail.Errorf(fail.No, "gateway '%s': stopped here, but it runs elsewhere: %s; stop it there", j.Name, s.Holder)
+		}
+		time.Sleep(lookEvery)
+	}
+}
+
+// endOrphan ends a process that holds the fence, was started for j's slot, and is none
+// of its supervisor: that was killed, and left it behind.
+func (j *job) endOrphan() {
+	s := j.fence(j.before.PID)
+	if !s.Held || s.PID <= 0 || s.PID == j.before.PID || s.Elsewhere(j.service) {
+		return
+	}
+	if st, err := j.service.Status(j.m.ScanDir.Programs); err != nil || st.PID == s.PID {
+		return // started again meanwhile
+	}
+	orphans := proc.Find(func(p *proc.Process) bool { return p.PID == s.PID })
+	defer proc.Release(orphans)
+	j.m.Warn("gateway '%s': process %d runs it without a supervisor: ended", j.Name, s.PID)
+	deadline := j.deadline
+	if deadline.IsZero() {
+		deadline = time.Now().Add(killGrace)
+	}
+	proc.End(orphans, deadline)
+}
