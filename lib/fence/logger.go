@@ -19,8 +19,9 @@ import (
 // whoever takes the fence, or begins to wait for it, has it start again where it has
 // decided otherwise.
 
-// loggerPatience is how long a logger gets to execute s6-log.
-const loggerPatience = 3 * time.Second
+// loggerPatience is how long a logger gets to end and to execute s6-log: a fraction of a
+// second, but on a busy machine.
+const loggerPatience = 10 * time.Second
 
 // SettleLogger has the logger of slot write to the log directory, or not, and waits until
 // it does. A logger that is still in its script will decide by itself; it is waited for if
