@@ -38,7 +38,7 @@ func main() {
 	g := gateway{began: time.Now(), end: make(chan os.Signal, 1)}
 	signal.Notify(g.end, unix.SIGTERM)
 	if len(os.Args) < 3 || os.Args[1] != "-p" {
-		check(fmt.Errorf("usage: gateway -p PROFILE ..."))
+		check(fmt.Errorf("no -p PROFILE"))
 	}
 	g.profile = os.Args[2]
 	check(os.Chdir(filepath.Join(os.Getenv("HERMES_HOME"), "profiles", g.profile)))
