@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,7 +133,10 @@ func (l *link) pass() error {
 		return l.without(err)
 	}
 	d, err := home.Dir(l.profile)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return l.run("") // no profile: there is nothing that containers could share
+	case err != nil:
 		return l.without(err)
 	}
 	g := &fence.Gate{Dir: d, UID: home.UID, GID: home.GID, Say: l.Warn}
@@ -164,9 +168,10 @@ func (l *link) pass() error {
 	return l.run(script.FenceHeld)
 }
 
-// without runs the program where err says that no fence is to be had.
+// without runs the program where err says that no fence is to be had, and not that
+// something is short now.
 func (l *link) without(err error) error {
-	if !fence.Lacking(err) {
+	if !fence.Lacking(err) && !profile.IsLink(err) {
 		return err
 	}
 	l.Warn("gateway '%s' runs without a fence, and another container may run it as well: %v", l.profile, err)

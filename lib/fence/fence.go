@@ -134,7 +134,7 @@ func Lacking(err error) bool {
 	for _, errno := range []error{
 		unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP, // no locks
 		unix.EROFS, unix.EACCES, unix.EPERM, unix.ENOSPC, unix.EDQUOT, // no file to lock
-		unix.ENOENT, unix.ENOTDIR, // no directory
+		unix.ENOENT, // no home
 	} {
 		if errors.Is(err, errno) {
 			return true
