@@ -113,6 +113,8 @@ func TestCompletions(t *testing.T) {
 			"hermes-svc-register ":                  {"coder", "default", "writer"},
 			"hermes-svc-register --port 1 --wait w": {"writer"},
 			"hermes-svc-register -- w":              {"writer"},
+			"hermes-fence --holder ":                {"coder", "default", "writer"},
+			"hermes-fence coder ":                   nil,
 			"hermes-svc ":                           {"restart", "start", "stop"},
 			"hermes-svc st":                         {"start", "stop"},
 			"hermes-svc start ":                     {"coder", "trader"},
@@ -160,7 +162,7 @@ func TestCompletionRunsNothing(t *testing.T) {
 // TestCompletionOptions: what begins with a dash is what --help lists, in each shell.
 func TestCompletionOptions(t *testing.T) {
 	lines := map[string][]string{}
-	for _, line := range []string{"hermes-detect", "hermes-reconcile", "hermes-registrar", "hermes-registrar register", "hermes-registrar unregister",
+	for _, line := range []string{"hermes-detect", "hermes-fence", "hermes-reconcile", "hermes-registrar", "hermes-registrar register", "hermes-registrar unregister",
 		"hermes-s6", "hermes-s6 hermes-svstat", "hermes-svc start", "hermes-svc stop", "hermes-svc-register", "hermes-svc-unregister", "hermes-svstat"} {
 		words := strings.Fields(line)
 		for names := range helpOf(t, words[0], words[1:]...).options {

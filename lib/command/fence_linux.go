@@ -46,7 +46,7 @@ Where there can be no lock, this is said and PROG runs without. --holder runs
 nothing: it prints who holds the fence and exits 0 if another slot's gateway does,
 else 1.`,
 		Flags: place.Flags(
-			cli.Bool("wait for the lock (the default)", "wait"),
+			cli.Bool("wait for the lock, as without options", "wait"),
 			cli.Bool("exit 1 if another process holds the lock", "no-wait"),
 			cli.Bool("leave the lock to others for a while first", "standby"),
 			cli.Bool("print who holds the fence, if it is not this slot's gateway", "holder"),
