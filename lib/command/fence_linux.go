@@ -147,18 +147,18 @@ func (l *link) pass() error {
 	case f == nil && l.Bool("no-wait"):
 		return fail.Errorf(fail.No, "gateway '%s': another runs it: %s", l.profile, s.Holder)
 	case f == nil:
-		l.Warn("gateway '%s' stands by: it runs elsewhere: %s", l.profile, s.Holder)
 		l.settleLogger(!s.Elsewhere(l.here()), true)
+		l.Warn("gateway '%s' stands by: it runs elsewhere: %s", l.profile, s.Holder)
 		return l.wait(d.Path(fence.File))
 	}
 	if l.waited && home.DesiredState(l.profile) == profile.Stopped {
 		l.Warn("gateway '%s': it was stopped meanwhile, and does not take over", l.profile)
 		return nil
 	}
+	l.settleLogger(true, l.waited || s.Holder.Foreign())
 	if l.waited {
 		l.Warn("gateway '%s' takes over", l.profile)
 	}
-	l.settleLogger(true, l.waited || s.Holder.Foreign())
 	if err := f.Sign(); err != nil {
 		l.Warn("gateway '%s': who holds its fence is not recorded: %v", l.profile, err)
 	}

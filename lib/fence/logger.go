@@ -3,12 +3,15 @@
 package fence
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
 )
 
@@ -43,11 +46,20 @@ func SettleLogger(slot s6.Service, p s6.Programs, writes, wait bool) error {
 	}
 }
 
-// writesTo tells whether the s6-log that process pid executes has a directory among its
-// arguments; nothing is known of any other program.
+// writesTo tells whether the s6-log that process pid executes writes to a directory;
+// nothing is known of any other program. One whose file has been renamed since, by the
+// logger of another slot, does not.
 func writesTo(pid int) (directory, known bool) {
 	line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	args := bytes.Split(bytes.TrimSuffix(line, []byte{0}), []byte{0})
+	args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+	if filepath.Base(args[0]) != "s6-log" {
+		return false, false
+	}
 	last := args[len(args)-1]
-	return filepath.IsAbs(string(last)), filepath.Base(string(args[0])) == "s6-log"
+	if !filepath.IsAbs(last) {
+		return false, true
+	}
+	var st unix.Stat_t
+	p := proc.Process{PID: pid}
+	return unix.Stat(last+"/current", &st) == nil && p.HasOpen(&st), true
 }

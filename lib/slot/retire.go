@@ -169,7 +169,7 @@ func (s *ScanDir) endLeft(all retirees, deadline time.Time) {
 	}
 	deadline = atLeast(deadline, dropGrace)
 	for range maxRounds {
-		marked := proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), &st)
+		marked := s.marked(&st)
 		var left []proc.Process
 		all.each(func(r *retiree) {
 			some := marked[profile.Slot(r.name)]
@@ -204,4 +204,30 @@ func (h *Hold) oust() (wanted bool, err error) {
 	all.each((*retiree).withdraw)
 	h.scan.drop(all, deadline, (*retiree).restore)
 	return r.wanted, r.err
+}
+
+// marked returns the processes that have their slot in s in their environment, by slot; st
+// is of s.
+func (s *ScanDir) marked(st *unix.Stat_t) map[string][]proc.Process {
+	return proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), st)
+}
+
+// EndOrphan ends process pid if it was started for profile name's slot, and tells
+// whether it was.
+func (s *ScanDir) EndOrphan(name string, pid int, deadline time.Time) bool {
+	st, err := s.dir.Stat(".")
+	if err != nil {
+		return false
+	}
+	orphans := 0
+	for slot, some := range s.marked(&st) {
+		for i := range some {
+			if p := &some[i]; p.PID == pid && slot == profile.Slot(name) {
+				proc.End(some[i:i+1], deadline)
+				orphans++
+			}
+		}
+		proc.Release(some)
+	}
+	return orphans > 0
 }
