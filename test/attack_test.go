@@ -45,7 +45,6 @@ var attacks = []attack{
 	{"supervise/control, replaced", `rm -f /run/service/gateway-coder/supervise/control`, ""},
 	{"log/supervise", `ln -s /etc/passwd /run/service/gateway-coder/log/supervise/status.new`, ""},
 	{"reading secrets of another slot", `cat /run/service/gateway-secret/run`, ""},
-	{"the seals", `echo >>/run/service/.hermes-seals`, ""},
 	{"a static service", `echo id >>/run/service/registrar/run`, ""},
 	{"the registrar's socket", `rm -f /run/hermes/registrar`, ""},
 	{"the registrar's rules", `touch /run/hermes/rules/uid/default`, ""},
@@ -168,7 +167,7 @@ func (c *container) rootsFiles() map[string]string {
 	}
 	add(exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "sh", "-c", script, filepath.Join(c.dir, "fs/upper")).Output())
 	for _, place := range []string{
-		`/run -xdev ( -path /run/service/gateway-* -o -path /run/service/*/supervise -o -path /run/service/*/event -o -path /run/log -o -path /run/boot.out -o -path /run/service/.hermes-seals ) -prune -o`,
+		`/run -xdev ( -path /run/service/gateway-* -o -path /run/service/*/supervise -o -path /run/service/*/event -o -path /run/log -o -path /run/boot.out ) -prune -o`,
 		`/opt/data -user 0`,
 	} {
 		out, _ := c.exec(false, append(append([]string{"find"}, strings.Fields(place)...), "-printf", "%p %y %U:%G %m %l\n")...)

@@ -286,3 +286,40 @@ func TestThousandProfiles(t *testing.T) {
 	})
 	p.run(t, 0, "hermes-svc-unregister", "--all", "--timeout", "60000")
 }
+
+// TestAltered shows that a slot which is not what it is to be in any one way is found so
+// and mended, and that the others are left alone. The changes are those that a look at
+// size and mtime would miss, too.
+func TestAltered(t *testing.T) {
+	p := newPlace(t)
+	p.addProfile(t, "p7", "")
+	for name, change := range map[string]string{
+		"edited in place":   `cp -p run "$1/saved"; tr a-y b-z <"$1/saved" >run; touch -r "$1/saved" run`,
+		"another in place":  `sed s/125/124/ finish >new; chmod 755 new; touch -r finish new; mv new finish`,
+		"another logger":    `tr a-y b-z <log/run >new; chmod 755 new; touch -r log/run new; mv new log/run`,
+		"type":              `printf 'oneshot\n' >type`,
+		"mode":              `chmod 700 finish`,
+		"mode of event":     `chmod 700 event`,
+		"mode of supervise": `chmod 777 log/supervise`,
+		"mode of a FIFO":    `chmod 666 supervise/control`,
+		"owner":             `chown nobody log`,
+		"not to start":      `rm down`,
+		"a directory":       `rm run; mkdir run`,
+		"gone":              `mv log/run log/gone`,
+		"the slot":          `mv ../gateway-p7 ../gateway-p8x; rm -r ../gateway-p8x`,
+		"a link":            `mv ../gateway-p7 ../.away; ln -s .away ../gateway-p7`,
+		"what is on record": `echo '{"env":{"KEY":"value"}}' >"$1/profiles/p7/gateway_service.json"`,
+		"what is wanted":    `echo '{"desired_state":"running"}' >"$1/profiles/p7/gateway_state.json"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p.run(t, 0, "hermes-reconcile")
+			p.run(t, 0, "/bin/sh", "-ec", `cd "$0/gateway-p7"; `+change, p.scan, p.home)
+			out := p.run(t, 0, "hermes-reconcile")
+			if strings.Count(out, "action=unchanged\n") != 2 || strings.Contains(out, "profile=p7 prior_state=None action=unchanged") {
+				t.Errorf("p7 was changed, the others were not:\n%s", out)
+			}
+			diff(t, contents(t, p.scan), model(t, p))
+			p.run(t, 0, "/bin/sh", "-c", `rm -rf "$0"/.away "$0"/profiles/p7/*.json`, p.home)
+		})
+	}
+}

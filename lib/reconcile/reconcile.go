@@ -49,10 +49,6 @@ type job struct {
 	unrecorded         bool // its port is not on record yet
 }
 
-// worthSealing is how many profiles it takes for slot.ScanDir.ReadSeals to save more
-// than a few milliseconds.
-const worthSealing = 200
-
 // Run executes p. Results are in the order of the profiles; an error is about
 // the run as a whole, and results are then what was done before it.
 func (p *Plan) Run() ([]Result, error) {
@@ -61,16 +57,10 @@ func (p *Plan) Run() ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found) >= worthSealing {
-		p.ScanDir.ReadSeals()
-	}
 	// Waiting for who hands out ports was not the slots' time.
 	r.deadline = slot.Deadline(p.Timeout)
 	r.putAll(jobs)
 	r.recordFolded()
-	if len(found) >= worthSealing && !p.DryRun {
-		_ = p.ScanDir.WriteSeals() // the next run takes longer, and that is all
-	}
 	return r.results, r.settle(found)
 }
 

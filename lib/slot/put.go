@@ -26,12 +26,7 @@ type Change struct {
 // supervised is changed in place, file by file; one that is not, and differs, or
 // whose supervisors cannot be kept, is made anew. It refuses to touch what somebody
 // supervises through a link.
-func (h *Hold) Put(d *script.Definition) (change Change, err error) {
-	defer func() {
-		if err == nil {
-			h.scan.keepSeal(d)
-		}
-	}()
+func (h *Hold) Put(d *script.Definition) (Change, error) {
 	found, err := h.scan.Look(d)
 	switch {
 	case err != nil || found.Matches:
@@ -67,7 +62,7 @@ func (s *ScanDir) Look(d *script.Definition) (found Found, err error) {
 	}
 	found.Exists = true
 	defer slot.Close()
-	if found.Matches = proper(slot, groupOf(d.Account)) && (s.sealed(d) || s.matches(slot, d)); found.Matches {
+	if found.Matches = proper(slot, groupOf(d.Account)) && matches(slot, d); found.Matches {
 		// The logger's supervisor does not matter to what is not changed.
 		found.Live, err = service.Supervised()
 		return found, err
@@ -88,20 +83,16 @@ func notThroughLink(service s6.Service) error {
 	return nil
 }
 
-// matches tells whether the files of slot are those that build would make of d, and
-// seals it then.
-func (s *ScanDir) matches(slot *dir.Dir, d *script.Definition) bool {
+// matches tells whether the files of slot are those that build would make of d.
+func matches(slot *dir.Dir, d *script.Definition) bool {
 	for _, f := range script.Render(d) {
 		// Of ./down, which s6-supervise makes as well, nothing counts but that it is there.
 		if f.Name != script.DownFile && !slot.Is(f.Name, f.Mode, euid(), f.Data) {
 			return false
 		}
 	}
-	if there, err := slot.Exists(script.DownFile); err != nil || there != d.Down || !isTidy(slot) {
-		return false
-	}
-	s.keepSeal(d)
-	return true
+	there, err := slot.Exists(script.DownFile)
+	return err == nil && there == d.Down && isTidy(slot)
 }
 
 // previous is the name in a hold of what Put has made anew, until its end.

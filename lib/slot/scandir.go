@@ -21,8 +21,7 @@ import (
 // A ScanDir is an open scan directory and the tree that watches it.
 type ScanDir struct {
 	s6.Tree
-	dir   *dir.Dir
-	seals *seals // nil: none are used
+	dir *dir.Dir
 }
 
 // Open opens the scan directory of tree.
