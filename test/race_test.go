@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6/s6test"
 )
@@ -89,9 +90,7 @@ func TestRaceForPorts(t *testing.T) {
 	ports := map[string]string{}
 	for _, name := range names {
 		run, err := os.ReadFile(filepath.Join(p.scan, "gateway-"+name, "run"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		_, rest, _ := strings.Cut(string(run), "HERMES_GATEWAY_PORT=")
 		port, _, _ := strings.Cut(rest, "\n")
 		if other := ports[port]; other != "" {
@@ -133,17 +132,11 @@ func TestOwnerAlive(t *testing.T) {
 	p := newPlace(t)
 	s6test.Start(t, p.scan, p.env())
 	hold := filepath.Join(p.scan, ".gateway-coder")
-	if err := os.MkdirAll(filepath.Join(hold, "slot"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.MkdirAll(filepath.Join(hold, "slot"), 0o700))
 	dir, err := os.Open(hold)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer dir.Close()
-	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, syscall.Flock(int(dir.Fd()), syscall.LOCK_EX))
 	p.run(t, 0, "hermes-svc-register", "writer")
 	p.run(t, 99, "hermes-svc-register", "--timeout", "100", "coder")
 	p.run(t, 99, "hermes-svc-unregister", "--timeout", "100", "coder")

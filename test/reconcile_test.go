@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -27,9 +28,7 @@ func disturb(t *testing.T, p place, name string, how int) string {
 	t.Helper()
 	slot := filepath.Join(p.scan, "gateway-"+name)
 	write := func(path, text string) {
-		if err := os.WriteFile(filepath.Join(slot, path), []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(slot, path), []byte(text), 0o755))
 	}
 	sh := func(script string) { p.run(t, 0, "/bin/sh", "-ec", script, slot) }
 	switch how {
@@ -205,12 +204,8 @@ func killedAt(t *testing.T, bin, op string, n int, powerCut bool) bool {
 	}
 	checkHome(t, p)
 	if powerCut { // the scan directory is gone with the rest of /run
-		if err := os.RemoveAll(p.scan); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Mkdir(p.scan, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.RemoveAll(p.scan))
+		must.Do(t, os.Mkdir(p.scan, 0o755))
 	}
 	finish := exec.Command(bin)
 	finish.Env = env
@@ -254,17 +249,11 @@ func TestThousandProfiles(t *testing.T) {
 		p.addProfile(t, fmt.Sprint("p", i), []string{"", `{"desired_state":"running"}`}[i%2])
 	}
 	counted := filepath.Join(p.dir, "counted")
-	if err := os.Mkdir(counted, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(counted, 0o755))
 	svscanctl, err := exec.LookPath("s6-svscanctl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	script := fmt.Sprintf("#!/bin/sh\necho \"$*\" >>%s/calls\nexec %s \"$@\"\n", counted, svscanctl)
-	if err := os.WriteFile(filepath.Join(counted, "s6-svscanctl"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(counted, "s6-svscanctl"), []byte(script), 0o755))
 	s6test.Start(t, p.scan, p.env(), s6test.MaxServices(3000)...)
 	out := p.run(t, 0, "hermes-reconcile", "--s6-bindir", counted, "--timeout", "60000")
 	if n := strings.Count(out, "action=started\n"); n != 499 {

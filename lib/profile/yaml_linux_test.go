@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // oracle answers what PyYAML makes of texts, by both of its loaders: a line of a word
@@ -50,13 +52,9 @@ func newPyYAML(t testing.TB) *pyYAML {
 	t.Helper()
 	cmd := exec.Command("python3", append([]string{"-c", oracle}, yamlKeys...)...)
 	to, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	from, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -76,15 +74,12 @@ func (p *pyYAML) ask(t testing.TB, text []byte) []string {
 	t.Helper()
 	p.Lock()
 	defer p.Unlock()
-	if _, err := p.to.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)); err != nil {
-		t.Fatal(err)
-	}
+	_, err := p.to.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...))
+	must.Do(t, err)
 	answers := make([]string, 2)
 	for i := range answers {
 		line, err := p.from.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		answers[i] = strings.TrimSpace(line)
 	}
 	return answers
