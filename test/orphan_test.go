@@ -5,6 +5,7 @@ package test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,12 +43,7 @@ func TestUnregisterOrphan(t *testing.T) {
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
 	killSupervisors(t, tree)
 	p.run(t, 0, "hermes-svc-unregister", "coder")
-	s6test.Await(t, func() error {
-		if len(tree.Processes()) > 0 {
-			return s6test.ErrNot
-		}
-		return nil
-	})
+	awaitOutput(t, "[]", func() string { return fmt.Sprint(tree.Processes()) })
 }
 
 // beside runs a shell that waits as p's account, with what a gateway of coder has in

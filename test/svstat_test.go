@@ -149,12 +149,9 @@ func writeService(t *testing.T, dir string, files map[string]string) {
 // await waits until s6-svstat -o fields prints want for dir.
 func await(t *testing.T, dir, fields, want string) {
 	t.Helper()
-	s6test.Await(t, func() error {
-		out, err := exec.Command("s6-svstat", "-o", fields, dir).CombinedOutput()
-		if got := strings.TrimSpace(string(out)); err != nil || got != want {
-			return fmt.Errorf("%s: %s is %q (%v), want %q", filepath.Base(dir), fields, got, err, want)
-		}
-		return nil
+	awaitOutput(t, want+"\n", func() string {
+		out, _ := exec.Command("s6-svstat", "-o", fields, dir).CombinedOutput()
+		return string(out)
 	})
 }
 

@@ -6,8 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"hermes-s6/lib/par"
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
@@ -26,12 +25,8 @@ const (
 // batch returns how many slots Retire can have in hand at a time: each takes a
 // descriptor, and some are for the rest.
 func batch() int {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return 1
-	}
 	const rest = 24
-	return int(max(min(limit.Cur, 1<<20), rest+1) - rest)
+	return max(par.Descriptors()-rest, 1)
 }
 
 // Deadline returns the time that is timeout from now, the zero time for 0.
