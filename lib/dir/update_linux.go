@@ -92,8 +92,8 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 	return d.Fail("update", name, errors.New("somebody else writes to it all the time"))
 }
 
-// beforeLastLook, where a test sets it, is called when what is to be published stands
-// beside name.
+// beforeLastLook, where a test sets it, is called when what is to take name's place
+// stands beside it.
 var beforeLastLook func()
 
 // errMeanwhile says that somebody else has written the file since it was looked at,

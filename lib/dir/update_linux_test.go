@@ -102,7 +102,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// What somebody else writes between our reading the file and our publishing it is never
+// What somebody else writes between our reading the file and our writing it is never
 // replaced by what is older, not even for a moment: he might read that back.
 func TestUpdateShowsNothingOlder(t *testing.T) {
 	d, path := open(t)

@@ -84,7 +84,7 @@ func (m *Manager) Register(name string, asked Registration) (Registered, error) 
 }
 
 // register does what is to be done while nobody else may touch the slot. Whatever line
-// is the last: before publish nothing is there but a hold, which the next of us cleans
+// is the last: before putSlot nothing is there but a hold, which the next of us cleans
 // up, and a record, which says what was asked for; after it, the slot is whole.
 func (r *registration) register() (done Registered, err error) {
 	hold, err := r.ScanDir.Hold(r.name, slot.Deadline(r.Timeout))
@@ -129,7 +129,7 @@ func (r *registration) register() (done Registered, err error) {
 	if err := r.record(); err != nil {
 		return done, err
 	}
-	change, err := r.publish(hold, d, there)
+	change, err := r.putSlot(hold, d, there)
 	if err != nil {
 		return done, r.undone(err)
 	}
@@ -166,8 +166,8 @@ func (r *registration) claim() (*script.Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if owner := ports.Owner(d.Port); owner != r.name {
-		r.Warn("port %d: profile %s has it too", d.Port, owner)
+	if other := ports.Of(d.Port); other != r.name {
+		r.Warn("port %d: profile %s has it too", d.Port, other)
 	}
 	return d, nil
 }
@@ -210,8 +210,8 @@ func (r *registration) record() error {
 	return nil
 }
 
-// publish puts the slot in place: one that is there already is changed.
-func (r *registration) publish(hold *slot.Hold, d *script.Definition, there bool) (change slot.Change, err error) {
+// putSlot puts the slot in place: one that is there already is changed.
+func (r *registration) putSlot(hold *slot.Hold, d *script.Definition, there bool) (change slot.Change, err error) {
 	if there {
 		change, err = hold.Put(d)
 	} else {

@@ -68,8 +68,8 @@ func TestClaim(t *testing.T) {
 	for i := range ports {
 		name := "p" + strings.Repeat("x", i%200) + strings.Repeat("y", i/200)
 		s := Settings{}
-		if port := taken.Claim(name, &s); taken.Owner(port) != name || s.DerivedPort != port || port < 9200 || port >= 9800 {
-			t.Fatalf("%d: port %d is %q's", i, port, taken.Owner(port))
+		if port := taken.Claim(name, &s); taken.Of(port) != name || s.DerivedPort != port || port < 9200 || port >= 9800 {
+			t.Fatalf("%d: port %d is %q's", i, port, taken.Of(port))
 		}
 	}
 	s := Settings{}

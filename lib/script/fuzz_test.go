@@ -126,14 +126,14 @@ func FuzzRun(f *testing.F) {
 		for i, w := range words {
 			words[i] = strings.ReplaceAll(w, "{profile}", "coder")
 		}
-		host := &Common{Account: profile.Account{Name: "root", Home: home}, Home: home, Paths: paths}
+		common := &Common{Account: profile.Account{Name: "root", Home: home}, Home: home, Paths: paths}
 		for name, command := range read {
 			settings.Dialect = profile.Sh
 			if name == "execlineb" {
 				settings.Dialect = profile.Execline
 			}
 			script := filepath.Join(home, RunFile)
-			for _, file := range Render(&Definition{Common: host, Profile: "coder", Port: 9570, Settings: &settings}) {
+			for _, file := range Render(&Definition{Common: common, Profile: "coder", Port: 9570, Settings: &settings}) {
 				if file.Name != RunFile {
 					continue
 				}

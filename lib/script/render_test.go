@@ -101,8 +101,8 @@ func TestShellcheck(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: run `make deps`", err)
 	}
-	for _, host := range []*Common{image(), developer()} {
-		d := &Definition{Common: host, Profile: "coder", Port: 9570, Settings: &profile.Settings{Env: map[string]profile.Bytes{"A": "b c"}}}
+	for _, common := range []*Common{image(), developer()} {
+		d := &Definition{Common: common, Profile: "coder", Port: 9570, Settings: &profile.Settings{Env: map[string]profile.Bytes{"A": "b c"}}}
 		for _, f := range Render(d) {
 			if !strings.HasPrefix(f.Data, "#!") {
 				continue

@@ -76,9 +76,9 @@ func (s *ScanDir) Retire(profiles []string, timeout time.Duration, gone func(nam
 
 func (s *ScanDir) retire(profiles []string, timeout time.Duration, gone func(string) error) []Retired {
 	var all retirees
-	holds := Deadline(timeout)
+	turn := Deadline(timeout) // for our turn at each name
 	for _, name := range profiles {
-		h, err := s.Hold(name, holds)
+		h, err := s.Hold(name, turn)
 		r := &retiree{hold: h, name: name, err: err, at: s.Service(name)}
 		if err == nil {
 			defer h.Release()
