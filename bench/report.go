@@ -16,8 +16,8 @@ type table struct {
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// String implements fmt.Stringer: in Markdown, the columns aligned for who reads
-// it as it is.
+// String implements fmt.Stringer: in Markdown, with the columns aligned, since
+// some read it as it is.
 func (t *table) String() string {
 	width := make([]int, len(t.header))
 	lines := append([][]string{t.header}, t.rows...)

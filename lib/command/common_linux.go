@@ -14,7 +14,7 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// registrarVariable names who is asked for what only root may do.
+// registrarVariable says where the registrar is, which does what only root may do.
 var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + gateway.RegistrarSocket + ")"}
 
 // scriptVariables are those that go into the scripts of slots, by commonOf.
@@ -94,7 +94,8 @@ func openManager(c *place.Context, dialect profile.Dialect) (*gateway.Manager, e
 	return m, err
 }
 
-// openWithoutHome is openManager for what may never make a slot and can do without a home.
+// openWithoutHome is openManager for commands that can do without a home, and may never
+// need to make a slot.
 func openWithoutHome(c *place.Context, commons func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err

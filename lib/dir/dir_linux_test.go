@@ -175,8 +175,8 @@ func TestLockGivenUp(t *testing.T) {
 	must.Do(t, d.TryLock())
 }
 
-// TestReplaceWithoutLock has somebody replace a file who could not have the lock, while
-// who has it does so as well.
+// TestReplaceWithoutLock has two replace a file at once, of whom one has the lock and the
+// other could not get it.
 func TestReplaceWithoutLock(t *testing.T) {
 	locked, path := open(t)
 	must.Do(t, locked.Lock(time.Time{}))

@@ -182,8 +182,8 @@ func (m *Manager) Define(ports *profile.Ports, name string, s *profile.Settings,
 	return &script.Definition{Common: common, Profile: name, Port: ports.Claim(name, s), Settings: s, Down: down}, nil
 }
 
-// recorded returns what is on record, which is what is asked for where that is so. One
-// that is no use is about to be moved aside else, and is none.
+// recorded returns what is on record, and makes that what is asked for where r says so.
+// Then a record that is no use is an error; else it will be moved aside, and counts as none.
 func (r *registration) recorded() (profile.Settings, error) {
 	old, err := r.Home.Settings(r.name)
 	if !r.Recorded {
@@ -228,8 +228,8 @@ func (r *registration) putSlot(hold *slot.Hold, d *script.Definition, there bool
 	return change, err
 }
 
-// supervise has the slot supervised, if it is not, or all undone. It returns what a
-// slot that was there was like.
+// supervise has the slot supervised, if it is not, or undoes all. It returns the status of
+// a slot that was there before.
 func (r *registration) supervise(hold *slot.Hold, there bool) (st s6.Status, err error) {
 	if there {
 		st, err = r.status(r.name)
@@ -243,8 +243,8 @@ func (r *registration) supervise(hold *slot.Hold, there bool) (st s6.Status, err
 	return st, nil
 }
 
-// undone undoes what was done before err, the last first, and returns err; that undoing
-// failed too is a warning.
+// undone undoes what was done before err, the last first, and returns err. Where that fails
+// too, it warns.
 func (r *registration) undone(err error) error {
 	for _, undo := range slices.Backward(r.undo) {
 		if e := undo(); e != nil {

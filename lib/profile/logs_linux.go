@@ -27,8 +27,8 @@ func (h *Home) AppendBootLog(text []byte) (path string, err error) {
 	}
 	defer logs.Close()
 	// Of two boots at once that both see a full log, the second would rename the
-	// first one's few lines over all that was in it. Who holds the lock for ever, the
-	// account say, has a log that grows: nothing is lost by that.
+	// first one's few lines over all that was in it. Where somebody keeps the lock, the
+	// account say, the log grows, and nothing is lost.
 	if err = logs.Lock(time.Now().Add(writePatience)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		if err = h.rotateBootLog(logs); err != nil {
 			return "", err

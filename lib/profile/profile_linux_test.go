@@ -214,8 +214,8 @@ func TestDesiredState(t *testing.T) {
 	}
 }
 
-// TestLock: who cannot have the lock in time says who has it; what the account puts
-// in its place keeps nobody from having it.
+// TestLock: whoever cannot have the lock in time is told who has it; what the account
+// puts in its place keeps nobody from having it.
 func TestLock(t *testing.T) {
 	h, root := newHome(t)
 	unlock, err := h.LockPorts(time.Second)
@@ -290,8 +290,8 @@ func TestRecordKeeps(t *testing.T) {
 	}
 }
 
-// TestRecordAside: a record that is no use is moved aside by who has another, and an
-// earlier one that was is left alone; who has only a port for it fails.
+// TestRecordAside: to write another record moves one that is no use aside, and leaves
+// those alone that were moved before; to write a port into one that is no use fails.
 func TestRecordAside(t *testing.T) {
 	h, root := newHome(t)
 	file := filepath.Join(root, "profiles/coder/gateway_service.json")

@@ -93,7 +93,7 @@ func (s Service) Field(p Programs, st *Status, name string) string {
 	}
 	// Two signals have two names each, and which one counts depends on the
 	// version of skalibs (sig_name.c: 2.13 has ABRT and POLL, 2.15 IOT and
-	// IO). Who wants to compare them must get s6's own.
+	// IO). To be compared, they must be s6's own.
 	if n := st.Signal(); name == "signal" && (n == int(unix.SIGABRT) || n == int(unix.SIGIO)) {
 		if out, err := p.run(time.Time{}, "s6-svstat", "-o", name, s.Path()); err == nil {
 			return strings.TrimSpace(string(out))

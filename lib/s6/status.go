@@ -145,8 +145,8 @@ func (s *Status) SignalName() string {
 var Fields = []string{"up", "wantedup", "normallyup", "ready", "paused", "pid", "pgid",
 	"exitcode", "signal", "signum", "updownsince", "readysince", "updownfor", "readyfor"}
 
-// Field returns what s6-svstat -o name prints for s, but for what s alone does not
-// tell; see Service.Field.
+// Field returns what s6-svstat -o name prints for s. Service.Field is for those of
+// which s does not tell enough: normallyup, and the names of some signals.
 func (s *Status) Field(name string) string {
 	switch name {
 	case "up":

@@ -14,8 +14,8 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// TestWaitOnAnother shows that who waits on a service is told also of what
-// becomes of another that has come in its place.
+// TestWaitOnAnother shows that Wait also sees what becomes of another service that has
+// come in the place of the first.
 func TestWaitOnAnother(t *testing.T) {
 	parent := t.TempDir()
 	supervise := filepath.Join(parent, "a/supervise")

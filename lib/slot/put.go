@@ -95,11 +95,11 @@ func matches(slot *dir.Dir, d *script.Definition) bool {
 	return err == nil && there == d.Down && isTidy(slot)
 }
 
-// previous is the name in a hold of what Put has made anew, until its end.
+// previous is the name in a hold of the slot in whose place Put has made another.
 const previous = "previous"
 
-// evict takes what has the name of h's slot, which nobody supervises, out of the scan
-// directory. What others could write is not kept: root is not to run it again.
+// evict takes what has the name of h's slot out of the scan directory; nobody supervises
+// it. With keep it can come back: not where others could write, or root would run that again.
 func (h *Hold) evict(keep bool) error {
 	err := h.scan.dir.Rename(profile.Slot(h.profile), h.dir, previous)
 	h.evicted = err == nil && keep
@@ -109,8 +109,8 @@ func (h *Hold) evict(keep bool) error {
 	return err
 }
 
-// Restore brings back what Put has made anew, in place of what it made. Where Put has
-// changed a slot that was supervised there is nothing to bring back.
+// Restore brings the slot back in whose place Put has made another, which goes. Where Put
+// has changed a slot that was supervised there is none to bring back.
 func (h *Hold) Restore() error {
 	if !h.evicted {
 		return nil
