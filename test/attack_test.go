@@ -119,12 +119,8 @@ func attackContainer(t *testing.T) (c *container, home string) {
 	c.check(os.WriteFile(filepath.Join(c.upper(), "etc/secrets"), []byte("TOKEN=secret\n"), 0o600))
 	c.boot()
 	c.awaitRegistrar()
-	if out, code := c.exec(false, "hermes-svc-register", "--replace", "--env", "TOKEN=secret", "secret"); code != 0 {
-		t.Fatal(out)
-	}
-	if out, code := c.exec(false, "hermes-svc", "start", "--wait", "coder", "secret"); code != 0 {
-		t.Fatal(out)
-	}
+	c.must(false, "hermes-svc-register", "--replace", "--env", "TOKEN=secret", "secret")
+	c.must(false, "hermes-svc", "start", "--wait", "coder", "secret")
 	return c, home
 }
 
@@ -360,9 +356,7 @@ func TestSwapped(t *testing.T) {
 		if filepath.Ext(path) != "" {
 			target += "/file"
 		}
-		if out, code := c.exec(true, "sh", "-c", `[ -e "$0" ] || : >"$0"; ln -s "$1" "$0.link"`, "/opt/data/"+path, target); code != 0 {
-			t.Fatal(out)
-		}
+		c.must(true, "sh", "-c", `[ -e "$0" ] || : >"$0"; ln -s "$1" "$0.link"`, "/opt/data/"+path, target)
 		done := make(chan string)
 		go func() {
 			out, _ := c.exec(true, "attack", "swap", "3", "/opt/data/"+path, "/opt/data/"+path+".link")
@@ -432,9 +426,7 @@ func TestRegistrarUnderFire(t *testing.T) {
 		c.exec(true, "attack", "hold", "3", "/run/hermes/registrar", "500")
 	}()
 	// Root needs no registrar, whoever holds it.
-	if out, code := c.exec(false, "hermes-svc-register", "--replace", "--port", "5000", "coder"); code != 0 {
-		t.Error(out)
-	}
+	c.must(false, "hermes-svc-register", "--replace", "--port", "5000", "coder")
 	<-held
 	s6test.Await(t, func() error {
 		if out, code := c.exec(true, "hermes-svc-register", "--replace", "coder"); code != 0 {

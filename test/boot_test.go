@@ -22,12 +22,8 @@ func TestRestart(t *testing.T) {
 	c := newContainer(t, home, "HERMES_DASHBOARD=true")
 	c.boot()
 	c.awaitStatus("failed false false\nnever false false\nran false false\nstopped false false\n")
-	if out, code := c.exec(false, "hermes-svc-unregister", "ran"); code != 0 {
-		t.Fatal(out)
-	}
-	if out, code := c.exec(false, "hermes-svc-register", "--wait", "--port", "4321", "--env", "TOKEN=it's", "ran"); code != 0 {
-		t.Fatal(out)
-	}
+	c.must(false, "hermes-svc-unregister", "ran")
+	c.must(false, "hermes-svc-register", "--wait", "--port", "4321", "--env", "TOKEN=it's", "ran")
 	state := filepath.Join(home, "profiles/ran/gateway_state.json")
 	run, err := os.ReadFile(c.path("/run/service/gateway-ran/run"))
 	must.Do(t, err)

@@ -212,6 +212,14 @@ func (c *container) exec(user bool, args ...string) (string, int) {
 	return stdout.String(), cmd.ProcessState.ExitCode()
 }
 
+// must is exec of what has to succeed, or else the test ends.
+func (c *container) must(user bool, args ...string) {
+	c.t.Helper()
+	if out, code := c.exec(user, args...); code != 0 {
+		c.t.Fatalf("%v: exit code %d: %s", args, code, out)
+	}
+}
+
 // awaitStatus waits until hermes-svstat -o name,wantedup,up prints want.
 func (c *container) awaitStatus(want string) {
 	c.t.Helper()

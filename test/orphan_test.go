@@ -38,8 +38,7 @@ func killSupervisors(t *testing.T, tree *s6test.Svscan) {
 // TestUnregisterOrphan shows that a gateway whose supervisors were killed does
 // not outlive its slot.
 func TestUnregisterOrphan(t *testing.T) {
-	p := newPlace(t)
-	tree := s6test.Start(t, p.scan, p.env())
+	p, tree := newTree(t)
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
 	killSupervisors(t, tree)
 	p.run(t, 0, "hermes-svc-unregister", "coder")
@@ -78,8 +77,7 @@ func TestUnregisterBeside(t *testing.T) {
 	if os.Geteuid() != 0 {
 		leaveOut(t, "other accounts and namespaces need root")
 	}
-	p := newPlace(t)
-	tree := s6test.Start(t, p.scan, p.env())
+	p, tree := newTree(t)
 	p.run(t, 0, "hermes-svc-register", "--wait", "--port", "4000", "coder")
 	p.run(t, 0, "hermes-svc-register", "--wait", "--port", "4000", "writer")
 	first, writer := p.pid(t, "coder"), p.pid(t, "writer")

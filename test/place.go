@@ -36,6 +36,13 @@ func newPlace(t *testing.T) place {
 	return p
 }
 
+// newTree is newPlace with an s6-svscan on it.
+func newTree(t *testing.T) (place, *s6test.Svscan) {
+	t.Helper()
+	p := newPlace(t)
+	return p, s6test.Start(t, p.scan, p.env())
+}
+
 // addProfile adds a profile, with gateway_state.json where state is not empty.
 func (p place) addProfile(t *testing.T, name, state string) {
 	t.Helper()

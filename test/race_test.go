@@ -38,8 +38,7 @@ func all(cmds []*exec.Cmd) []int {
 // others get 101, nothing of theirs is left, and the slot and the record are
 // the winner's.
 func TestRaceForOneName(t *testing.T) {
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	var cmds []*exec.Cmd
 	for i := range 8 {
 		cmds = append(cmds, p.command("hermes-svc-register", "--env", fmt.Sprintf("WINNER=%d", i), "coder"))
@@ -70,8 +69,7 @@ func TestRaceForOneName(t *testing.T) {
 // waits for its turn as long as others have theirs, whatever the machine is busy with
 // besides, and gets a port of its own.
 func TestRaceForPorts(t *testing.T) {
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	const port = 9728
 	var names []string
 	for i := 0; len(names) < 60; i++ {
@@ -104,8 +102,7 @@ func TestRaceForPorts(t *testing.T) {
 // again. Each answer is one that the table allows, and at the end there is a
 // whole slot or none, and no leftover.
 func TestRaceOfRegisterAndUnregister(t *testing.T) {
-	p := newPlace(t)
-	tree := s6test.Start(t, p.scan, p.env())
+	p, tree := newTree(t)
 	for round := range 5 {
 		var cmds []*exec.Cmd
 		for range 3 {
@@ -129,8 +126,7 @@ func TestRaceOfRegisterAndUnregister(t *testing.T) {
 // TestOwnerAlive shows that nobody cleans up what somebody is at work on: a
 // locked hold, whose owner is this test, stays as it is, and others wait for it.
 func TestOwnerAlive(t *testing.T) {
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	hold := filepath.Join(p.scan, ".gateway-coder")
 	must.Do(t, os.MkdirAll(filepath.Join(hold, "slot"), 0o700))
 	dir, err := os.Open(hold)
@@ -159,8 +155,7 @@ func TestOwnerAlive(t *testing.T) {
 // down, rescan and reap, remove. Its two supervisors and its logger run on,
 // which is what every other test here would notice by Processes.
 func TestWrongOrderLeavesOrphans(t *testing.T) {
-	p := newPlace(t)
-	tree := s6test.Start(t, p.scan, p.env())
+	p, tree := newTree(t)
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
 	waitForFile(t, filepath.Join(p.home, "logs/gateways/coder/current"))
 	slot := filepath.Join(p.scan, "gateway-coder")

@@ -85,8 +85,7 @@ func TestConvergence(t *testing.T) {
 	states := []string{"", `{"desired_state":"running"}`, `{"gateway_state":"running"}`, `{"desired_state":"stopped"}`, `{`}
 	for round := range 4 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			p := newPlace(t)
-			tree := s6test.Start(t, p.scan, p.env())
+			p, tree := newTree(t)
 			var names, story []string
 			for i := range 12 {
 				name := fmt.Sprintf("p%d", i)

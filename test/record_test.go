@@ -13,15 +13,13 @@ import (
 	"time"
 
 	"hermes-s6/lib/must"
-	"hermes-s6/lib/s6/s6test"
 )
 
 // TestLargeRecords reconciles profiles that share one record of a megabyte by hard
 // links, which costs the account that megabyte: it costs us a few, not a few for each.
 func TestLargeRecords(t *testing.T) {
 	const profiles, most = 20, 90 << 10 // KiB; the race detector needs most of it
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	var env []string
 	for i := range 8 {
 		env = append(env, fmt.Sprintf(`"V%d":"%s"`, i, strings.Repeat("x", 120<<10)))
