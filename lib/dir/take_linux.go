@@ -55,7 +55,7 @@ func (d *Dir) Take(name string, check, lock func(*Dir) error) (*Dir, error) {
 // Drop lets go of taken, which Take returned for name. An error here costs nothing
 // but a leftover.
 func (d *Dir) Drop(name string, taken *Dir) {
-	_ = d.Rmdir(name) // while we hold the lock
+	_ = d.Rmdir(name) // while we have the lock
 	taken.Close()
 }
 

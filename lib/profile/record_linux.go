@@ -211,7 +211,7 @@ func (h *Home) Forget(name string) error {
 	return d.Unlink(settingsFile)
 }
 
-// Ports returns the ports that profiles other than name hold: what portOf says of
+// Ports returns the ports that profiles other than name have: what portOf says of
 // slots, whose gateways may be running on it, and then what is on record.
 func (h *Home) Ports(name string, slots []string, portOf func(string) int) (*Ports, error) {
 	names, err := h.names()

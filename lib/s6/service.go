@@ -43,7 +43,7 @@ func (s Service) open(name string) (int, error) { return s.In.File(s.Name + name
 
 func (s Service) fail(op, name string, err error) error { return s.In.Fail(op, s.Name+name, err) }
 
-// Supervised tells whether an s6-supervise runs on s: it holds a write lock on
+// Supervised tells whether an s6-supervise runs on s: it has a write lock on
 // supervise/lock for as long as it lives (control_init in s6-supervise.c).
 func (s Service) Supervised() (bool, error) {
 	fd, err := s.open(lockFile)

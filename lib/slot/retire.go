@@ -93,7 +93,7 @@ func (s *ScanDir) retire(profiles []string, timeout time.Duration, gone func(str
 		}
 		all = append(all, r)
 	}
-	// Waiting for holds was not the gateways' time.
+	// To wait for our turn was not the gateways' time.
 	deadline := Deadline(timeout)
 	all.each(func(r *retiree) { r.askDown() })
 	all.each(func(r *retiree) { r.awaitDown(deadline) })
