@@ -19,15 +19,6 @@ func (h *Home) open(name string) (*dir.Dir, error) {
 	return d, notLink(h.dir, path, err)
 }
 
-// openIfThere is open for which no directory is no error: then it returns nil.
-func (h *Home) openIfThere(name string) (*dir.Dir, error) {
-	d, err := h.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return d, err
-}
-
 // errLink is the answer for a profile whose directory is a symbolic link: it could
 // lead anywhere.
 var errLink = errors.New("a symbolic link, which is not followed: put the directory itself there, or mount it there")

@@ -19,6 +19,15 @@ const (
 	smallSettings = 4 << 10
 )
 
+// openIfThere is open for which no directory is no error: then it returns nil.
+func (h *Home) openIfThere(name string) (*dir.Dir, error) {
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return d, err
+}
+
 // Has tells whether there is a profile name: a directory with a SOUL.md, or for
 // the root profile a home with that or a state.
 func (h *Home) Has(name string) (bool, error) {
