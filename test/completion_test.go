@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6"
 )
 
@@ -34,19 +35,13 @@ func eachShell(t *testing.T, f func(*testing.T, *completer)) {
 	}
 	bin := static(t)
 	for _, d := range []string{"bin", "scan/gateway-coder", "scan/gateway-trader", "scan/gateway-;id", "home/profiles/coder", "home/profiles/writer", "home/profiles/$(id)", "home/profiles/empty"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
 		if strings.HasPrefix(d, "home/") && d != "home/profiles/empty" {
-			if err := os.WriteFile(filepath.Join(dir, d, "SOUL.md"), nil, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.WriteFile(filepath.Join(dir, d, "SOUL.md"), nil, 0o644))
 		}
 	}
 	for _, p := range programs(t) {
-		if err := os.Symlink(filepath.Join(bin, "hermes-s6"), filepath.Join(dir, "bin", p)); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Symlink(filepath.Join(bin, "hermes-s6"), filepath.Join(dir, "bin", p)))
 	}
 	env := append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "HOME="+dir, "TERM=dumb",
 		"HERMES_HOME="+filepath.Join(dir, "home"), "S6_PROFILE_GATEWAY_SCANDIR="+filepath.Join(dir, "scan"), "HERMES_SERVICE_MANAGER=s6")
@@ -140,13 +135,9 @@ func TestCompletionRunsNothing(t *testing.T) {
 	needSource(t)
 	dir := t.TempDir()
 	trap := filepath.Join(dir, "hermes-svstat")
-	if err := os.WriteFile(trap, []byte("#!/bin/sh\ntouch ran\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(trap, []byte("#!/bin/sh\ntouch ran\n"), 0o755))
 	helper, err := filepath.Abs("completions/complete")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	for _, program := range []string{"./hermes-svstat", trap, "hermes-svstat"} {
 		cmd := exec.Command(helper, program, "--json", "")
 		cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/bin:/bin"}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -45,9 +46,7 @@ func newBareContainer(t *testing.T, home string, env ...string) *container {
 		leaveOut(t, "a container needs root")
 	}
 	dir, err := os.MkdirTemp("", "hermes-container-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	const probe = `cd "$0" && mount -t tmpfs none . && cd "$0" && mkdir u w r && mount -t overlay -o "lowerdir=/,upperdir=$0/u,workdir=$0/w" none r`
 	if out, err := exec.Command("unshare", "-m", "-p", "-f", "sh", "-c", probe, dir).CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
@@ -110,9 +109,7 @@ func (c *container) hermes() string { return filepath.Join(c.upper(), "opt/herme
 
 func (c *container) check(err error) {
 	c.t.Helper()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	must.Do(c.t, err)
 }
 
 func (c *container) copy(from, to string) {
@@ -213,6 +210,14 @@ func (c *container) exec(user bool, args ...string) (string, int) {
 		c.t.Logf("%v: %s", args, stderr.Bytes())
 	}
 	return stdout.String(), cmd.ProcessState.ExitCode()
+}
+
+// must is exec of what has to succeed, or else the test ends.
+func (c *container) must(user bool, args ...string) {
+	c.t.Helper()
+	if out, code := c.exec(user, args...); code != 0 {
+		c.t.Fatalf("%v: exit code %d: %s", args, code, out)
+	}
 }
 
 // awaitStatus waits until hermes-svstat -o name,wantedup,up prints want.

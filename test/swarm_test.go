@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // alone is what a gateway of the test does first: it holds a lock for as long as it
@@ -30,9 +32,7 @@ func TestSwarm(t *testing.T) {
 	for _, p := range profiles {
 		addProfile(t, home, p, `{"desired_state":"running"}`)
 	}
-	if err := os.WriteFile(filepath.Join(home, "behaviour"), []byte(alone), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(home, "behaviour"), []byte(alone), 0o644))
 	if exec.Command("docker", "run", "--rm", "--network", "none", "-v", home+":/mnt:ro", image, "test", "-e", "/mnt/behaviour").Run() != nil {
 		leaveOut(t, "the engine does not see this machine's files")
 	}

@@ -65,7 +65,7 @@ func reconcileRun(c *place.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := openS6(c, profile.Sh)
+	m, err := openManager(c, profile.Sh)
 	if err != nil {
 		return err
 	}

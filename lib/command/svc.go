@@ -206,11 +206,11 @@ func reportOutcomes(c *place.Context, outcomes []manager.Outcome) error {
 	})
 }
 
-// failed stands in reports for what an outcome's error says.
+// failed is the action of an outcome with an error.
 const failed = "failed"
 
-// report says what became of gateways; killed is for what had to be killed, object
-// for --json.
+// report says what became of gateways: killed is the format of a warning about what had
+// to be killed, object makes what --json prints.
 func report(c *place.Context, outcomes []manager.Outcome, killed string, object func(manager.Outcome) any) error {
 	var errs []error
 	for _, o := range outcomes {

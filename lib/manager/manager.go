@@ -38,15 +38,15 @@ type Options struct {
 	Progress func(done, total int)
 }
 
-// An Intent records what an operator wants of gateways. That it cannot is no reason
-// not to do it.
+// An Intent records what an operator wants of gateways. Where it cannot, what he wants is
+// done all the same.
 type Intent interface {
 	// PlanStop is called before the gateway that runs as pid is told to stop for good.
 	PlanStop(name string, pid int)
 	// Record is called when a gateway has been given its command, before anything is
 	// waited for; one to stop is recorded just before it is given.
 	Record(name string)
-	// Confirm is called when all is done, if what was asked for still holds: a gateway
+	// Confirm is called when all is done, if what was asked for still counts: a gateway
 	// may have replaced the record by what it had read before.
 	Confirm(name string)
 }

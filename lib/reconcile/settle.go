@@ -20,7 +20,7 @@ func (r *run) settle(found []profile.Found) error {
 		}
 		return nil
 	}
-	// Waiting for who is at work on one profile was not the others' time.
+	// To wait for one profile, at which somebody was at work, was not the others' time.
 	r.deadline = slot.Deadline(r.Timeout)
 	rescanned := false
 	for _, x := range r.ScanDir.Retire(gone, r.Timeout, func(string) error { return nil }) {
