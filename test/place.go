@@ -72,7 +72,11 @@ func noneLeft(t *testing.T, tree *s6test.Svscan) {
 }
 
 func (p place) env() []string {
-	return append(os.Environ(), "PATH="+filepath.Join(p.dir, "bin")+":"+os.Getenv("PATH"), "HERMES_HOME="+p.home,
+	path := filepath.Join(p.dir, "bin") + ":" + os.Getenv("PATH")
+	if p.bin != "" {
+		path = p.bin + ":" + path
+	}
+	return append(os.Environ(), "PATH="+path, "HERMES_HOME="+p.home,
 		"HERMES_USER="+p.account, "HERMES_SERVICE_MANAGER=s6", "S6_PROFILE_GATEWAY_SCANDIR="+p.scan)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -227,28 +226,41 @@ func (l *link) again() []string {
 	return slices.Concat(words, l.Given(), []string{l.profile}, l.program)
 }
 
-// run executes the program, found as execvp(3) does.
-func (l *link) run(how string) error {
-	path, err := exec.LookPath(l.program[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return fail.Errorf(fail.NotFound, "%s: %w", l.program[0], errors.Unwrap(err))
-	}
-	return l.execute(how, path, l.program)
-}
+// run executes the program.
+func (l *link) run(how string) error { return l.execute(how, l.program[0], l.program) }
 
-// execute replaces us by a program to which how says how far this process has come.
-func (l *link) execute(how, path string, words []string) error {
+// execute replaces us by the program file, found as execvp(3) does: to look for it without
+// executing it would be to guess why it cannot be. how says to it how far this process has
+// come.
+func (l *link) execute(how, file string, words []string) error {
 	env := make([]string, 0, len(os.Environ())+1)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, script.FenceVariable+"=") {
 			env = append(env, v)
 		}
 	}
+	env = append(env, script.FenceVariable+"="+how)
+	paths := []string{file}
+	if !strings.Contains(file, "/") {
+		paths = paths[:0]
+		for _, d := range filepath.SplitList(cmp.Or(os.Getenv("PATH"), "/usr/bin:/bin")) {
+			paths = append(paths, cmp.Or(d, ".")+"/"+file)
+		}
+	}
 	l.RestoreUmask()
-	err := syscall.Exec(path, words, append(env, script.FenceVariable+"="+how))
+	err := error(syscall.ENOENT)
+	for _, path := range paths {
+		switch e := syscall.Exec(path, words, env); e {
+		case syscall.ENOENT, syscall.ENOTDIR:
+		case syscall.EACCES:
+			err = e // as execvp has it, unless there is a better one
+		default:
+			return fail.Errorf(fail.System, "execute %s: %w", path, e)
+		}
+	}
 	code := fail.System
 	if errors.Is(err, syscall.ENOENT) {
 		code = fail.NotFound
 	}
-	return fail.Errorf(code, "execute %s: %w", path, err)
+	return fail.Errorf(code, "execute %s: %w", file, err)
 }
