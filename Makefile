@@ -8,7 +8,7 @@ TAGS = urfave_cli_no_docs
 VERSION = $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/fuzz scripts/licenses scripts/matrix scripts/test scripts/tracked rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook rootfs/etc/s6-overlay/s6-rc.d/registrar/run testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
+SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/fuzz scripts/licenses scripts/matrix scripts/test scripts/tracked rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook rootfs/etc/s6-overlay/s6-rc.d/registrar/run rootfs/etc/s6-overlay/s6-rc.d/reconciler/run testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
 # What is built, and where it is put.
 PROGRAMS = ./cmd/...
 BIN = bin

@@ -16,7 +16,6 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/place"
-	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 )
 
@@ -280,9 +279,7 @@ func (i *intent) PlanStop(name string, pid int) {
 	if i.home == nil {
 		return
 	}
-	target := profile.Target{PID: pid}
-	target.Start, _ = proc.StartTime(pid)
-	if err := i.home.PlanStop(name, target, time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := i.home.PlanStop(name, profile.TargetOf(pid), time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		i.Warn("profile %s: it cannot be told that it is stopped on purpose: %v", name, err)
 	}
 }

@@ -32,7 +32,10 @@ type Options struct {
 	Timeout time.Duration // for all of them; 0: no limit
 	// Drain is how long gateways with agents at work get to end instead, 0 where
 	// Timeout is for those as well.
-	Drain  time.Duration
+	Drain time.Duration
+	// Here is set where a stop is about this container: what runs elsewhere is not
+	// waited for.
+	Here   bool
 	Intent Intent
 	// Progress is called while gateways are waited for.
 	Progress func(done, total int)

@@ -10,6 +10,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/proc"
 )
 
 // plannedStop is what a gateway that is told to stop looks for: where it finds
@@ -99,6 +100,12 @@ type Target struct {
 	// Start is when it was started, in ticks since boot (field 22 of
 	// /proc/PID/stat), 0 where that cannot be known.
 	Start uint64
+}
+
+// TargetOf returns the Target that process pid is.
+func TargetOf(pid int) Target {
+	start, _ := proc.StartTime(pid)
+	return Target{PID: pid, Start: start}
 }
 
 // PlanStop tells profile name's gateway, which is target, that it is about to be

@@ -8,6 +8,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hermes-s6/lib/fence"
@@ -31,6 +32,17 @@ type Plan struct {
 	Bootstrap []string
 	DryRun    bool
 	Timeout   time.Duration
+
+	// What follows is for a Follower; Only nil for all others.
+
+	// Only names the profiles for which something is done, Intend those of them whose
+	// gateway is started or stopped if its slot says that something else was asked for
+	// last.
+	Only, Intend map[string]bool
+	// Gone names slots that are unregistered if there is no such profile, in the
+	// profiles/ that is In.
+	Gone []string
+	In   profile.ID
 }
 
 // run is one execution of a Plan.
@@ -61,10 +73,20 @@ func (p *Plan) Run() ([]Result, error) {
 	}
 	// Waiting for who hands out ports was not the slots' time.
 	r.deadline = slot.Deadline(p.Timeout)
+	obeyed := r.obey(jobs)
 	r.putAll(jobs)
 	r.recordFolded()
-	return r.results, r.settle(found)
+	err = r.settle(found)
+	for i, action := range obeyed {
+		if r.results[i].Err == nil {
+			r.results[i].Action = action
+		}
+	}
+	return slices.DeleteFunc(r.results, func(x Result) bool { return x.Profile == "" }), err
 }
+
+// concerns tells whether something is to be done for profile name.
+func (r *run) concerns(name string) bool { return r.Only == nil || r.Only[name] }
 
 // assign decides what each profile needs, and gives each its port; that is locked. When
 // it returns, the ports are on record, so that the slots can be made without the lock:
@@ -94,7 +116,9 @@ func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 	jobs = make([]*job, len(found))
 	r.results = make([]Result, len(found))
 	for i := range found {
-		jobs[i], r.results[i] = r.one(&found[i])
+		if r.concerns(found[i].Name) {
+			jobs[i], r.results[i] = r.one(&found[i])
+		}
 	}
 	if !r.DryRun {
 		r.record(jobs, lockErr)
@@ -105,7 +129,7 @@ func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 // stale tells whether no gateway of profile name can be running: it is ours, not
 // that of another container on the same home, and nobody supervises it here.
 func (r *run) stale(name string) bool {
-	if r.DryRun || !r.Select.Has(name) {
+	if r.DryRun || !r.Select.Has(name) || !r.concerns(name) {
 		return false
 	}
 	at, path := r.Home.At(name, fence.File)
