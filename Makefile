@@ -18,7 +18,7 @@ SHARE = /usr/share
 # Rounds of make bench: fewer are done sooner, and less sure.
 BENCH_RUNS = 10
 
-.PHONY: build license install install-share dist demo test test-faults test-matrix fuzz chaos soak bench lint rooms deps clean
+.PHONY: build license install install-share dist demo test test-faults test-matrix fuzz chaos soak fence bench lint rooms deps clean
 
 # Inlining makes the runtime fast and all else only large: 5.16 MB with it, 4.83 without,
 # of 5 that an image is to carry at most, and a start is the same within what can be
@@ -85,6 +85,9 @@ chaos: deps
 
 soak: deps
 	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestSoak$$' ./test -soak 10m
+
+fence: deps
+	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestFenceExactlyOnce$$' ./test -fence 5m
 
 # Measures, and writes what came out into docs/performance.md and its charts.
 bench: build
