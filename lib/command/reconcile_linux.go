@@ -35,7 +35,11 @@ that is named, unless a state says otherwise; with --no-supervise it starts none
 Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml, at the
 top or under gateway), the others are registered and stay down, but for those that
 are standalone, and that one starts if one of them was to run. Where it cannot be
-decided, only the root profile's gateway starts.`,
+decided, only the root profile's gateway starts.
+
+With --follow it stays, and does so for each profile that appears, changes or goes: it
+starts and stops gateways as their desired state says when that changes. SIGHUP has it
+look at all of them. It does not write to the boot log.`,
 		Flags: place.Flags(
 			cli.Bool("say what would be done, touch nothing", "dry-run"),
 			cli.Bool("unregister slots whose profile is gone", "prune"),
