@@ -11,8 +11,7 @@ import (
 	"runtime"
 )
 
-// build builds what the programs are compared to, as they are built themselves, in
-// the repository's own module: with the same versions of the same libraries.
+// build builds what the programs are compared to, as they are built themselves.
 func (b *bench) build() error {
 	var err error
 	if b.tools, err = os.MkdirTemp("", "hermes-bench-"); err != nil {
@@ -25,7 +24,6 @@ func (b *bench) build() error {
 		{"cc", "-O2", "-o", b.tool("peak"), "testdata/bench/peak.c"},
 	} {
 		cmd := exec.CommandContext(b, args[0], args[1:]...)
-		cmd.Dir = b.root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w: %s", args, err, out)
@@ -38,7 +36,7 @@ func (b *bench) build() error {
 // What a linker has just written lies in other pages of memory, by which a start
 // costs a tenth more, and a large program more than a small one.
 func (b *bench) lay() error {
-	built, err := filepath.Glob(filepath.Join(b.root, "bin", "*"))
+	built, err := filepath.Glob("bin/*")
 	if err != nil {
 		return err
 	}

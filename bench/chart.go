@@ -3,202 +3,148 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"image/color"
 	"math"
 	"os"
-	"path/filepath"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"strconv"
+	"strings"
 )
 
-// A bar is one program of the chart of starts, with its ratios.
-type bar struct {
-	name  string
-	ratio sample
+// This file draws the charts of docs/performance.md, from what its tables say: whichever
+// of them was measured last, chart and table agree. It writes SVG itself: a plotting
+// library took 50 lines more to be told what to do, and a go.sum of 27 modules.
+
+// A chart is the SVG of one: a plot within margins. Its methods take places in the plot,
+// from its left and its top.
+type chart struct{ text strings.Builder }
+
+const (
+	inner                 = 480 // how wide a plot is
+	top, right, bottom    = 40, 30, 50
+	barHeight, scaleInner = 36, 350
+)
+
+// newChart opens one with this title and with axis below its plot, which is so high and
+// leaves so much room for words at its left.
+func newChart(title, axis string, height, left float64) *chart {
+	c := &chart{}
+	fmt.Fprintf(&c.text, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="Arial,Helvetica,sans-serif" font-size="12">
+<rect width="100%%" height="100%%" fill="white"/>
+<g transform="translate(%g,%d)">
+`, left+inner+right, height+top+bottom, left, top)
+	c.words(inner/2, -18, "middle", title)
+	c.words(inner/2, height+40, "middle", axis)
+	return c
 }
 
-// A series is a line of the chart of scale.
-type series struct{ points plotter.XYs }
+func (c *chart) words(x, y float64, anchor, text string) {
+	fmt.Fprintf(&c.text, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n", x, y, anchor, text)
+}
 
-// point adds to the line of name what n gateways took.
-func (b *bench) point(name string, n int, times sample) {
-	if b.scale[name] == nil {
-		b.scale[name] = &series{}
+// path draws one through points, in SVG's words for a stroke.
+func (c *chart) path(stroke string, points ...float64) {
+	c.text.WriteString(`<polyline fill="none" ` + stroke + ` points="`)
+	for i, p := range points {
+		fmt.Fprintf(&c.text, "%.1f%c", p, ", "[i%2])
 	}
-	b.scale[name].points = append(b.scale[name].points, plotter.XY{X: float64(n), Y: times.median()})
+	c.text.WriteString("\"/>\n")
 }
 
-// lines are those of the chart of scale, from the top down, in colours that can be
-// told apart also by who sees few.
-var lines = []struct {
-	name   string
-	colour color.RGBA
-	glyph  draw.GlyphDrawer
-	dashes []vg.Length
-}{
-	{"s6-svstat in a loop", color.RGBA{0xd5, 0x5e, 0, 0xff}, draw.SquareGlyph{}, []vg.Length{6, 3}},
-	{"hermes-svstat -o up", color.RGBA{0xd5, 0x5e, 0, 0xff}, draw.BoxGlyph{}, nil},
-	{"hermes-reconcile, fresh", color.RGBA{0, 0x72, 0xb2, 0xff}, draw.CircleGlyph{}, nil},
-	{"hermes-reconcile, again", color.RGBA{0, 0x9e, 0x73, 0xff}, draw.PyramidGlyph{}, nil},
-	{"slots in C", color.RGBA{0x55, 0x55, 0x55, 0xff}, draw.RingGlyph{}, []vg.Length{6, 3}},
+func (c *chart) write(path string) error {
+	return os.WriteFile(path, []byte(c.text.String()+"</g>\n</svg>\n"), 0o644)
 }
 
-// charts draws what was measured.
-func (b *bench) charts(dir string) error {
-	for _, l := range lines {
-		if b.scale[l.name] == nil {
-			return nil // only some of it was
-		}
-	}
-	if err := b.drawScale(filepath.Join(dir, "bench-scale.svg")); err != nil {
+const grid = `stroke="#ddd"`
+
+// charts draws both, of what the tables of text say.
+func charts(text string) error {
+	starts, err := cells(text, "start")
+	status, e := cells(text, "status")
+	reconcile, e2 := cells(text, "reconcile")
+	if err = errors.Join(err, e, e2); err != nil {
 		return err
 	}
-	if b.starts == nil {
-		return nil
-	}
-	return b.drawStarts(filepath.Join(dir, "bench-start.svg"))
-}
-
-func newPlot(title string) *plot.Plot {
-	p := plot.New()
-	p.Title.Text = title
-	p.Title.Padding = vg.Points(8)
-	p.Title.TextStyle.Font.Size = 14
-	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font,
-		&p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
-		f.Variant = "Sans"
-	}
-	p.X.Label.Padding, p.Y.Label.Padding = vg.Points(4), vg.Points(4)
-	return p
-}
-
-// drawScale draws what things cost against the number of gateways.
-func (b *bench) drawScale(path string) error {
-	p := newPlot("Cost against the number of gateways")
-	p.X.Label.Text, p.Y.Label.Text = "gateways", "milliseconds"
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{0xdd}, color.Gray{0xdd}
-	p.Add(grid)
-	low, high := math.Inf(1), 0.0
-	for _, l := range lines {
-		line, points, err := plotter.NewLinePoints(b.scale[l.name].points)
-		if err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
-		}
-		line.Color, line.Width, line.Dashes = l.colour, vg.Points(1.5), l.dashes
-		points.Color, points.Shape, points.Radius = l.colour, l.glyph, vg.Points(3.5)
-		p.Add(line, points)
-		p.Legend.Add(l.name, line, points)
-		_, _, bottom, top := plotter.XYRange(b.scale[l.name].points)
-		low, high = min(low, bottom), max(high, top)
-	}
-	p.X.Min, p.X.Max = 1, 10000
-	p.Y.Min, p.Y.Max = math.Pow(10, math.Floor(math.Log10(low))), math.Pow(10, math.Ceil(math.Log10(high)))
-	ticks := decades(p.Y.Min, p.Y.Max)
-	p.X.Tick.Marker, p.Y.Tick.Marker = decades(p.X.Min, p.X.Max), ticks
-	for i, tick := range ticks {
-		if tick.Label != "" {
-			ticks[i].Label += room
-		}
-	}
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.XOffs, p.Legend.YOffs = vg.Points(10), vg.Points(-6)
-	p.Legend.ThumbnailWidth, p.Legend.Padding = vg.Points(30), vg.Points(3)
-	return save(p, 640, 440, path)
-}
-
-// decades ticks the powers of ten, and between them without a label.
-func decades(low, high float64) plot.ConstantTicks {
-	var ticks plot.ConstantTicks
-	for x := low; x <= high; x *= 10 {
-		label := fmt.Sprint(x)
-		if x >= 1 {
-			label = count(int(math.Round(x)))
-		}
-		ticks = append(ticks, plot.Tick{Value: x, Label: label})
-		for k := 2.0; k < 10 && k*x < high; k++ {
-			ticks = append(ticks, plot.Tick{Value: k * x})
-		}
-	}
-	return ticks
+	return errors.Join(drawStarts(starts), drawScale(status, reconcile))
 }
 
 // drawStarts draws what a start costs, in starts of an empty Go program.
-func (b *bench) drawStarts(path string) error {
-	p := newPlot("A start, against that of an empty Go program")
-	p.X.Label.Text = "ratio (median, and 10% to 90% of rounds)"
-	n := len(b.starts)
-	values, names := make(plotter.Values, n), make([]string, n)
-	spread := struct {
-		plotter.XYs
-		plotter.XErrors
-	}{make(plotter.XYs, n), make(plotter.XErrors, n)}
-	labels := plotter.XYLabels{XYs: make(plotter.XYs, n), Labels: make([]string, n)}
-	most := 0.0
-	for i, s := range b.starts {
-		at := n - 1 - i // the first is on top
-		low, median, high := s.ratio.quantile(0.1), s.ratio.median(), s.ratio.quantile(0.9)
-		values[at], names[at] = median, s.name+room+room+room
-		spread.XYs[at] = plotter.XY{X: median, Y: float64(at)}
-		spread.XErrors[at].Low, spread.XErrors[at].High = median-low, high-median
-		labels.XYs[at] = plotter.XY{X: max(high, median), Y: float64(at)}
-		labels.Labels[at] = figure(median)
-		most = max(most, high)
+func drawStarts(starts [][]string) error {
+	const unit = inner / 2.2
+	height := float64(barHeight * len(starts))
+	c := newChart("A start, against that of an empty Go program", "ratio (median, and 10% to 90% of rounds)", height, 190)
+	for x := range 3 {
+		c.path(grid, float64(x)*unit, 0, float64(x)*unit, height)
+		c.words(float64(x)*unit, height+18, "middle", fmt.Sprint(x))
 	}
-	bars, err := plotter.NewBarChart(values, vg.Points(18))
-	if err != nil {
-		return err
+	for i, row := range starts {
+		var median, low, high float64
+		if _, err := fmt.Sscanf(row[2], "%g (%g to %g)", &median, &low, &high); err != nil {
+			return fmt.Errorf("%s: %w", row[2], err)
+		}
+		y := barHeight * (float64(i) + 0.5)
+		fmt.Fprintf(&c.text, "<rect y=\"%.1f\" width=\"%.1f\" height=\"20\" fill=\"#8cb8d8\"/>\n", y-10, median*unit)
+		c.path(`stroke="black"`, low*unit, y, high*unit, y)
+		c.words(-8, y+4, "end", row[0])
+		c.words(max(median, high)*unit+8, y+4, "start", figure(median))
 	}
-	bars.Horizontal, bars.Color, bars.LineStyle.Width = true, color.RGBA{0x8c, 0xb8, 0xd8, 0xff}, 0
-	whiskers, err := plotter.NewXErrorBars(spread)
-	if err != nil {
-		return err
-	}
-	text, err := plotter.NewLabels(labels)
-	if err != nil {
-		return err
-	}
-	text.Offset = vg.Point{X: vg.Points(8)}
-	for i := range text.TextStyle {
-		text.TextStyle[i].Font.Variant, text.TextStyle[i].YAlign = "Sans", draw.YCenter
-	}
-	grid := plotter.NewGrid()
-	grid.Horizontal.Width, grid.Vertical.Color = 0, color.Gray{0xdd}
-	p.Add(grid, bars, whiskers, text)
-	p.NominalY(names...)
-	p.X.Min, p.X.Max = 0, most*1.12
-	var ticks plot.ConstantTicks
-	for x := 0.0; x <= p.X.Max; x++ {
-		ticks = append(ticks, plot.Tick{Value: x, Label: fmt.Sprint(x)}, plot.Tick{Value: x + 0.5})
-	}
-	p.X.Tick.Marker = ticks
-	return save(p, 640, 280, path)
+	return c.write("docs/bench-start.svg")
 }
 
-// room is what text that ends at an axis keeps from it: the library places it by the
-// measures of a font that whoever looks at it may not have, and theirs may be wider.
-const room = "   "
+// lines are those of the chart of scale: the column of its table that tells how many
+// milliseconds, and the one that it is to be divided by or multiplied with.
+var lines = []struct {
+	name, stroke  string
+	table         int
+	ms, over, per int
+}{
+	{"s6-svstat in a loop", `stroke="#d55e00" stroke-dasharray="6,3"`, 0, 1, 0, 0},
+	{"hermes-svstat -o up", `stroke="#d55e00"`, 0, 1, 2, 0},
+	{"hermes-reconcile, fresh", `stroke="#0072b2"`, 1, 1, 0, 0},
+	{"hermes-reconcile, again", `stroke="#009e73"`, 1, 1, 0, 3},
+	{"slots in C", `stroke="#555" stroke-dasharray="6,3"`, 1, 1, 2, 0},
+}
 
-// save draws p with a margin, for the same reason, and writes it as SVG.
-func save(p *plot.Plot, width, height vg.Length, path string) error {
-	svg := vgsvg.New(width, height)
-	page := draw.New(svg)
-	svg.SetColor(color.White)
-	svg.Fill(page.Rectangle.Path())
-	p.Draw(draw.Crop(page, vg.Points(8), vg.Points(-24), vg.Points(6), vg.Points(-10)))
-	var text bytes.Buffer
-	if _, err := svg.WriteTo(&text); err != nil {
-		return err
+// drawScale draws what things cost against the number of gateways: powers of ten both,
+// 1 to 10,000 of them, and 1 ms to 10 s.
+func drawScale(tables ...[][]string) error {
+	const decades = 4
+	x := func(n float64) float64 { return inner / decades * math.Log10(n) }
+	y := func(ms float64) float64 { return scaleInner - scaleInner/decades*math.Log10(ms) }
+	c := newChart("Milliseconds, against the number of gateways", "gateways", scaleInner, 60)
+	for i, n := 0, 1; i <= decades; i, n = i+1, n*10 {
+		at := float64(n)
+		c.path(grid, x(at), 0, x(at), scaleInner)
+		c.path(grid, 0, y(at), inner, y(at))
+		c.words(x(at), scaleInner+18, "middle", count(n))
+		c.words(-8, y(at)+4, "end", count(n))
 	}
-	// Where the font is not there, another without serifs is.
-	fallback := bytes.ReplaceAll(text.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
-	return os.WriteFile(path, fallback, 0o644)
+	for i, l := range lines {
+		var points []float64
+		for _, row := range tables[l.table] {
+			n, err := number(row[0])
+			ms, e := number(row[l.ms])
+			by := []float64{1, 1}
+			for k, column := range []int{l.over, l.per} {
+				if column > 0 && e == nil {
+					by[k], e = number(row[column])
+				}
+			}
+			if err = errors.Join(err, e); err != nil {
+				return fmt.Errorf("%s: %w", l.name, err)
+			}
+			points = append(points, x(n), y(ms/by[0]*by[1]))
+		}
+		stroke := l.stroke + ` stroke-width="2"`
+		c.path(stroke, points...)
+		c.path(stroke, 12, float64(14+18*i), 44, float64(14+18*i))
+		c.words(52, float64(18+18*i), "start", l.name)
+	}
+	return c.write("docs/bench-scale.svg")
+}
+
+// number reads what a cell of a table begins with.
+func number(cell string) (float64, error) {
+	first, _, _ := strings.Cut(cell, " ")
+	return strconv.ParseFloat(strings.ReplaceAll(first, ",", ""), 64)
 }

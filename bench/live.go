@@ -2,9 +2,7 @@
 
 package main
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // live measures in a supervision tree that grows: status, and one gateway more.
 func (b *bench) live() error {
@@ -73,8 +71,6 @@ func (p *place) status(t *table, runs int, what string) error {
 	loop, o, json, table, c, cJSON := times[0], times[1], times[2], times[3], times[4], times[5]
 	t.row(what, figure(loop.median()), loop.over(o).ratio(), loop.over(json).ratio(), loop.over(table).ratio(),
 		json.over(o).ratio(), table.over(o).ratio(), o.over(c).ratio(), cJSON.over(c).ratio())
-	p.bench.point("s6-svstat in a loop", p.count, loop)
-	p.bench.point("hermes-svstat -o up", p.count, o)
 	return nil
 }
 

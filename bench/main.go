@@ -2,7 +2,7 @@
 
 // Command bench measures the programs side by side with what they are compared to,
 // prints the ratios, and writes them into docs/performance.md, with two charts. It
-// is a module of its own, because nothing else needs a plotting library.
+// runs at the top of the repository, after make build.
 //
 // Whole processes are timed, a run of each after the other, round after round: what
 // else the machine does falls on all of them alike, and a ratio is taken within a
@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"syscall"
 )
@@ -23,13 +22,9 @@ import (
 // A bench is one run of this program.
 type bench struct {
 	context.Context
-	root  string // the repository
 	tools string // a directory of what is measured besides the programs of bin/
 	runs  int
 	report
-	// What the charts show.
-	starts []bar
-	scale  map[string]*series
 }
 
 // A stage is something that can be measured by itself.
@@ -49,8 +44,7 @@ var stages = []stage{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	b := &bench{Context: ctx, scale: map[string]*series{}}
-	flag.StringVar(&b.root, "root", "..", "the repository `DIR`, in which make build was run")
+	b := &bench{Context: ctx}
 	flag.IntVar(&b.runs, "runs", 10, "measure `N` rounds")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: bench [OPTIONS] [start] [live] [reconcile] [memory]")
@@ -73,10 +67,6 @@ func (b *bench) run(names []string) error {
 	if b.runs < 1 {
 		return fmt.Errorf("-runs %d: it must be at least 1", b.runs)
 	}
-	var err error
-	if b.root, err = filepath.Abs(b.root); err != nil {
-		return err
-	}
 	if err := b.build(); err != nil {
 		return err
 	}
@@ -91,8 +81,5 @@ func (b *bench) run(names []string) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	if err := b.report.write(filepath.Join(b.root, "docs/performance.md")); err != nil {
-		return err
-	}
-	return b.charts(filepath.Join(b.root, "docs"))
+	return b.report.write()
 }

@@ -30,9 +30,6 @@ func (b *bench) reconcile() error {
 			}
 			fresh = append(fresh, times[1].median())
 			t.row(count(n), figure(times[1].median()), times[1].over(times[0]).ratio(), times[2].over(times[1]).ratio())
-			b.point("slots in C", n, times[0])
-			b.point("hermes-reconcile, fresh", n, times[1])
-			b.point("hermes-reconcile, again", n, times[2])
 			return nil
 		})
 		if err != nil {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -17,8 +16,8 @@ type table struct {
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// String implements fmt.Stringer: in Markdown, the columns aligned for who reads
-// it as it is.
+// String implements fmt.Stringer: in Markdown, with the columns aligned, since
+// some read it as it is.
 func (t *table) String() string {
 	width := make([]int, len(t.header))
 	lines := append([][]string{t.header}, t.rows...)
@@ -58,25 +57,49 @@ func (r *report) add(name string, t *table) {
 	fmt.Printf("%s\n\n%s\n", name, t)
 }
 
-// write puts each table into the file, between <!-- bench:NAME --> and the next
-// <!-- /bench -->.
-func (r *report) write(path string) error {
-	data, err := os.ReadFile(path)
+// page has the tables, each between <!-- bench:NAME --> and the next <!-- /bench -->.
+const page = "docs/performance.md"
+
+// cut returns what text has before, in, and after the table name.
+func cut(text, name string) (before, rows, after string, err error) {
+	mark := "<!-- bench:" + name + " -->\n"
+	before, rest, ok := strings.Cut(text, mark)
+	rows, after, closed := strings.Cut(rest, "<!-- /bench -->")
+	if !ok || !closed {
+		err = fmt.Errorf("%s: there is no place for the table bench:%s", page, name)
+	}
+	return before + mark, rows, "<!-- /bench -->" + after, err
+}
+
+// write puts each table of r into page, and draws its charts.
+func (r *report) write() error {
+	data, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
 	text := string(data)
 	for _, name := range r.names {
-		before, rest, ok := strings.Cut(text, "<!-- bench:"+name+" -->\n")
-		_, after, closed := strings.Cut(rest, "<!-- /bench -->")
-		if !ok || !closed {
-			err = errors.Join(err, fmt.Errorf("%s: there is no place for the table bench:%s", path, name))
-			continue
+		before, _, after, err := cut(text, name)
+		if err != nil {
+			return err
 		}
-		text = before + "<!-- bench:" + name + " -->\n" + r.tables[name].String() + "<!-- /bench -->" + after
+		text = before + r.tables[name].String() + after
 	}
-	if e := os.WriteFile(path, []byte(text), 0o644); e != nil {
-		return e
+	if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
+		return err
 	}
-	return err
+	return charts(text)
+}
+
+// cells returns those of the table name of text, row by row, without its header.
+func cells(text, name string) (all [][]string, err error) {
+	_, rows, _, err := cut(text, name)
+	for line := range strings.Lines(rows) {
+		row := strings.Split(strings.Trim(line, "| \n"), "|")
+		for i := range row {
+			row[i] = strings.TrimSpace(row[i])
+		}
+		all = append(all, row)
+	}
+	return all[min(2, len(all)):], err
 }

@@ -45,7 +45,6 @@ var attacks = []attack{
 	{"supervise/control, replaced", `rm -f /run/service/gateway-coder/supervise/control`, ""},
 	{"log/supervise", `ln -s /etc/passwd /run/service/gateway-coder/log/supervise/status.new`, ""},
 	{"reading secrets of another slot", `cat /run/service/gateway-secret/run`, ""},
-	{"the seals", `echo >>/run/service/.hermes-seals`, ""},
 	{"a static service", `echo id >>/run/service/registrar/run`, ""},
 	{"the registrar's socket", `rm -f /run/hermes/registrar`, ""},
 	{"the registrar's rules", `touch /run/hermes/rules/uid/default`, ""},
@@ -120,12 +119,8 @@ func attackContainer(t *testing.T) (c *container, home string) {
 	c.check(os.WriteFile(filepath.Join(c.upper(), "etc/secrets"), []byte("TOKEN=secret\n"), 0o600))
 	c.boot()
 	c.awaitRegistrar()
-	if out, code := c.exec(false, "hermes-svc-register", "--replace", "--env", "TOKEN=secret", "secret"); code != 0 {
-		t.Fatal(out)
-	}
-	if out, code := c.exec(false, "hermes-svc", "start", "--wait", "coder", "secret"); code != 0 {
-		t.Fatal(out)
-	}
+	c.must(false, "hermes-svc-register", "--replace", "--env", "TOKEN=secret", "secret")
+	c.must(false, "hermes-svc", "start", "--wait", "coder", "secret")
 	return c, home
 }
 
@@ -168,7 +163,7 @@ func (c *container) rootsFiles() map[string]string {
 	}
 	add(exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "sh", "-c", script, filepath.Join(c.dir, "fs/upper")).Output())
 	for _, place := range []string{
-		`/run -xdev ( -path /run/service/gateway-* -o -path /run/service/*/supervise -o -path /run/service/*/event -o -path /run/log -o -path /run/boot.out -o -path /run/service/.hermes-seals ) -prune -o`,
+		`/run -xdev ( -path /run/service/gateway-* -o -path /run/service/*/supervise -o -path /run/service/*/event -o -path /run/log -o -path /run/boot.out ) -prune -o`,
 		`/opt/data -user 0`,
 	} {
 		out, _ := c.exec(false, append(append([]string{"find"}, strings.Fields(place)...), "-printf", "%p %y %U:%G %m %l\n")...)
@@ -361,9 +356,7 @@ func TestSwapped(t *testing.T) {
 		if filepath.Ext(path) != "" {
 			target += "/file"
 		}
-		if out, code := c.exec(true, "sh", "-c", `[ -e "$0" ] || : >"$0"; ln -s "$1" "$0.link"`, "/opt/data/"+path, target); code != 0 {
-			t.Fatal(out)
-		}
+		c.must(true, "sh", "-c", `[ -e "$0" ] || : >"$0"; ln -s "$1" "$0.link"`, "/opt/data/"+path, target)
 		done := make(chan string)
 		go func() {
 			out, _ := c.exec(true, "attack", "swap", "3", "/opt/data/"+path, "/opt/data/"+path+".link")
@@ -433,9 +426,7 @@ func TestRegistrarUnderFire(t *testing.T) {
 		c.exec(true, "attack", "hold", "3", "/run/hermes/registrar", "500")
 	}()
 	// Root needs no registrar, whoever holds it.
-	if out, code := c.exec(false, "hermes-svc-register", "--replace", "--port", "5000", "coder"); code != 0 {
-		t.Error(out)
-	}
+	c.must(false, "hermes-svc-register", "--replace", "--port", "5000", "coder")
 	<-held
 	s6test.Await(t, func() error {
 		if out, code := c.exec(true, "hermes-svc-register", "--replace", "coder"); code != 0 {

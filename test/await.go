@@ -21,7 +21,7 @@ func waitForFile(t *testing.T, path string) {
 	})
 }
 
-// awaitOutput waits until a command's output is want.
+// awaitOutput waits until output is want, that of a command say.
 func awaitOutput(t *testing.T, want string, output func() string) {
 	t.Helper()
 	s6test.Await(t, func() error {

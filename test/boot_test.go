@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // TestRestart shows that a restart is invisible: what ran before it runs after
@@ -20,17 +22,11 @@ func TestRestart(t *testing.T) {
 	c := newContainer(t, home, "HERMES_DASHBOARD=true")
 	c.boot()
 	c.awaitStatus("failed false false\nnever false false\nran false false\nstopped false false\n")
-	if out, code := c.exec(false, "hermes-svc-unregister", "ran"); code != 0 {
-		t.Fatal(out)
-	}
-	if out, code := c.exec(false, "hermes-svc-register", "--wait", "--port", "4321", "--env", "TOKEN=it's", "ran"); code != 0 {
-		t.Fatal(out)
-	}
+	c.must(false, "hermes-svc-unregister", "ran")
+	c.must(false, "hermes-svc-register", "--wait", "--port", "4321", "--env", "TOKEN=it's", "ran")
 	state := filepath.Join(home, "profiles/ran/gateway_state.json")
 	run, err := os.ReadFile(c.path("/run/service/gateway-ran/run"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	for name, end := range map[string]func(){"stop": c.stop, "kill": c.kill} {
 		await := func() {
 			t.Helper()
@@ -97,9 +93,7 @@ func TestCrashLimitInContainer(t *testing.T) {
 	for _, p := range []string{"bad", "good"} {
 		addProfile(t, home, p, `{"desired_state":"running"}`)
 	}
-	if err := os.WriteFile(filepath.Join(home, "behaviour"), []byte(`[ "$2" != bad ] || { echo "no good"; exit 1; }`), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(home, "behaviour"), []byte(`[ "$2" != bad ] || { echo "no good"; exit 1; }`), 0o644))
 	c := newContainer(t, home, "HERMES_CRASH_LIMIT=3/60")
 	c.boot()
 	c.awaitStatus("bad false false\ngood true true\n")
@@ -178,21 +172,15 @@ func TestHomeOfRoot(t *testing.T) {
 	home := newHomeFor(t)
 	addProfile(t, home, "coder", `{"desired_state":"running"}`)
 	for _, d := range []string{"logs", "logs/gateways"} {
-		if err := os.Mkdir(filepath.Join(home, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Mkdir(filepath.Join(home, d), 0o755))
 	}
 	c := newContainer(t, home)
 	c.boot()
 	waitForFile(t, filepath.Join(home, "logs/gateways/coder/current"))
 	c.kill()
 	outside := t.TempDir()
-	if err := os.RemoveAll(filepath.Join(home, "logs")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(outside, filepath.Join(home, "logs")); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.RemoveAll(filepath.Join(home, "logs")))
+	must.Do(t, os.Symlink(outside, filepath.Join(home, "logs")))
 	c.start()
 	if entries, _ := os.ReadDir(outside); len(entries) > 0 {
 		t.Errorf("made through a link: %v", entries)
@@ -264,9 +252,7 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("HOME, arguments and logs: %q, want %q", got, want)
 	}
 	c.stop()
-	if err := os.WriteFile(filepath.Join(home, "misconfigured"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(home, "misconfigured"), nil, 0o644))
 	c.boot()
 	awaitDashboard("false false\n")
 }
@@ -275,9 +261,7 @@ func TestDashboard(t *testing.T) {
 // in a container without root it would never start.
 func TestDashboardWithoutRoot(t *testing.T) {
 	home := newHomeFor(t)
-	if err := os.WriteFile(filepath.Join(home, "misconfigured"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(home, "misconfigured"), nil, 0o644))
 	c := newContainer(t, home, "HERMES_DASHBOARD=1")
 	c.boot()
 	if out, code := c.exec(true, "/run/service/dashboard/run"); code != 78 {

@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -247,9 +248,7 @@ func TestChaos(t *testing.T) {
 	}
 	p.gateway(t, byName)
 	tree, err := s6test.Run(p.scan, p.env())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	c := &chaos{place: p, t: t, tree: tree, table: map[string]map[int]int{}, said: map[string]int{}}
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6"
 )
 
@@ -34,19 +35,13 @@ func eachShell(t *testing.T, f func(*testing.T, *completer)) {
 	}
 	bin := static(t)
 	for _, d := range []string{"bin", "scan/gateway-coder", "scan/gateway-trader", "scan/gateway-;id", "home/profiles/coder", "home/profiles/writer", "home/profiles/$(id)", "home/profiles/empty"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
 		if strings.HasPrefix(d, "home/") && d != "home/profiles/empty" {
-			if err := os.WriteFile(filepath.Join(dir, d, "SOUL.md"), nil, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.WriteFile(filepath.Join(dir, d, "SOUL.md"), nil, 0o644))
 		}
 	}
 	for _, p := range programs(t) {
-		if err := os.Symlink(filepath.Join(bin, "hermes-s6"), filepath.Join(dir, "bin", p)); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Symlink(filepath.Join(bin, "hermes-s6"), filepath.Join(dir, "bin", p)))
 	}
 	env := append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "HOME="+dir, "TERM=dumb",
 		"HERMES_HOME="+filepath.Join(dir, "home"), "S6_PROFILE_GATEWAY_SCANDIR="+filepath.Join(dir, "scan"), "HERMES_SERVICE_MANAGER=s6")
@@ -113,6 +108,8 @@ func TestCompletions(t *testing.T) {
 			"hermes-svc-register ":                  {"coder", "default", "writer"},
 			"hermes-svc-register --port 1 --wait w": {"writer"},
 			"hermes-svc-register -- w":              {"writer"},
+			"hermes-fence --holder ":                {"coder", "default", "writer"},
+			"hermes-fence coder ":                   nil,
 			"hermes-svc ":                           {"restart", "start", "stop"},
 			"hermes-svc st":                         {"start", "stop"},
 			"hermes-svc start ":                     {"coder", "trader"},
@@ -138,13 +135,9 @@ func TestCompletionRunsNothing(t *testing.T) {
 	needSource(t)
 	dir := t.TempDir()
 	trap := filepath.Join(dir, "hermes-svstat")
-	if err := os.WriteFile(trap, []byte("#!/bin/sh\ntouch ran\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(trap, []byte("#!/bin/sh\ntouch ran\n"), 0o755))
 	helper, err := filepath.Abs("completions/complete")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	for _, program := range []string{"./hermes-svstat", trap, "hermes-svstat"} {
 		cmd := exec.Command(helper, program, "--json", "")
 		cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/bin:/bin"}
@@ -160,7 +153,7 @@ func TestCompletionRunsNothing(t *testing.T) {
 // TestCompletionOptions: what begins with a dash is what --help lists, in each shell.
 func TestCompletionOptions(t *testing.T) {
 	lines := map[string][]string{}
-	for _, line := range []string{"hermes-detect", "hermes-reconcile", "hermes-registrar", "hermes-registrar register", "hermes-registrar unregister",
+	for _, line := range []string{"hermes-detect", "hermes-fence", "hermes-reconcile", "hermes-registrar", "hermes-registrar register", "hermes-registrar unregister",
 		"hermes-s6", "hermes-s6 hermes-svstat", "hermes-svc start", "hermes-svc stop", "hermes-svc-register", "hermes-svc-unregister", "hermes-svstat"} {
 		words := strings.Fields(line)
 		for names := range helpOf(t, words[0], words[1:]...).options {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hermes-s6/lib/must"
 )
 
 // A container is a test container: PID, mount and UTS namespaces of its own, s6-svscan
@@ -44,9 +46,7 @@ func newBareContainer(t *testing.T, home string, env ...string) *container {
 		leaveOut(t, "a container needs root")
 	}
 	dir, err := os.MkdirTemp("", "hermes-container-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	const probe = `cd "$0" && mount -t tmpfs none . && cd "$0" && mkdir u w r && mount -t overlay -o "lowerdir=/,upperdir=$0/u,workdir=$0/w" none r`
 	if out, err := exec.Command("unshare", "-m", "-p", "-u", "-f", "sh", "-c", probe, dir).CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
@@ -113,9 +113,7 @@ func (c *container) hermes() string { return filepath.Join(c.upper(), "opt/herme
 
 func (c *container) check(err error) {
 	c.t.Helper()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	must.Do(c.t, err)
 }
 
 func (c *container) copy(from, to string) {
@@ -242,6 +240,14 @@ func (c *container) try(user bool, args ...string) (stdout, stderr string, code 
 		c.t.Fatal(err)
 	}
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
+}
+
+// must is exec of what has to succeed, or else the test ends.
+func (c *container) must(user bool, args ...string) {
+	c.t.Helper()
+	if out, code := c.exec(user, args...); code != 0 {
+		c.t.Fatalf("%v: exit code %d: %s", args, code, out)
+	}
 }
 
 // awaitStatus waits until hermes-svstat -o name,wantedup,up prints want.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/reconcile"
 )
 
@@ -123,9 +124,7 @@ func parseYAML(t *testing.T, text string) []any {
 		t.Fatalf("%v; run `make deps`", err)
 	}
 	var documents []any
-	if err := json.Unmarshal(out, &documents); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal(out, &documents))
 	return documents
 }
 
@@ -176,9 +175,7 @@ func checkShards(t *testing.T, shard, place string, first, replicas int) {
 	var selections []reconcile.Selection
 	for i := range replicas {
 		s, err := reconcile.ParseSelection("", strings.ReplaceAll(shard, place, strconv.Itoa(first+i)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		selections = append(selections, s)
 	}
 	for i := range 100 {

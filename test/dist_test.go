@@ -22,6 +22,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // ours is the target of make dist whose archive runs here.
@@ -71,9 +73,7 @@ func mustRelease(t *testing.T) string {
 	t.Helper()
 	needSource(t)
 	dist, err := released()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	return dist
 }
 
@@ -89,15 +89,11 @@ func TestDistIsReproducible(t *testing.T) {
 	run(t, "git", "clone", "-q", ".", tree)
 	// With what is not committed yet.
 	run(t, "sh", "-c", `umask 077; git ls-files -coz --exclude-standard | tar -c --null -T - --ignore-failed-read | tar -C "$0" -x --no-same-permissions`, tree)
-	if err := os.WriteFile(filepath.Join(tree, "notes.txt"), []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(tree, "notes.txt"), []byte("x"), 0o600))
 	t.Setenv("TZ", "Asia/Tokyo")
 	t.Setenv("GOFLAGS", "-buildvcs=auto") // it may be false here
 	second, err := release(tree, "077")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	names, err := os.ReadDir(first)
 	if err != nil || len(names) != 2*len(targets) {
 		t.Fatalf("%v, %v", names, err)
@@ -115,17 +111,13 @@ func TestDistFails(t *testing.T) {
 	needSource(t)
 	dist := t.TempDir()
 	kept := filepath.Join(dist, "hermes-s6-1-x86_64.tar.xz")
-	if err := os.WriteFile(kept, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(kept, nil, 0o644))
 	out, err := exec.Command("make", "-s", "dist", "DIST="+dist, "TARGETS=x86_46").CombinedOutput()
 	if err == nil || !strings.HasPrefix(string(out), "dist: fatal: x86_46: no such target\n") {
 		t.Errorf("of no known target: %v: %s", err, out)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "tar"), []byte("#!/bin/sh\nexec /bin/tar \"$@\" --no-such-option\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(dir, "tar"), []byte("#!/bin/sh\nexec /bin/tar \"$@\" --no-such-option\n"), 0o755))
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	if out, err := exec.Command("make", "-s", "dist", "DIST="+dist, "TARGETS="+ours).CombinedOutput(); err == nil {
 		t.Errorf("it is released though tar failed: %s", out)
@@ -158,9 +150,7 @@ func TestDist(t *testing.T) {
 			checkArchive(t, path, installed)
 		}
 		info, err := buildinfo.ReadFile(binary)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		var settings []string
 		for _, s := range info.Settings {
 			settings = append(settings, s.Key+"="+s.Value)
@@ -185,9 +175,7 @@ func TestDist(t *testing.T) {
 func checkArchive(t *testing.T, path, installed string) {
 	t.Helper()
 	data, err := exec.Command("xz", "-dc", path).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -203,9 +191,7 @@ func checkArchive(t *testing.T, path, installed string) {
 		}
 		file := filepath.Join(installed, h.Name)
 		info, err := os.Lstat(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		switch h.Typeflag {
 		case tar.TypeSymlink:
 			if link, err := os.Readlink(file); err != nil || h.Linkname != link || strings.Contains(link, "/") {
@@ -229,9 +215,7 @@ func checkArchive(t *testing.T, path, installed string) {
 func unzip(t *testing.T, path string) string {
 	t.Helper()
 	r, err := zip.OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer r.Close()
 	want := map[string]os.FileMode{"LICENSE": 0o644, "hermes-detect.exe": 0o755, "hermes-svc.exe": 0o755, "hermes-svstat.exe": 0o755}
 	if len(r.File) != len(want) {
@@ -243,16 +227,10 @@ func unzip(t *testing.T, path string) string {
 			t.Errorf("%s: %s: mode %v, want %v", path, f.Name, f.Mode(), want[f.Name])
 		}
 		in, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		data, err := io.ReadAll(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, f.Name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
+		must.Do(t, os.WriteFile(filepath.Join(dir, f.Name), data, 0o600))
 	}
 	checkLicense(t, filepath.Join(dir, "LICENSE"))
 	return filepath.Join(dir, "hermes-svc.exe")
@@ -405,9 +383,7 @@ func TestDockerfile(t *testing.T) {
 
 	// A download that was cut off is not unpacked.
 	noarch := filepath.Join(archives, "s6-overlay-noarch.tar.xz")
-	if err := os.Truncate(noarch, 1000); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Truncate(noarch, 1000))
 	out, err := build("--target", "unpacked")
 	if err == nil || !strings.Contains(out, "s6-overlay-noarch.tar.xz: FAILED") {
 		t.Errorf("docker build with a cut off archive: %v: %s", err, out)

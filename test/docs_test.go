@@ -26,6 +26,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"hermes-s6/lib/must"
 )
 
 var pages = []string{"README.md", "docs/operating.md", "docs/pipelines.md"}
@@ -185,9 +187,7 @@ func TestPages(t *testing.T) {
 	needSource(t)
 	for _, path := range pages {
 		p, err := readPage(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		for _, command := range p.unrun() {
 			t.Errorf("%s: `%s` is in no block, so nothing runs it", path, command)
 		}
@@ -265,9 +265,7 @@ func TestDocs(t *testing.T) {
 	}
 	for _, path := range pages {
 		p, err := readPage(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		for _, s := range p.sections {
 			if len(s.steps) == 0 {
 				continue
@@ -297,9 +295,7 @@ func TestDocs(t *testing.T) {
 func arrange(t *testing.T, setup string) *container {
 	t.Helper()
 	archive, err := txtar.ParseFile(setup)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	home := newHomeFor(t)
 	var env, beside []string
 	for _, f := range archive.Files {

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-s6/lib/fence"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -86,6 +87,16 @@ type faulty struct {
 	processes int
 	// always is true, whatever failed.
 	always func(p place) error
+}
+
+// signed is that the fence of coder names who had it last, or nobody where that could not
+// be written.
+func signed(p place) error {
+	text, err := os.ReadFile(filepath.Join(p.home, "profiles/coder", fence.File))
+	if err == nil && len(text) > 0 && !(bytes.HasPrefix(text, []byte(`{"host":"`)) && bytes.HasSuffix(text, []byte("}\n"))) {
+		err = fmt.Errorf("fence: %q", text)
+	}
+	return err
 }
 
 // isUp is whether profile name's gateway is.
@@ -157,6 +168,7 @@ var faultys = []faulty{
 	{name: "replace", before: live, args: []string{"hermes-svc-register", "--replace", "--port", "4000", "--env", "A=b", "coder"}, done: isUp("coder", true), processes: 4},
 	{name: "unregister", before: live, args: []string{"hermes-svc-unregister", "coder"}, done: absent("coder")},
 	{name: "start", fresh: true, args: []string{"hermes-svc", "start", "--wait", "coder"}, done: isUp("coder", true), processes: 4},
+	{name: "fence", args: []string{"hermes-fence", "coder", "hermes-detect", "--version"}, done: signed},
 	{name: "stop", fresh: true, before: live, args: []string{"hermes-svc", "stop", "--wait", "coder"}, done: isUp("coder", false), processes: 3},
 }
 

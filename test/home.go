@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // accountUID is hermes' in the container.
@@ -16,9 +18,7 @@ func newHomeFor(t *testing.T, profiles ...string) string {
 	t.Helper()
 	home := t.TempDir()
 	for _, d := range []string{filepath.Dir(home), home} {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Chmod(d, 0o755))
 	}
 	for _, p := range profiles {
 		addProfile(t, home, p, "")
@@ -45,16 +45,10 @@ func addProfileOf(t *testing.T, uid int, home, name, state string) {
 func putFile(t *testing.T, uid int, home, path, text string) {
 	t.Helper()
 	full := filepath.Join(home, path)
-	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.MkdirAll(filepath.Dir(full), 0o755))
+	must.Do(t, os.WriteFile(full, []byte(text), 0o644))
 	for ; os.Geteuid() == 0; full = filepath.Dir(full) {
-		if err := os.Chown(full, uid, uid); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Chown(full, uid, uid))
 		if full == home {
 			return
 		}

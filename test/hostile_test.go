@@ -67,8 +67,7 @@ type received struct{ args, env []byte }
 
 // runGateway registers a stand-in and returns what it received.
 func runGateway(t *testing.T, dialect string, env map[string]string, args []string) received {
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	register := []string{"--dialect", dialect}
 	for key, value := range env {
 		register = append(register, "--env", key+"="+value)

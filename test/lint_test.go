@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // TestTracked shows that make lint refuses machine code and large files which git
@@ -20,13 +22,9 @@ func TestTracked(t *testing.T) {
 		"large": string(make([]byte, 500_001)), "enough": string(make([]byte, 500_000)),
 		"short": "MM", "empty": "", "untracked": "\x7fELF",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
-	if err := os.Symlink("elf", filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Symlink("elf", filepath.Join(dir, "link")))
 	for _, args := range [][]string{{"init", "-q"}, {"add", "--", ":!untracked"}} {
 		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("git %q: %v: %s", args, err, out)

@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 		"hermes-svstat":         func() { os.Exit(command.Svstat(os.Args)) },
 		"hermes-detect":         func() { os.Exit(command.Detect(os.Args)) },
 		"hermes-svc":            func() { os.Exit(command.Svc(os.Args)) },
+		"hermes-fence":          func() { os.Exit(command.Fence(os.Args)) },
 		"hermes-s6":             func() { os.Exit(command.Suite(os.Args)) },
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -46,9 +47,7 @@ func TestManualExamples(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			account, err := furnish(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, err)
 			scan, home := filepath.Join(dir, "scan"), filepath.Join(dir, "home")
 			here := strings.NewReplacer("/run/service", scan, "/opt/data", home)
 			env := append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+bin+":"+os.Getenv("PATH"),

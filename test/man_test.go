@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6"
 )
 
@@ -344,9 +345,7 @@ func TestManualVariables(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	pages, _ := filepath.Glob("man/*")
 	for _, path := range pages {
 		p := readManual(t, filepath.Base(path))

@@ -5,6 +5,7 @@ package test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -22,9 +24,7 @@ func killSupervisors(t *testing.T, tree *s6test.Svscan) {
 	tree.Kill()
 	for _, p := range tree.Processes() {
 		if strings.HasPrefix(p.Command, "s6-supervise ") {
-			if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, syscall.Kill(p.PID, syscall.SIGKILL))
 			s6test.Await(t, func() error {
 				if err := syscall.Kill(p.PID, 0); err == nil {
 					return s6test.ErrNot
@@ -38,17 +38,11 @@ func killSupervisors(t *testing.T, tree *s6test.Svscan) {
 // TestUnregisterOrphan shows that a gateway whose supervisors were killed does
 // not outlive its slot.
 func TestUnregisterOrphan(t *testing.T) {
-	p := newPlace(t)
-	tree := s6test.Start(t, p.scan, p.env())
+	p, tree := newTree(t)
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
 	killSupervisors(t, tree)
 	p.run(t, 0, "hermes-svc-unregister", "coder")
-	s6test.Await(t, func() error {
-		if len(tree.Processes()) > 0 {
-			return s6test.ErrNot
-		}
-		return nil
-	})
+	awaitOutput(t, "[]", func() string { return fmt.Sprint(tree.Processes()) })
 }
 
 // beside runs a shell that waits as p's account, with what a gateway of coder has in
@@ -59,9 +53,7 @@ func beside(t *testing.T, p place, command ...string) (pid int) {
 	cmd := exec.Command(command[0], append(command[1:], "setpriv", "--reuid", p.account, "--clear-groups",
 		"sh", "-c", `echo $$ >"$0.new"; mv "$0.new" "$0"; while :; do sleep 1000; done`, ready)...)
 	cmd.Env = append(p.env(), "HERMES_GATEWAY_SLOT="+filepath.Join(p.scan, "gateway-coder"), "HERMES_S6_SUPERVISED_CHILD=1")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, cmd.Start())
 	t.Cleanup(func() {
 		if pid > 0 { // of 0, we were meant ourselves
 			_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -71,9 +63,7 @@ func beside(t *testing.T, p place, command ...string) (pid int) {
 	})
 	waitForFile(t, ready)
 	pid, err := strconv.Atoi(strings.TrimSpace(readFile(t, ready)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	_ = os.Remove(ready)
 	return pid
 }
@@ -87,8 +77,7 @@ func TestUnregisterBeside(t *testing.T) {
 	if os.Geteuid() != 0 {
 		leaveOut(t, "other accounts and namespaces need root")
 	}
-	p := newPlace(t)
-	tree := s6test.Start(t, p.scan, p.env())
+	p, tree := newTree(t)
 	p.run(t, 0, "hermes-svc-register", "--wait", "--port", "4000", "coder")
 	p.run(t, 0, "hermes-svc-register", "--wait", "--port", "4000", "writer")
 	first, writer := p.pid(t, "coder"), p.pid(t, "writer")
@@ -135,9 +124,7 @@ func TestUnregisterAdopted(t *testing.T) {
 		t.Run(left, func(t *testing.T) {
 			p := newPlace(t)
 			tree, err := s6test.Run(p.scan, p.env())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, err)
 			// It stays down: a gateway whose supervisor is killed runs on,
 			// and that is not the matter here.
 			p.run(t, 0, "hermes-svc-register", "--down", "coder")
@@ -171,9 +158,7 @@ func TestUnregisterSparesStrangers(t *testing.T) {
 	p := newPlace(t)
 	stranger := exec.Command("sleep", "100000")
 	stranger.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := stranger.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, stranger.Start())
 	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
 	tree := s6test.Start(t, p.scan, p.env())
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
@@ -185,14 +170,10 @@ func TestUnregisterSparesStrangers(t *testing.T) {
 	// seconds that are taken for the same.
 	status := filepath.Join(p.scan, "gateway-coder/supervise/status")
 	data, err := os.ReadFile(status)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	binary.BigEndian.PutUint64(data[24:], uint64(stranger.Process.Pid))
 	binary.BigEndian.PutUint64(data, binary.BigEndian.Uint64(data)-3600)
-	if err := os.WriteFile(status, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(status, data, 0o644))
 	p.run(t, 0, "hermes-svc-unregister", "coder")
 	if !lives(stranger.Process.Pid) {
 		t.Error("the stranger was killed")

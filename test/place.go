@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -25,20 +26,21 @@ type place struct {
 func newPlace(t *testing.T) place {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hermes-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	account, err := furnish(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	p := place{dir: dir, scan: filepath.Join(dir, "scan"), home: filepath.Join(dir, "home"), account: account.Username}
 	p.uid, err = strconv.Atoi(account.Uid)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	return p
+}
+
+// newTree is newPlace with an s6-svscan on it.
+func newTree(t *testing.T) (place, *s6test.Svscan) {
+	t.Helper()
+	p := newPlace(t)
+	return p, s6test.Start(t, p.scan, p.env())
 }
 
 // addProfile adds a profile, with gateway_state.json where state is not empty.
@@ -50,18 +52,14 @@ func (p place) addProfile(t *testing.T, name, state string) {
 // gateway has gateways do what writeGateway can.
 func (p place) gateway(t *testing.T, does ...string) {
 	t.Helper()
-	if err := writeGateway(filepath.Join(p.dir, "bin/hermes"), does...); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, writeGateway(filepath.Join(p.dir, "bin/hermes"), does...))
 }
 
 // pid is that of profile name's gateway.
 func (p place) pid(t *testing.T, name string) int {
 	t.Helper()
 	pid, err := strconv.Atoi(strings.TrimSpace(p.run(t, 0, "hermes-svstat", "-o", "pid", name)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	return pid
 }
 
@@ -74,7 +72,11 @@ func noneLeft(t *testing.T, tree *s6test.Svscan) {
 }
 
 func (p place) env() []string {
-	return append(os.Environ(), "PATH="+filepath.Join(p.dir, "bin")+":"+os.Getenv("PATH"), "HERMES_HOME="+p.home,
+	path := filepath.Join(p.dir, "bin") + ":" + os.Getenv("PATH")
+	if p.bin != "" {
+		path = p.bin + ":" + path
+	}
+	return append(os.Environ(), "PATH="+path, "HERMES_HOME="+p.home,
 		"HERMES_USER="+p.account, "HERMES_SERVICE_MANAGER=s6", "S6_PROFILE_GATEWAY_SCANDIR="+p.scan)
 }
 
@@ -152,9 +154,7 @@ func testAccount() (*user.User, error) {
 func (p place) listing(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir(p.scan)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // run runs a program of others and returns what it said.
@@ -39,9 +41,7 @@ func static(t *testing.T) string {
 	t.Helper()
 	needSource(t)
 	dir, err := shipped()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	return dir
 }
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6/s6test"
 )
@@ -37,8 +38,7 @@ func all(cmds []*exec.Cmd) []int {
 // others get 101, nothing of theirs is left, and the slot and the record are
 // the winner's.
 func TestRaceForOneName(t *testing.T) {
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	var cmds []*exec.Cmd
 	for i := range 8 {
 		cmds = append(cmds, p.command("hermes-svc-register", "--env", fmt.Sprintf("WINNER=%d", i), "coder"))
@@ -69,8 +69,7 @@ func TestRaceForOneName(t *testing.T) {
 // waits for its turn as long as others have theirs, whatever the machine is busy with
 // besides, and gets a port of its own.
 func TestRaceForPorts(t *testing.T) {
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	const port = 9728
 	var names []string
 	for i := 0; len(names) < 60; i++ {
@@ -89,9 +88,7 @@ func TestRaceForPorts(t *testing.T) {
 	ports := map[string]string{}
 	for _, name := range names {
 		run, err := os.ReadFile(filepath.Join(p.scan, "gateway-"+name, "run"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		_, rest, _ := strings.Cut(string(run), "HERMES_GATEWAY_PORT=")
 		port, _, _ := strings.Cut(rest, "\n")
 		if other := ports[port]; other != "" {
@@ -105,8 +102,7 @@ func TestRaceForPorts(t *testing.T) {
 // again. Each answer is one that the table allows, and at the end there is a
 // whole slot or none, and no leftover.
 func TestRaceOfRegisterAndUnregister(t *testing.T) {
-	p := newPlace(t)
-	tree := s6test.Start(t, p.scan, p.env())
+	p, tree := newTree(t)
 	for round := range 5 {
 		var cmds []*exec.Cmd
 		for range 3 {
@@ -130,20 +126,13 @@ func TestRaceOfRegisterAndUnregister(t *testing.T) {
 // TestOwnerAlive shows that nobody cleans up what somebody is at work on: a
 // locked hold, whose owner is this test, stays as it is, and others wait for it.
 func TestOwnerAlive(t *testing.T) {
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	hold := filepath.Join(p.scan, ".gateway-coder")
-	if err := os.MkdirAll(filepath.Join(hold, "slot"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.MkdirAll(filepath.Join(hold, "slot"), 0o700))
 	dir, err := os.Open(hold)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer dir.Close()
-	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, syscall.Flock(int(dir.Fd()), syscall.LOCK_EX))
 	p.run(t, 0, "hermes-svc-register", "writer")
 	p.run(t, 99, "hermes-svc-register", "--timeout", "100", "coder")
 	p.run(t, 99, "hermes-svc-unregister", "--timeout", "100", "coder")
@@ -166,8 +155,7 @@ func TestOwnerAlive(t *testing.T) {
 // down, rescan and reap, remove. Its two supervisors and its logger run on,
 // which is what every other test here would notice by Processes.
 func TestWrongOrderLeavesOrphans(t *testing.T) {
-	p := newPlace(t)
-	tree := s6test.Start(t, p.scan, p.env())
+	p, tree := newTree(t)
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
 	waitForFile(t, filepath.Join(p.home, "logs/gateways/coder/current"))
 	slot := filepath.Join(p.scan, "gateway-coder")

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -27,9 +28,7 @@ func disturb(t *testing.T, p place, name string, how int) string {
 	t.Helper()
 	slot := filepath.Join(p.scan, "gateway-"+name)
 	write := func(path, text string) {
-		if err := os.WriteFile(filepath.Join(slot, path), []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(slot, path), []byte(text), 0o755))
 	}
 	sh := func(script string) { p.run(t, 0, "/bin/sh", "-ec", script, slot) }
 	switch how {
@@ -86,8 +85,7 @@ func TestConvergence(t *testing.T) {
 	states := []string{"", `{"desired_state":"running"}`, `{"gateway_state":"running"}`, `{"desired_state":"stopped"}`, `{`}
 	for round := range 4 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			p := newPlace(t)
-			tree := s6test.Start(t, p.scan, p.env())
+			p, tree := newTree(t)
 			var names, story []string
 			for i := range 12 {
 				name := fmt.Sprintf("p%d", i)
@@ -205,12 +203,8 @@ func killedAt(t *testing.T, bin, op string, n int, powerCut bool) bool {
 	}
 	checkHome(t, p)
 	if powerCut { // the scan directory is gone with the rest of /run
-		if err := os.RemoveAll(p.scan); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Mkdir(p.scan, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.RemoveAll(p.scan))
+		must.Do(t, os.Mkdir(p.scan, 0o755))
 	}
 	finish := exec.Command(bin)
 	finish.Env = env
@@ -254,17 +248,11 @@ func TestThousandProfiles(t *testing.T) {
 		p.addProfile(t, fmt.Sprint("p", i), []string{"", `{"desired_state":"running"}`}[i%2])
 	}
 	counted := filepath.Join(p.dir, "counted")
-	if err := os.Mkdir(counted, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(counted, 0o755))
 	svscanctl, err := exec.LookPath("s6-svscanctl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	script := fmt.Sprintf("#!/bin/sh\necho \"$*\" >>%s/calls\nexec %s \"$@\"\n", counted, svscanctl)
-	if err := os.WriteFile(filepath.Join(counted, "s6-svscanctl"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(counted, "s6-svscanctl"), []byte(script), 0o755))
 	s6test.Start(t, p.scan, p.env(), s6test.MaxServices(3000)...)
 	out := p.run(t, 0, "hermes-reconcile", "--s6-bindir", counted, "--timeout", "60000")
 	if n := strings.Count(out, "action=started\n"); n != 499 {
@@ -285,4 +273,41 @@ func TestThousandProfiles(t *testing.T) {
 		return nil
 	})
 	p.run(t, 0, "hermes-svc-unregister", "--all", "--timeout", "60000")
+}
+
+// TestAltered shows that a slot which is not what it is to be in any one way is found so
+// and mended, and that the others are left alone. The changes are those that a look at
+// size and mtime would miss, too.
+func TestAltered(t *testing.T) {
+	p := newPlace(t)
+	p.addProfile(t, "p7", "")
+	for name, change := range map[string]string{
+		"edited in place":   `cp -p run "$1/saved"; tr a-y b-z <"$1/saved" >run; touch -r "$1/saved" run`,
+		"another in place":  `sed s/125/124/ finish >new; chmod 755 new; touch -r finish new; mv new finish`,
+		"another logger":    `tr a-y b-z <log/run >new; chmod 755 new; touch -r log/run new; mv new log/run`,
+		"type":              `printf 'oneshot\n' >type`,
+		"mode":              `chmod 700 finish`,
+		"mode of event":     `chmod 700 event`,
+		"mode of supervise": `chmod 777 log/supervise`,
+		"mode of a FIFO":    `chmod 666 supervise/control`,
+		"owner":             `chown nobody log`,
+		"not to start":      `rm down`,
+		"a directory":       `rm run; mkdir run`,
+		"gone":              `mv log/run log/gone`,
+		"the slot":          `mv ../gateway-p7 ../gateway-p8x; rm -r ../gateway-p8x`,
+		"a link":            `mv ../gateway-p7 ../.away; ln -s .away ../gateway-p7`,
+		"what is on record": `echo '{"env":{"KEY":"value"}}' >"$1/profiles/p7/gateway_service.json"`,
+		"what is wanted":    `echo '{"desired_state":"running"}' >"$1/profiles/p7/gateway_state.json"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p.run(t, 0, "hermes-reconcile")
+			p.run(t, 0, "/bin/sh", "-ec", `cd "$0/gateway-p7"; `+change, p.scan, p.home)
+			out := p.run(t, 0, "hermes-reconcile")
+			if strings.Count(out, "action=unchanged\n") != 2 || strings.Contains(out, "profile=p7 prior_state=None action=unchanged") {
+				t.Errorf("p7 was changed, the others were not:\n%s", out)
+			}
+			diff(t, contents(t, p.scan), model(t, p))
+			p.run(t, 0, "/bin/sh", "-c", `rm -rf "$0"/.away "$0"/profiles/p7/*.json`, p.home)
+		})
+	}
 }

@@ -12,29 +12,24 @@ import (
 	"testing"
 	"time"
 
-	"hermes-s6/lib/s6/s6test"
+	"hermes-s6/lib/must"
 )
 
 // TestLargeRecords reconciles profiles that share one record of a megabyte by hard
 // links, which costs the account that megabyte: it costs us a few, not a few for each.
 func TestLargeRecords(t *testing.T) {
 	const profiles, most = 20, 90 << 10 // KiB; the race detector needs most of it
-	p := newPlace(t)
-	s6test.Start(t, p.scan, p.env())
+	p, _ := newTree(t)
 	var env []string
 	for i := range 8 {
 		env = append(env, fmt.Sprintf(`"V%d":"%s"`, i, strings.Repeat("x", 120<<10)))
 	}
 	record := filepath.Join(p.home, "record")
-	if err := os.WriteFile(record, []byte(`{"env":{`+strings.Join(env, ",")+`}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(record, []byte(`{"env":{`+strings.Join(env, ",")+`}}`), 0o600))
 	for i := range profiles {
 		name := fmt.Sprint("p", i)
 		p.addProfile(t, name, "")
-		if err := os.Link(record, filepath.Join(p.home, "profiles", name, "gateway_service.json")); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Link(record, filepath.Join(p.home, "profiles", name, "gateway_service.json")))
 	}
 	for _, args := range [][]string{{"hermes-reconcile", "--dry-run"}, {"hermes-reconcile", "--profiles", "p1,p2"}, {"hermes-svc-register", "--down", "coder"}} {
 		if rss := peak(t, p.command(args[0], args[1:]...)); rss > most {
@@ -51,9 +46,7 @@ func peak(t *testing.T, cmd *exec.Cmd) (kib int) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, cmd.Start())
 	done := make(chan error)
 	go func() { done <- cmd.Wait() }()
 	for {

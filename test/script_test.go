@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"svscan":      cmdSvscan,
 			"svscan-kill": cmdSvscanKill,
+			"fence":       cmdFence,
 			"await":       cmdAwait,
 			"code":        cmdCode,
 			"idle":        cmdIdle,
@@ -81,7 +82,7 @@ func tree(ts *testscript.TestScript) *s6test.Svscan {
 // N services at most; a process of the tree that outlives it fails the script.
 func cmdSvscan(ts *testscript.TestScript, neg bool, args []string) {
 	env := []string{}
-	for _, key := range []string{"PATH", "HERMES_HOME", "HERMES_CRASH_LIMIT"} {
+	for _, key := range []string{"PATH", "HERMES_HOME", "HERMES_CRASH_LIMIT", "HERMES_FENCE", "HERMES_STANDBY_DELAY"} {
 		if v := ts.Getenv(key); v != "" {
 			env = append(env, key+"="+v)
 		}
@@ -99,6 +100,16 @@ func cmdSvscan(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Value("T").(testscript.T).Fatal(err)
 		}
 	})
+}
+
+// fence: lets gateways, which run as the account, have a hermes-fence. Where a script does
+// not say so they have none, as after an incomplete upgrade.
+func cmdFence(ts *testscript.TestScript, neg bool, args []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	data, err := os.ReadFile(self)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("bin/hermes-fence"), data, 0o755))
 }
 
 // svscan-kill: kills s6-svscan alone; its supervisors run on.

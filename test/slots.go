@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // slotFiles are those that a slot's definition decides.
@@ -56,9 +58,7 @@ func model(t *testing.T, p place) map[string]string {
 	t.Helper()
 	fresh := p
 	fresh.scan = filepath.Join(t.TempDir(), "scan")
-	if err := os.Mkdir(fresh.scan, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(fresh.scan, 0o755))
 	fresh.run(t, 0, "hermes-reconcile")
 	return contents(t, fresh.scan)
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
 
@@ -83,9 +84,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	p := newPlace(t)
 	for _, name := range []string{"coder", "writer"} {
-		if err := os.RemoveAll(filepath.Join(p.home, "profiles", name)); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.RemoveAll(filepath.Join(p.home, "profiles", name)))
 	}
 	var names []string
 	for i := range soakGateways {

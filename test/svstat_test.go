@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/s6/s6test"
 )
@@ -103,9 +104,7 @@ func TestUnsupervisedAgreesWithS6(t *testing.T) {
 	check()
 	tree := s6test.Start(t, p.scan, p.env())
 	await(t, dir, "up", "true")
-	if err := tree.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, tree.Stop())
 	check()
 }
 
@@ -118,15 +117,11 @@ func TestStatusOfUnknownSize(t *testing.T) {
 	writeService(t, dir, map[string]string{"run": "exec sleep 100000"})
 	s6test.Start(t, p.scan, p.env())
 	await(t, dir, "up", "true")
-	if err := os.WriteFile(filepath.Join(dir, "supervise/status"), make([]byte, 51), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(dir, "supervise/status"), make([]byte, 51), 0o644))
 	bin := t.TempDir()
 	answer := "false true false false -1 -1 9 @400000006b03870926f0e556 @400000006b03870926a4751e"
 	script := "#!/bin/sh\necho \"$*\" >" + bin + "/asked\necho " + answer + "\n"
-	if err := os.WriteFile(filepath.Join(bin, "s6-svstat"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(bin, "s6-svstat"), []byte(script), 0o755))
 	got := p.run(t, 1, "hermes-svstat", "--s6-bindir", bin, "-o", "up,wantedup,ready,paused,pid,exitcode,signum,updownsince,readysince,signal", dir)
 	if want := answer + " SIGKILL\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -138,9 +133,7 @@ func TestStatusOfUnknownSize(t *testing.T) {
 
 func writeService(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(dir, 0o755))
 	for name, text := range files {
 		if (name == "run" || name == "finish") && text != "" {
 			text = "#!/bin/sh\n" + text + "\n"
@@ -149,21 +142,16 @@ func writeService(t *testing.T, dir string, files map[string]string) {
 		if text == "" {
 			mode = 0o644
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(dir, name), []byte(text), mode))
 	}
 }
 
 // await waits until s6-svstat -o fields prints want for dir.
 func await(t *testing.T, dir, fields, want string) {
 	t.Helper()
-	s6test.Await(t, func() error {
-		out, err := exec.Command("s6-svstat", "-o", fields, dir).CombinedOutput()
-		if got := strings.TrimSpace(string(out)); err != nil || got != want {
-			return fmt.Errorf("%s: %s is %q (%v), want %q", filepath.Base(dir), fields, got, err, want)
-		}
-		return nil
+	awaitOutput(t, want+"\n", func() string {
+		out, _ := exec.Command("s6-svstat", "-o", fields, dir).CombinedOutput()
+		return string(out)
 	})
 }
 

@@ -129,7 +129,7 @@ func newStack(t *testing.T, home string) *stack {
 	c.standIn()
 	name := filepath.Base(c.dir)
 	ours := "hermes-s6-test:" + name
-	s := &stack{t, name, []string{"HERMES_IMAGE=" + ours, "HERMES_VOLUME_DEVICE=" + home}}
+	s := &stack{t, name, []string{"HERMES_IMAGE=" + ours, "HERMES_VOLUME_DEVICE=" + home, "HERMES_STANDBY=1"}}
 	docker(t, "create", "--name", s.name, image, "/harness/init")
 	t.Cleanup(func() { docker(t, "rm", "-f", s.name) })
 	docker(t, "cp", filepath.Join(c.dir, "upper")+"/.", s.name+":/")

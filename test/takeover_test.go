@@ -74,9 +74,7 @@ func TestTakeOver(t *testing.T) {
 	c.boot()
 	for _, name := range names {
 		addProfile(t, home, name, `{"desired_state":"running"}`)
-		if out, code := c.exec(false, "sh", "-c", pythonSlot, name); code != 0 {
-			t.Fatal(out)
-		}
+		c.must(false, "sh", "-c", pythonSlot, name)
 	}
 	c.exec(false, "sh", "-c", `echo canary >/etc/canary; printf '#!/bin/sh\nid -u >/run/pwned\nexec sleep 1000000\n' >/tmp/evil; chmod 755 /tmp/evil`)
 	pid := func(name string) string {
@@ -140,9 +138,7 @@ func TestTakeOver(t *testing.T) {
 			t.Errorf("%s: succeeded: %s", name, out)
 		}
 	}
-	if out, code := c.exec(false, append([]string{"hermes-svc", "restart"}, names...)...); code != 0 {
-		t.Error(out)
-	}
+	c.must(false, append([]string{"hermes-svc", "restart"}, names...)...)
 	// Each log has the words of its gateway from before and after.
 	for _, name := range names {
 		s6test.Await(t, func() error {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // A trace is a run of a program of ours under strace, s6's programs that it runs
@@ -39,9 +41,7 @@ func (p place) strace(t *testing.T, args []string, options ...string) (tr trace)
 	cmd.Stderr = &stderr
 	_ = cmd.Run()
 	data, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	return trace{strings.Split(string(data), "\n"), cmd.ProcessState.ExitCode(), stderr.String(), ctx.Err() != nil}
 }
 

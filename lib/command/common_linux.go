@@ -14,7 +14,7 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// registrarVariable names who is asked for what only root may do.
+// registrarVariable says where the registrar is, which does what only root may do.
 var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + gateway.RegistrarSocket + ")"}
 
 // scriptVariables are those that go into the scripts of slots, by commonOf.
@@ -32,19 +32,19 @@ func svcVariables() []cli.Variable {
 // commonOf gathers what all slots of this run have in common: options, the
 // environment, where programs are for slots in dialect.
 func commonOf(c *place.Context, dialect profile.Dialect) (*script.Common, error) {
-	h := &script.Common{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
+	common := &script.Common{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
-	if h.Account, err = c.Account(); err != nil {
+	if common.Account, err = c.Account(); err != nil {
 		return nil, err
 	}
-	if h.Home, err = c.HomePath(); err != nil {
+	if common.Home, err = c.HomePath(); err != nil {
 		return nil, err
 	}
-	if h.Contenv, err = script.FindContenv(os.Getenv("HERMES_CONTENV")); err != nil {
+	if common.Contenv, err = script.FindContenv(os.Getenv("HERMES_CONTENV")); err != nil {
 		return nil, err
 	}
-	if h.PortEnv != "" {
-		if err := profile.CheckKey(h.PortEnv); err != nil {
+	if common.PortEnv != "" {
+		if err := profile.CheckKey(common.PortEnv); err != nil {
 			return nil, fail.Errorf(fail.Usage, "HERMES_GATEWAY_PORT_ENV: %w", err)
 		}
 	}
@@ -52,11 +52,11 @@ func commonOf(c *place.Context, dialect profile.Dialect) (*script.Common, error)
 	if limit == "" {
 		limit = script.DefaultCrashLimit
 	}
-	if h.Deaths, h.Seconds, err = script.ParseCrashLimit(limit); err != nil {
+	if common.Deaths, common.Seconds, err = script.ParseCrashLimit(limit); err != nil {
 		return nil, err
 	}
-	h.Paths, err = script.FindPaths(c.Programs(), dialect)
-	return h, err
+	common.Paths, err = script.FindPaths(c.Programs(), dialect)
+	return common, err
 }
 
 // commonsOf is commonOf for several dialects, each asked for once.
@@ -64,19 +64,19 @@ func commonsOf(c *place.Context) func(profile.Dialect) (*script.Common, error) {
 	commons := map[profile.Dialect]*script.Common{}
 	return func(dialect profile.Dialect) (*script.Common, error) {
 		if commons[dialect] == nil {
-			h, err := commonOf(c, dialect)
+			common, err := commonOf(c, dialect)
 			if err != nil {
 				return nil, err
 			}
-			commons[dialect] = h
+			commons[dialect] = common
 		}
 		return commons[dialect], nil
 	}
 }
 
-// openS6 opens the scan directory and the home of the s6 that is in charge, after
+// openManager opens the scan directory and the home of the s6 that is in charge, after
 // it has made sure that a slot in dialect can be had here.
-func openS6(c *place.Context, dialect profile.Dialect) (*gateway.Manager, error) {
+func openManager(c *place.Context, dialect profile.Dialect) (*gateway.Manager, error) {
 	// Where there are no slots, what one would need may well be missing.
 	if err := c.NeedS6(); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func openS6(c *place.Context, dialect profile.Dialect) (*gateway.Manager, error)
 	if _, err := commons(dialect); err != nil {
 		return nil, err
 	}
-	m, err := openScan(c, commons)
+	m, err := openWithoutHome(c, commons)
 	if err == nil {
 		if m.Home, err = c.OpenHome(); err != nil {
 			m.Close()
@@ -94,8 +94,9 @@ func openS6(c *place.Context, dialect profile.Dialect) (*gateway.Manager, error)
 	return m, err
 }
 
-// openScan is openS6 for what may never make a slot and can do without a home.
-func openScan(c *place.Context, commons func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
+// openWithoutHome is openManager for commands that can do without a home, and may never
+// need to make a slot.
+func openWithoutHome(c *place.Context, commons func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
@@ -107,15 +108,15 @@ func openScan(c *place.Context, commons func(profile.Dialect) (*script.Common, e
 	if err != nil {
 		return nil, err
 	}
-	m := newS6(c, scan)
+	m := newManager(c, scan)
 	m.Common = commons
 	return m, nil
 }
 
-// newS6 returns the service manager of scan. An account that may not write there
+// newManager returns the service manager of scan. An account that may not write there
 // asks the registrar; that root may not, on a read-only file system say, is root's
 // own affair.
-func newS6(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
+func newManager(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
 	m := &gateway.Manager{ScanDir: scan, Warn: c.Warn, Info: c.Info}
 	if scan.Exposed() {
 		c.Warn("scan directory %s: others than root may write there, and so have root run what they like; make it root's, mode 0755", scan.ScanDir)
@@ -130,7 +131,7 @@ func newS6(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
 
 // s6Manager is for hermes-svc, which itself says what it cannot do without a home.
 func s6Manager(c *place.Context) (manager.ServiceManager, error) {
-	m, err := openScan(c, commonsOf(c))
+	m, err := openWithoutHome(c, commonsOf(c))
 	if err != nil {
 		return nil, err // not a nil *Manager that is no nil ServiceManager
 	}

@@ -3,8 +3,8 @@ package command
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,7 +45,7 @@ Where there can be no lock, this is said and PROG runs without. --holder runs
 nothing: it prints who holds the fence and exits 0 if another slot's gateway does,
 else 1.`,
 		Flags: place.Flags(
-			cli.Bool("wait for the lock (the default)", "wait"),
+			cli.Bool("wait for the lock, as without options", "wait"),
 			cli.Bool("exit 1 if another process holds the lock", "no-wait"),
 			cli.Bool("leave the lock to others for a while first", "standby"),
 			cli.Bool("print who holds the fence, if it is not this slot's gateway", "holder"),
@@ -132,7 +132,10 @@ func (l *link) pass() error {
 		return l.without(err)
 	}
 	d, err := home.Dir(l.profile)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return l.run("") // no profile: there is nothing that containers could share
+	case err != nil:
 		return l.without(err)
 	}
 	g := &fence.Gate{Dir: d, UID: home.UID, GID: home.GID, Say: l.Warn}
@@ -143,18 +146,18 @@ func (l *link) pass() error {
 	case f == nil && l.Bool("no-wait"):
 		return fail.Errorf(fail.No, "gateway '%s': another runs it: %s", l.profile, s.Holder)
 	case f == nil:
-		l.Warn("gateway '%s' stands by: it runs elsewhere: %s", l.profile, s.Holder)
 		l.settleLogger(!s.Elsewhere(l.here()), true)
+		l.Warn("gateway '%s' stands by: it runs elsewhere: %s", l.profile, s.Holder)
 		return l.wait(d.Path(fence.File))
 	}
 	if l.waited && home.DesiredState(l.profile) == profile.Stopped {
 		l.Warn("gateway '%s': it was stopped meanwhile, and does not take over", l.profile)
 		return nil
 	}
+	l.settleLogger(true, l.waited || s.Holder.Foreign())
 	if l.waited {
 		l.Warn("gateway '%s' takes over", l.profile)
 	}
-	l.settleLogger(true, l.waited || s.Holder.Foreign())
 	if err := f.Sign(); err != nil {
 		l.Warn("gateway '%s': who holds its fence is not recorded: %v", l.profile, err)
 	}
@@ -164,9 +167,10 @@ func (l *link) pass() error {
 	return l.run(script.FenceHeld)
 }
 
-// without runs the program where err says that no fence is to be had.
+// without runs the program where err says that no fence is to be had, and not that
+// something is short now.
 func (l *link) without(err error) error {
-	if !fence.Lacking(err) {
+	if !fence.Lacking(err) && !profile.IsLink(err) {
 		return err
 	}
 	l.Warn("gateway '%s' runs without a fence, and another container may run it as well: %v", l.profile, err)
@@ -222,28 +226,41 @@ func (l *link) again() []string {
 	return slices.Concat(words, l.Given(), []string{l.profile}, l.program)
 }
 
-// run executes the program, found as execvp(3) does.
-func (l *link) run(how string) error {
-	path, err := exec.LookPath(l.program[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return fail.Errorf(fail.NotFound, "%s: %w", l.program[0], errors.Unwrap(err))
-	}
-	return l.execute(how, path, l.program)
-}
+// run executes the program.
+func (l *link) run(how string) error { return l.execute(how, l.program[0], l.program) }
 
-// execute replaces us by a program to which how says how far this process has come.
-func (l *link) execute(how, path string, words []string) error {
+// execute replaces us by the program file, found as execvp(3) does: to look for it without
+// executing it would be to guess why it cannot be. how says to it how far this process has
+// come.
+func (l *link) execute(how, file string, words []string) error {
 	env := make([]string, 0, len(os.Environ())+1)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, script.FenceVariable+"=") {
 			env = append(env, v)
 		}
 	}
+	env = append(env, script.FenceVariable+"="+how)
+	paths := []string{file}
+	if !strings.Contains(file, "/") {
+		paths = paths[:0]
+		for _, d := range filepath.SplitList(cmp.Or(os.Getenv("PATH"), "/usr/bin:/bin")) {
+			paths = append(paths, cmp.Or(d, ".")+"/"+file)
+		}
+	}
 	l.RestoreUmask()
-	err := syscall.Exec(path, words, append(env, script.FenceVariable+"="+how))
+	err := error(syscall.ENOENT)
+	for _, path := range paths {
+		switch e := syscall.Exec(path, words, env); e {
+		case syscall.ENOENT, syscall.ENOTDIR:
+		case syscall.EACCES:
+			err = e // as execvp has it, unless there is a better one
+		default:
+			return fail.Errorf(fail.System, "execute %s: %w", path, e)
+		}
+	}
 	code := fail.System
 	if errors.Is(err, syscall.ENOENT) {
 		code = fail.NotFound
 	}
-	return fail.Errorf(code, "execute %s: %w", path, err)
+	return fail.Errorf(code, "execute %s: %w", file, err)
 }

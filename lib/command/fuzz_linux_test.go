@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/profile"
 )
 
@@ -20,9 +21,7 @@ func FuzzEnvFile(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(dir, "env")
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, data, 0o600))
 		env := map[string]profile.Bytes{}
 		if err := readEnvFile(path, env); err != nil {
 			if fail.CodeOf(err) != fail.Usage {

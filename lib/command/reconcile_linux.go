@@ -35,19 +35,27 @@ that is named, unless a state says otherwise; with --no-supervise it starts none
 Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml, at the
 top or under gateway), the others are registered and stay down, but for those that
 are standalone, and that one starts if one of them was to run. Where it cannot be
-decided, only the root profile's gateway starts.`,
+decided, only the root profile's gateway starts.
+
+With --follow it stays, and does so for each profile that appears, changes or goes: it
+starts and stops gateways as their desired state says when that changes. SIGHUP has it
+look at all of them. It does not write to the boot log.`,
 		Flags: place.Flags(
 			cli.Bool("say what would be done, touch nothing", "dry-run"),
 			cli.Bool("unregister slots whose profile is gone", "prune"),
 			cli.String("profiles", "", "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"),
 			cli.String("shard", "", "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"),
-			cli.Bool("register the profiles of the other shards too, as stand-bys (HERMES_STANDBY=1)", "standby"),
+			cli.Bool("register the profiles of the other shards too, as stand-bys (HERMES_STANDBY)", "standby"),
+			cli.Bool("stay, and do this again for what changes in the home", "follow"),
+			cli.String("notification-fd", "", "with --follow, write a newline to `FD` when the first run is done"),
 			cli.TimeoutFlag(),
 		),
 		Variables: slices.Concat([]cli.Variable{place.ManagerVariable}, scriptVariables, []cli.Variable{
 			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" records nothing"},
 			{Name: "HERMES_GATEWAY_BOOTSTRAP_STATE", Usage: "running: start the root profile's gateway, unless a state says otherwise"},
+			intervalVariable, pruneVariable,
 			{Name: "GATEWAY_MULTIPLEX_PROFILES", Usage: "true or false: whether one gateway serves all profiles, whatever config.yaml says"},
+			delayVariable,
 		}),
 		Run: place.Run(reconcileRun),
 	}, args)
@@ -60,16 +68,14 @@ func reconcileRun(c *place.Context) error {
 	if len(c.Args) > 0 {
 		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args[0])
 	}
-	plan, err := newPlan(c)
+	if c.Bool("follow") {
+		return follow(c)
+	}
+	plan, err := openPlan(c)
 	if err != nil {
 		return err
 	}
-	m, err := openS6(c, profile.Sh)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	plan.Manager = m
+	defer plan.Close()
 	if err := prepare(c, plan); err != nil {
 		return err
 	}
@@ -78,6 +84,16 @@ func reconcileRun(c *place.Context) error {
 		err = e
 	}
 	return err
+}
+
+// openPlan makes a plan of the options, for the home and the scan directory that are there.
+func openPlan(c *place.Context) (*reconcile.Plan, error) {
+	plan, err := newPlan(c)
+	if err != nil {
+		return nil, err
+	}
+	plan.Manager, err = openManager(c, profile.Sh)
+	return plan, err
 }
 
 // newPlan reads the options and their variables.
@@ -116,9 +132,25 @@ func switchedOn(flag bool, variable string) (bool, error) {
 
 // prepare finds out what this container is for, and makes ready for it.
 func prepare(c *place.Context, plan *reconcile.Plan) error {
-	container, err := reconcile.FindContainer()
+	container, err := makeReady(c, plan)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("HERMES_GATEWAY_BOOTSTRAP_STATE") == profile.Running {
+		bootstrap(c, plan, profile.Default)
+	}
+	if container.Kind == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == "" {
+		bootstrap(c, plan, container.Profile)
+	}
+	return nil
+}
+
+// makeReady is prepare for a container that has booted: what is recorded then is the
+// operator's.
+func makeReady(c *place.Context, plan *reconcile.Plan) (reconcile.Container, error) {
+	container, err := reconcile.FindContainer()
+	if err != nil {
+		return container, err
 	}
 	switch container.Kind {
 	case reconcile.Server:
@@ -129,7 +161,7 @@ func prepare(c *place.Context, plan *reconcile.Plan) error {
 		plan.NoStart = true
 	}
 	if plan.Multiplex, err = multiplex(c, plan.Home); err != nil {
-		return err
+		return container, err
 	}
 	if !plan.DryRun {
 		plan.Sweep()
@@ -138,13 +170,7 @@ func prepare(c *place.Context, plan *reconcile.Plan) error {
 			c.Warn("log directory: %v", err)
 		}
 	}
-	if os.Getenv("HERMES_GATEWAY_BOOTSTRAP_STATE") == profile.Running {
-		bootstrap(c, plan, profile.Default)
-	}
-	if container.Kind == reconcile.Gateway && os.Getenv("HERMES_GATEWAY_NO_SUPERVISE") == "" {
-		bootstrap(c, plan, container.Profile)
-	}
-	return nil
+	return container, nil
 }
 
 // bootstrap records that profile name's gateway runs, unless something is recorded of

@@ -58,7 +58,7 @@ func register(c *place.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := openS6(c, asked.Settings.Dialect)
+	m, err := openManager(c, asked.Settings.Dialect)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,6 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/place"
-	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 )
 
@@ -59,7 +58,8 @@ func Svc(args []string) int {
 		Text: `Tells the service manager that is in charge here: s6, systemd (the user's, or the
 system's with --system), launchd, or the Windows task scheduler. What was asked
 for is recorded in the profile as its desired state, which counts when a
-container starts. Under s6 a profile that has no slot gets one.
+container starts, and which other containers on the home obey. Under s6 a profile
+that has no slot gets one.
 
 A restart waits until the gateway is up under a new pid; start and stop wait with
 --wait. Under s6 a gateway that has not ended in time is killed, which is said.`,
@@ -206,11 +206,11 @@ func reportOutcomes(c *place.Context, outcomes []manager.Outcome) error {
 	})
 }
 
-// failed stands in reports for what an outcome's error says.
+// failed is the action of an outcome with an error.
 const failed = "failed"
 
-// report says what became of gateways; killed is for what had to be killed, object
-// for --json.
+// report says what became of gateways: killed is the format of a warning about what had
+// to be killed, object makes what --json prints.
 func report(c *place.Context, outcomes []manager.Outcome, killed string, object func(manager.Outcome) any) error {
 	var errs []error
 	for _, o := range outcomes {
@@ -280,9 +280,7 @@ func (i *intent) PlanStop(name string, pid int) {
 	if i.home == nil {
 		return
 	}
-	target := profile.Target{PID: pid}
-	target.Start, _ = proc.StartTime(pid)
-	if err := i.home.PlanStop(name, target, time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := i.home.PlanStop(name, profile.TargetOf(pid), time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		i.Warn("profile %s: it cannot be told that it is stopped on purpose: %v", name, err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"hermes-s6/lib/place"
 )
 
-// On a host hermes-svstat tells of the gateways named what their service manager
-// says: that they are up, and their pid.
+// A host is a machine whose service manager is its own, and not s6. There hermes-svstat
+// says of the gateways named what that manager says: whether they are up, and their pid.
 
 func systemFlag() *cli.Flag {
 	return cli.Bool("under systemd, the system's services and not the user's", "system")

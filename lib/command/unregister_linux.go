@@ -69,7 +69,7 @@ func retire(c *place.Context, names []string, timeout time.Duration) ([]manager.
 		return nil, err
 	}
 	defer scan.Close()
-	m := newS6(c, scan)
+	m := newManager(c, scan)
 	m.Home = home
 	if c.Bool("all") {
 		if names, err = m.List(); err != nil {

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"strconv"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -39,6 +41,10 @@ func (d *Dir) Close() {
 
 // Fd returns d's descriptor, for locking and polling.
 func (d *Dir) Fd() int { return d.fd }
+
+// ProcPath returns a path that leads to d, whatever has become of its name, as long as d
+// is open.
+func (d *Dir) ProcPath() string { return "/proc/self/fd/" + strconv.Itoa(d.fd) }
 
 // Path returns the path of name in d as it was when d was opened.
 func (d *Dir) Path(name string) string {

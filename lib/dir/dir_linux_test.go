@@ -12,32 +12,25 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/must"
 )
 
 func open(t *testing.T) (*Dir, string) {
 	t.Helper()
 	path := t.TempDir()
 	d, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	t.Cleanup(d.Close)
 	return d, path
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestReadOnlyRegularFiles(t *testing.T) {
 	d, path := open(t)
-	must(t, os.WriteFile(filepath.Join(path, "file"), []byte("0123456789"), 0o600))
-	must(t, os.Symlink("file", filepath.Join(path, "link")))
-	must(t, os.Mkdir(filepath.Join(path, "dir"), 0o700))
-	must(t, unix.Mkfifo(filepath.Join(path, "fifo"), 0o600))
+	must.Do(t, os.WriteFile(filepath.Join(path, "file"), []byte("0123456789"), 0o600))
+	must.Do(t, os.Symlink("file", filepath.Join(path, "link")))
+	must.Do(t, os.Mkdir(filepath.Join(path, "dir"), 0o700))
+	must.Do(t, unix.Mkfifo(filepath.Join(path, "fifo"), 0o600))
 	for name, want := range map[string]error{
 		"link": unix.ELOOP, "dir": ErrIrregular, "fifo": ErrIrregular, "none": fs.ErrNotExist,
 	} {
@@ -57,12 +50,12 @@ func TestReadOnlyRegularFiles(t *testing.T) {
 func TestReplaceLeavesWhatWasThere(t *testing.T) {
 	d, path := open(t)
 	victim := filepath.Join(t.TempDir(), "victim")
-	must(t, os.WriteFile(victim, []byte("victim"), 0o644))
-	must(t, os.Symlink(victim, filepath.Join(path, "symbolic")))
-	must(t, os.Symlink(victim, filepath.Join(path, ".symbolic.new")))
-	must(t, os.Link(victim, filepath.Join(path, "hard")))
+	must.Do(t, os.WriteFile(victim, []byte("victim"), 0o644))
+	must.Do(t, os.Symlink(victim, filepath.Join(path, "symbolic")))
+	must.Do(t, os.Symlink(victim, filepath.Join(path, ".symbolic.new")))
+	must.Do(t, os.Link(victim, filepath.Join(path, "hard")))
 	for _, name := range []string{"symbolic", "hard", "new"} {
-		must(t, d.Replace(name, 0o600, -1, -1, []byte("data")))
+		must.Do(t, d.Replace(name, 0o600, -1, -1, []byte("data")))
 		if data, err := d.Read(name, 100); string(data) != "data" || err != nil {
 			t.Errorf("%s: %q, %v", name, data, err)
 		}
@@ -78,28 +71,28 @@ func TestReplaceLeavesWhatWasThere(t *testing.T) {
 func TestRenameNoReplace(t *testing.T) {
 	d, path := open(t)
 	for _, name := range []string{"new", "empty"} {
-		must(t, os.Mkdir(filepath.Join(path, name), 0o700))
+		must.Do(t, os.Mkdir(filepath.Join(path, name), 0o700))
 	}
-	must(t, os.WriteFile(filepath.Join(path, "file"), nil, 0o600))
-	must(t, os.Symlink("nowhere", filepath.Join(path, "link")))
+	must.Do(t, os.WriteFile(filepath.Join(path, "file"), nil, 0o600))
+	must.Do(t, os.Symlink("nowhere", filepath.Join(path, "link")))
 	for _, taken := range []string{"empty", "file", "link"} {
 		if err := d.RenameNoReplace("new", d, taken); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%s: %v", taken, err)
 		}
 	}
-	must(t, d.RenameNoReplace("new", d, "free"))
+	must.Do(t, d.RenameNoReplace("new", d, "free"))
 }
 
 func TestRemoveAllFollowsNoLink(t *testing.T) {
 	d, path := open(t)
 	outside := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(outside, "file"), nil, 0o600))
-	must(t, os.MkdirAll(filepath.Join(path, "tree/a/b"), 0o700))
-	must(t, os.Symlink(outside, filepath.Join(path, "tree/a/link")))
-	must(t, os.Symlink(outside, filepath.Join(path, "link")))
-	must(t, unix.Mkfifo(filepath.Join(path, "tree/fifo"), 0o600))
+	must.Do(t, os.WriteFile(filepath.Join(outside, "file"), nil, 0o600))
+	must.Do(t, os.MkdirAll(filepath.Join(path, "tree/a/b"), 0o700))
+	must.Do(t, os.Symlink(outside, filepath.Join(path, "tree/a/link")))
+	must.Do(t, os.Symlink(outside, filepath.Join(path, "link")))
+	must.Do(t, unix.Mkfifo(filepath.Join(path, "tree/fifo"), 0o600))
 	for _, name := range []string{"tree", "link", "none"} {
-		must(t, d.RemoveAll(name))
+		must.Do(t, d.RemoveAll(name))
 	}
 	if names, _ := d.Names(); len(names) != 0 {
 		t.Errorf("left: %v", names)
@@ -112,8 +105,8 @@ func TestRemoveAllFollowsNoLink(t *testing.T) {
 func TestLocks(t *testing.T) {
 	d, path := open(t)
 	other, err := Open(path)
-	must(t, err)
-	must(t, other.TryLock())
+	must.Do(t, err)
+	must.Do(t, other.TryLock())
 	if err := d.TryLock(); !errors.Is(err, unix.EWOULDBLOCK) {
 		t.Errorf("TryLock: %v", err)
 	}
@@ -121,8 +114,8 @@ func TestLocks(t *testing.T) {
 		t.Errorf("Lock: %v", err)
 	}
 	other.Close()
-	must(t, d.Lock(time.Now().Add(time.Minute)))
-	must(t, os.Remove(path))
+	must.Do(t, d.Lock(time.Now().Add(time.Minute)))
+	must.Do(t, os.Remove(path))
 	if d.Linked() {
 		t.Error("a removed directory counts as linked")
 	}
@@ -134,20 +127,14 @@ func TestBeneath(t *testing.T) {
 	root := t.TempDir()
 	outside := filepath.Join(root, "outside")
 	inside := filepath.Join(root, "inside")
-	for _, err := range []error{
+	must.Do(t,
 		os.Mkdir(outside, 0o755), os.WriteFile(filepath.Join(outside, "file"), nil, 0o644),
 		os.MkdirAll(filepath.Join(inside, "dir/sub"), 0o755), os.WriteFile(filepath.Join(inside, "dir/file"), nil, 0o644),
 		os.Symlink(outside, filepath.Join(inside, "absolute")), os.Symlink("../outside", filepath.Join(inside, "relative")),
 		os.Symlink("dir", filepath.Join(inside, "within")), os.Symlink("file", filepath.Join(inside, "dir/link")),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	)
 	d, err := Open(inside)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer d.Close()
 	defer noOpenat2.Store(noOpenat2.Load())
 	for _, without := range []bool{false, true} {
@@ -173,10 +160,10 @@ func TestBeneath(t *testing.T) {
 func TestLockGivenUp(t *testing.T) {
 	d, path := open(t)
 	holder, err := Open(path)
-	must(t, err)
-	must(t, holder.Lock(time.Now().Add(time.Minute)))
+	must.Do(t, err)
+	must.Do(t, holder.Lock(time.Now().Add(time.Minute)))
 	waiter, err := Open(path)
-	must(t, err)
+	must.Do(t, err)
 	defer waiter.Close()
 	for range 20 {
 		if err := waiter.Lock(time.Now().Add(time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -185,16 +172,16 @@ func TestLockGivenUp(t *testing.T) {
 	}
 	holder.Close()
 	time.Sleep(20 * time.Millisecond) // for a thread that would take it
-	must(t, d.TryLock())
+	must.Do(t, d.TryLock())
 }
 
-// TestReplaceWithoutLock has somebody replace a file who could not have the lock, while
-// who has it does so as well.
+// TestReplaceWithoutLock has two replace a file at once, of whom one has the lock and the
+// other could not get it.
 func TestReplaceWithoutLock(t *testing.T) {
 	locked, path := open(t)
-	must(t, locked.Lock(time.Time{}))
+	must.Do(t, locked.Lock(time.Time{}))
 	other, err := Open(path)
-	must(t, err)
+	must.Do(t, err)
 	defer other.Close()
 	if err := other.Lock(time.Now()); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatal(err)

@@ -64,9 +64,9 @@ func (d *Dir) ReplaceLater(name string, mode uint32, uid, gid int, data []byte) 
 	return d.replace(name, mode, uid, gid, data, false)
 }
 
-// beside returns the name of what is to take name's place: a fixed one, so that what a
-// killed run left is cleaned up. By that, who could not have the lock might publish what
-// another has half written.
+// beside returns the name of what is to take name's place. It is always the same, so that
+// what a killed run left is cleaned up; but whoever could not have the lock gets one of
+// his own, or he might put in place what another has half written.
 func (d *Dir) beside(name string) string {
 	tmp := "." + name + ".new"
 	if d.shared {

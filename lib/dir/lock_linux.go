@@ -17,7 +17,7 @@ const lockEvery = 10 * time.Millisecond
 //
 // It tries again and again. A call that blocks cannot be given up: its thread and
 // its descriptor would stay, and take the lock long after we had said that
-// another process holds it.
+// another process has it.
 func (d *Dir) Lock(deadline time.Time) error {
 	for pause := time.Millisecond / 8; ; pause = min(2*pause, lockEvery) {
 		// What is free is had at once, however little time is left.

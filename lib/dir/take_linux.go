@@ -11,13 +11,13 @@ import (
 )
 
 // Take makes or opens the directory name in d, which only its owner can open (mode
-// 0700), and locks it by lock. The lock falls with its owner, so a directory that can
-// be locked is nobody's, and what is in it is for the next. check is asked about one
-// that was there.
+// 0700), and locks it by lock. When a process ends, so does its lock: a directory that
+// can be locked is in nobody's hands, and what is in it is for the next. check is asked
+// about a directory that was there already.
 //
-// Who lets go with Drop wakes all that wait, and each of them starts to wait anew: so
-// a lock that waits until a deadline waits as long as the owner changes. After that
-// the error is os.ErrDeadlineExceeded, and says who the owner is.
+// Drop wakes all that wait, and each of them starts to wait anew. So a lock that waits
+// until a deadline goes on waiting for as long as one holder follows another. Then the
+// error is os.ErrDeadlineExceeded, and names the holder.
 func (d *Dir) Take(name string, check, lock func(*Dir) error) (*Dir, error) {
 	for {
 		taken, err := d.Mkdir(name, 0o700)
@@ -26,7 +26,7 @@ func (d *Dir) Take(name string, check, lock func(*Dir) error) (*Dir, error) {
 			taken, err = d.Dir(name)
 		}
 		if errors.Is(err, fs.ErrNotExist) && d.Linked() {
-			continue // its owner removed it between our two calls
+			continue // its holder removed it between our two calls
 		}
 		if err != nil {
 			return nil, err
@@ -38,7 +38,7 @@ func (d *Dir) Take(name string, check, lock func(*Dir) error) (*Dir, error) {
 			err = lock(taken)
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = d.Fail("lock", name, taken.owner())
+			err = d.Fail("lock", name, taken.holder())
 		}
 		// Whoever had the lock before us has removed the directory with
 		// it: then ours is the lock on something that has no name.
@@ -55,16 +55,17 @@ func (d *Dir) Take(name string, check, lock func(*Dir) error) (*Dir, error) {
 // Drop lets go of taken, which Take returned for name. An error here costs nothing
 // but a leftover.
 func (d *Dir) Drop(name string, taken *Dir) {
-	_ = d.Rmdir(name) // while we hold the lock
+	_ = d.Rmdir(name) // while we have the lock
 	taken.Close()
 }
 
-// held is the error of a lock that another has: his pid, "" where that is not known.
-type held string
+// lockedBy is the error of a lock that another process has: its pid, "" where that is not
+// known.
+type lockedBy string
 
-func (pid held) Unwrap() error { return os.ErrDeadlineExceeded }
+func (pid lockedBy) Unwrap() error { return os.ErrDeadlineExceeded }
 
-func (pid held) Error() string {
+func (pid lockedBy) Error() string {
 	const text = "another process is at work on it"
 	if pid == "" {
 		return text
@@ -72,9 +73,8 @@ func (pid held) Error() string {
 	return text + " (pid " + string(pid) + ")"
 }
 
-// owner returns the pid of who has the lock of d. One in another container is not to
-// be seen.
-func (d *Dir) owner() held {
+// holder is the process that has the lock of d. One in another container cannot be seen.
+func (d *Dir) holder() lockedBy {
 	st, err := d.Stat(".")
 	if err != nil {
 		return ""
@@ -84,7 +84,7 @@ func (d *Dir) owner() held {
 		// 1: FLOCK ADVISORY WRITE 211 00:1a:4711 0 EOF; one that waits has -> first.
 		f := strings.Fields(line)
 		if len(f) > 5 && f[1] == "FLOCK" && strings.HasSuffix(f[5], ":"+strconv.FormatUint(st.Ino, 10)) {
-			return held(f[4])
+			return lockedBy(f[4])
 		}
 	}
 	return ""

@@ -13,8 +13,8 @@ import (
 // the same file meanwhile.
 const updateTries = 100
 
-// carefulTries is how often Update makes way for somebody who writes before it does.
-// One who writes faster than a file can be synced would never let it have its turn.
+// carefulTries is how often Update starts over because somebody has written before it did.
+// With one who writes faster than a file can be synced it would never end.
 const carefulTries = 20
 
 // An empty file may be one that somebody is about to write. It is taken for empty when
@@ -25,18 +25,18 @@ const emptyEvery = 5 * time.Millisecond
 
 // Update replaces the content of the file name, of at most limit bytes, by what
 // edit makes of it, in one step, and keeps its permissions and owner; the set-ID
-// bits are nobody's to pass on, and a file with another name is another's. Where there is no
-// such file edit gets nil, and the file is made with mode and uid:gid (-1: ours).
+// bits are nobody's to pass on, and a file that has another name besides is refused. Where
+// there is no such file edit gets nil, and the file is made with mode and uid:gid (-1: ours).
 //
 // Somebody else may write the file by renaming another into place, without a lock.
-// What he has put there since we read the file is seen by a last look before ours
-// goes into place, and edited in turn: nobody finds content that is older than what
-// he has seen. Between that look and the rename are a few instructions. What comes
-// just then is not lost: the two files are exchanged, and where what we have taken
-// away is not what we looked at, that is edited and put back. For that moment older
-// content is in place. (Where the file system exchanges nothing, NFS for one, it is
-// lost, as it is if we are killed just then.) What nobody can help without a lock
-// that all take: that he, who read the file before us, replaces it after us.
+// Before ours goes into place we look once more, and edit what he has put there since we
+// read the file: so nobody finds content that is older than what he has seen. Between that
+// look and the rename are a few instructions. What he puts there just then is not lost:
+// the two files are exchanged, and where what we have taken away is not what we looked at,
+// that is edited and put back. For that moment older content is in place. (It is lost where
+// the file system cannot exchange files, as NFS, and if we are killed just then.) If he
+// read the file before us and replaces it after us, what we wrote is lost: only a lock that
+// all take could prevent that.
 func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit func(old []byte) ([]byte, error)) error {
 	tmp := d.beside(name)
 	if err := d.Unlink(tmp); err != nil { // a killed run's
@@ -92,8 +92,8 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 	return d.Fail("update", name, errors.New("somebody else writes to it all the time"))
 }
 
-// beforeLastLook, where a test sets it, is called when what is to be published stands
-// beside name.
+// beforeLastLook, where a test sets it, is called when what is to take name's place
+// stands beside it.
 var beforeLastLook func()
 
 // errMeanwhile says that somebody else has written the file since it was looked at,

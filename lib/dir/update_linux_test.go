@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hermes-s6/lib/must"
 )
 
 func mark(old []byte) ([]byte, error) {
@@ -18,12 +20,7 @@ func mark(old []byte) ([]byte, error) {
 
 // What somebody else writes while we do is not lost, whoever is first.
 func TestUpdateRace(t *testing.T) {
-	path := t.TempDir()
-	d, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d, path := open(t)
 	file := filepath.Join(path, "state")
 	both := 0
 	for i := range 2000 {
@@ -37,12 +34,8 @@ func TestUpdateRace(t *testing.T) {
 			}
 			done <- err
 		}()
-		if err := d.Update("state", 100, 0o600, -1, -1, mark); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, d.Update("state", 100, 0o600, -1, -1, mark))
+		must.Do(t, <-done)
 		got, err := os.ReadFile(file)
 		if err != nil || string(bytes.TrimSuffix(got, []byte("!"))) != his {
 			t.Fatalf("%q after he wrote %q: %v", got, his, err)
@@ -62,26 +55,17 @@ func TestUpdateRace(t *testing.T) {
 // Mode and owner stay; a file that is made gets what is asked for; an edit that
 // fails, or changes nothing, touches nothing.
 func TestUpdate(t *testing.T) {
-	path := t.TempDir()
-	d, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d, path := open(t)
 	file := filepath.Join(path, "state")
 	stat := func() *syscall.Stat_t {
 		t.Helper()
 		info, err := os.Lstat(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		return info.Sys().(*syscall.Stat_t)
 	}
 	update := func() {
 		t.Helper()
-		if err := d.Update("state", 100, 0o640, -1, -1, mark); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, d.Update("state", 100, 0o640, -1, -1, mark))
 	}
 	update()
 	if st := stat(); st.Mode != syscall.S_IFREG|0o640 {
@@ -96,10 +80,7 @@ func TestUpdate(t *testing.T) {
 	if uid == 0 {
 		uid = 12345
 	}
-	err = errors.Join(os.WriteFile(file, []byte("more"), 0), os.Chmod(file, 0o604), os.Chown(file, uid, -1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(file, []byte("more"), 0), os.Chmod(file, 0o604), os.Chown(file, uid, -1))
 	update()
 	if st := stat(); st.Mode != syscall.S_IFREG|0o604 || int(st.Uid) != uid {
 		t.Errorf("mode %o, owner %d", st.Mode, st.Uid)
@@ -112,9 +93,7 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	// What is no file of ours is left where it is.
-	if err := errors.Join(os.Remove(file), os.Symlink("elsewhere", file)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Remove(file), os.Symlink("elsewhere", file))
 	if err := d.Update("state", 100, 0o640, -1, -1, mark); err == nil {
 		t.Error("a link was replaced")
 	}
@@ -123,21 +102,14 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// What somebody else writes between our reading the file and our publishing it is never
+// What somebody else writes between our reading the file and our writing it is never
 // replaced by what is older, not even for a moment: he might read that back.
 func TestUpdateShowsNothingOlder(t *testing.T) {
-	path := t.TempDir()
-	d, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d, path := open(t)
 	file := filepath.Join(path, "state")
 	for _, before := range []string{"", "old"} {
 		if before != "" {
-			if err := os.WriteFile(file, []byte(before), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.WriteFile(file, []byte(before), 0o644))
 		}
 		his := 0
 		var edited []string
@@ -149,9 +121,7 @@ func TestUpdateShowsNothingOlder(t *testing.T) {
 				return
 			}
 			tmp := filepath.Join(path, "his")
-			if err := errors.Join(os.WriteFile(tmp, fmt.Append(nil, "his", his), 0o644), os.Rename(tmp, file)); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.WriteFile(tmp, fmt.Append(nil, "his", his), 0o644), os.Rename(tmp, file))
 		}
 		err := d.Update("state", 100, 0o600, -1, -1, func(old []byte) ([]byte, error) {
 			edited = append(edited, string(old))
@@ -165,34 +135,21 @@ func TestUpdateShowsNothingOlder(t *testing.T) {
 		if got, _ := os.ReadFile(file); string(got) != "his3!" {
 			t.Errorf("%q", got)
 		}
-		if err := os.Remove(file); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Remove(file))
 	}
 }
 
 // A file that is empty for a moment is one that somebody is writing.
 func TestUpdateAwaitsContent(t *testing.T) {
-	path := t.TempDir()
-	d, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d, path := open(t)
 	defer func(was time.Duration) { emptyPatience = was }(emptyPatience)
 	emptyPatience = time.Hour
 	file := filepath.Join(path, "state")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(file, nil, 0o644))
 	done := make(chan error)
 	go func() { done <- d.Update("state", 100, 0o600, -1, -1, mark) }()
-	if err := os.WriteFile(file, []byte("his"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(file, []byte("his"), 0o644))
+	must.Do(t, <-done)
 	if got, _ := os.ReadFile(file); string(got) != "his!" {
 		t.Errorf("%q", got)
 	}

@@ -43,9 +43,12 @@ type line struct {
 	Since string `json:"since"`
 }
 
-// maxLine is more than a holder's line can be: a host name has 64 bytes at most. Of a
-// longer file no more is read.
-const maxLine = 1 << 10
+// maxLine is more than a holder's line can be, with maxHost bytes of host name as uname(2)
+// has it. Of a longer file no more is read.
+const (
+	maxLine = 1 << 10
+	maxHost = 64
+)
 
 // parse takes the holder from the text of a fence. One that is being written, or that
 // somebody else wrote, names nobody.
@@ -55,8 +58,17 @@ func parse(text []byte) Holder {
 	if !whole || json.Unmarshal(text, &l) != nil {
 		return Holder{}
 	}
+	if len(l.Host) > maxHost {
+		return Holder{}
+	}
 	since, _ := time.Parse(time.RFC3339, l.Since)
 	return Holder{Host: l.Host, PID: l.PID, Start: l.Start, Since: since}
+}
+
+// lives tells whether h is a process of this host and alive.
+func (h Holder) lives() bool {
+	start, ok := proc.StartTime(h.PID)
+	return h.Host != "" && !h.Foreign() && ok && start == h.Start
 }
 
 // String names h for people.
@@ -105,21 +117,28 @@ func Look(d *dir.Dir, path string, pid int) (State, error) {
 		return State{}, err
 	}
 	defer unix.Close(fd)
-	s, err := look(fd)
-	if err == nil && !(s.Held && s.PID == pid) {
-		s.Holder, err = read(fd)
-	}
+	s, err := look(fd, pid)
 	return s, d.Fail("look at", path, err)
 }
 
-// look asks the kernel who holds the file.
-func look(fd int) (State, error) {
+// look asks the kernel who holds the file, and the file unless that is process pid.
+func look(fd, pid int) (s State, err error) {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
-	err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock)
-	if err != nil || lock.Type == unix.F_UNLCK {
-		return State{}, err
+	if err = unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil {
+		return s, err
 	}
-	return State{Held: true, PID: int(lock.Pid)}, nil
+	if lock.Type != unix.F_UNLCK {
+		s.Held, s.PID = true, int(lock.Pid)
+	}
+	if s.Held && s.PID == pid && pid > 0 {
+		return s, nil
+	}
+	s.Holder, err = read(fd)
+	// CephFS asks its server, which knows no processes, also of this machine.
+	if s.PID < 0 && s.Holder.lives() {
+		s.PID = s.Holder.PID
+	}
+	return s, err
 }
 
 func read(fd int) (Holder, error) {
@@ -134,7 +153,7 @@ func Lacking(err error) bool {
 	for _, errno := range []error{
 		unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP, // no locks
 		unix.EROFS, unix.EACCES, unix.EPERM, unix.ENOSPC, unix.EDQUOT, // no file to lock
-		unix.ENOENT, unix.ENOTDIR, // no directory
+		unix.ENOENT, // no home
 	} {
 		if errors.Is(err, errno) {
 			return true
@@ -163,6 +182,8 @@ func Open(d *dir.Dir, uid, gid int) (*Fence, error) {
 		if errors.Is(err, unix.ENOENT) {
 			if fd, err = create(d, File, uid, gid); errors.Is(err, unix.EEXIST) {
 				continue // another was first
+			} else if err != nil {
+				return nil, err
 			}
 		}
 		if err == nil {
@@ -187,7 +208,7 @@ func Open(d *dir.Dir, uid, gid int) (*Fence, error) {
 
 // create makes the file name in d, and opens it.
 func create(d *dir.Dir, name string, uid, gid int) (fd int, err error) {
-	fd, err = d.OpenFile(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	fd, err = d.OpenFile(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o644) // for others to look at
 	if err == nil && uid >= 0 {
 		if err = unix.Fchown(fd, uid, gid); err != nil {
 			unix.Close(fd)
@@ -248,10 +269,7 @@ func (f *Fence) current() (bool, error) {
 
 // State is Look for an open fence that another holds.
 func (f *Fence) State() (State, error) {
-	s, err := look(f.fd)
-	if err == nil {
-		s.Holder, err = read(f.fd)
-	}
+	s, err := look(f.fd, 0)
 	return s, f.dir.Fail("look at", File, err)
 }
 

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/dir"
-	"hermes-s6/lib/proc"
 )
 
 // A Gate is what a gateway passes before it runs.
@@ -61,8 +60,7 @@ func (s *State) stale() bool {
 	if !s.Held || s.PID >= 0 || s.Holder.Host == "" || s.Holder.Foreign() {
 		return false
 	}
-	start, ok := proc.StartTime(s.Holder.PID)
-	return !ok || start != s.Holder.Start
+	return !s.Holder.lives()
 }
 
 // signPatience is how long one that has taken a fence gets to say so.

@@ -3,14 +3,15 @@
 package fence
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
 )
 
@@ -44,7 +45,9 @@ func SettleLogger(slot s6.Service, p s6.Programs, writes, wait bool) error {
 		switch {
 		case known && directory == writes, late, !known && !wait:
 			return nil
-		case known && st.PID != told && (writes || drained()):
+		case known && told != 0 && st.PID != told:
+			return nil // as it has decided now: it may not write there
+		case known && told == 0 && (writes || drained()):
 			told, wait = st.PID, true
 			err = logger.Control("t")
 		case told != 0 && st.Down() && !hurried:
@@ -63,11 +66,20 @@ func drained() bool {
 	return err != nil || left == 0
 }
 
-// writesTo tells whether the s6-log that process pid executes has a directory among its
-// arguments; nothing is known of any other program.
+// writesTo tells whether the s6-log that process pid executes writes to a directory;
+// nothing is known of any other program. One whose file has been renamed since, by the
+// logger of another slot, does not.
 func writesTo(pid int) (directory, known bool) {
 	line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	args := bytes.Split(bytes.TrimSuffix(line, []byte{0}), []byte{0})
+	args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+	if filepath.Base(args[0]) != "s6-log" {
+		return false, false
+	}
 	last := args[len(args)-1]
-	return filepath.IsAbs(string(last)), filepath.Base(string(args[0])) == "s6-log"
+	if !filepath.IsAbs(last) {
+		return false, true
+	}
+	var st unix.Stat_t
+	p := proc.Process{PID: pid}
+	return unix.Stat(last+"/current", &st) == nil && p.HasOpen(&st), true
 }

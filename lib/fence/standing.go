@@ -29,6 +29,8 @@ func (s *State) Of(pid int) Standing {
 	// executes the next with another value.
 	v, ok := proc.Environ(pid, script.FenceVariable, script.ChildVariable)
 	switch {
+	case !ok && proc.Owner(pid) == 0:
+		return Coming // it has yet to drop to the account that we are, perhaps
 	case !ok:
 		return Unfenced
 	case v[0] == script.FenceWaits, v[0] == script.FenceDelays:

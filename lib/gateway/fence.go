@@ -9,7 +9,6 @@ import (
 
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/fence"
-	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
 )
 
@@ -43,8 +42,11 @@ func (j *job) awaitFence(st *s6.Status) (standing fence.Standing, same bool, err
 		soon := time.Now().Add(lookEvery)
 		late := !j.deadline.IsZero() && j.deadline.Before(soon)
 		err = j.wait(soon, func(now *s6.Status) bool { return !now.Same(st) })
-		if !errors.Is(err, os.ErrDeadlineExceeded) || late {
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return standing, false, err
+		case late:
+			return standing, true, nil // nothing says that it is to stand by
 		}
 	}
 }
@@ -74,12 +76,11 @@ func (j *job) endOrphan() {
 	if st, err := j.service.Status(j.m.ScanDir.Programs); err != nil || st.PID == s.PID {
 		return // started again meanwhile
 	}
-	orphans := proc.Find(func(p *proc.Process) bool { return p.PID == s.PID })
-	defer proc.Release(orphans)
-	j.m.Warn("gateway '%s': process %d runs it without a supervisor: ended", j.Name, s.PID)
 	deadline := j.deadline
 	if deadline.IsZero() {
 		deadline = time.Now().Add(killGrace)
 	}
-	proc.End(orphans, deadline)
+	if j.m.ScanDir.EndOrphan(j.Name, s.PID, deadline) {
+		j.m.Warn("gateway '%s': process %d ran it without a supervisor: ended", j.Name, s.PID)
+	}
 }

@@ -89,7 +89,7 @@ func (m *Manager) each(names []string, o manager.Options, c command) []manager.O
 		if j.Err == nil {
 			j.Err = cmp.Or(c.await(j, o), j.confirm(c, o))
 		}
-		if j.Err == nil && !c.wanted {
+		if j.Err == nil && !c.wanted && !o.Here {
 			j.Err = j.awaitElsewhere()
 		}
 		if o.Progress != nil && o.Wait {

@@ -84,7 +84,7 @@ func (m *Manager) Register(name string, asked Registration) (Registered, error) 
 }
 
 // register does what is to be done while nobody else may touch the slot. Whatever line
-// is the last: before publish nothing is there but a hold, which the next of us cleans
+// is the last: before putSlot nothing is there but a hold, which the next of us cleans
 // up, and a record, which says what was asked for; after it, the slot is whole.
 func (r *registration) register() (done Registered, err error) {
 	hold, err := r.ScanDir.Hold(r.name, slot.Deadline(r.Timeout))
@@ -129,7 +129,7 @@ func (r *registration) register() (done Registered, err error) {
 	if err := r.record(); err != nil {
 		return done, err
 	}
-	change, err := r.publish(hold, d, there)
+	change, err := r.putSlot(hold, d, there)
 	if err != nil {
 		return done, r.undone(err)
 	}
@@ -166,8 +166,8 @@ func (r *registration) claim() (*script.Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if owner := ports.Owner(d.Port); owner != r.name {
-		r.Warn("port %d: profile %s has it too", d.Port, owner)
+	if other := ports.Of(d.Port); other != r.name {
+		r.Warn("port %d: profile %s has it too", d.Port, other)
 	}
 	return d, nil
 }
@@ -182,8 +182,8 @@ func (m *Manager) Define(ports *profile.Ports, name string, s *profile.Settings,
 	return &script.Definition{Common: common, Profile: name, Port: ports.Claim(name, s), Settings: s, Down: down}, nil
 }
 
-// recorded returns what is on record, which is what is asked for where that is so. One
-// that is no use is about to be moved aside else, and is none.
+// recorded returns what is on record, and makes that what is asked for where r says so.
+// Then a record that is no use is an error; else it will be moved aside, and counts as none.
 func (r *registration) recorded() (profile.Settings, error) {
 	old, err := r.Home.Settings(r.name)
 	if !r.Recorded {
@@ -210,8 +210,8 @@ func (r *registration) record() error {
 	return nil
 }
 
-// publish puts the slot in place: one that is there already is changed.
-func (r *registration) publish(hold *slot.Hold, d *script.Definition, there bool) (change slot.Change, err error) {
+// putSlot puts the slot in place: one that is there already is changed.
+func (r *registration) putSlot(hold *slot.Hold, d *script.Definition, there bool) (change slot.Change, err error) {
 	if there {
 		change, err = hold.Put(d)
 	} else {
@@ -228,8 +228,8 @@ func (r *registration) publish(hold *slot.Hold, d *script.Definition, there bool
 	return change, err
 }
 
-// supervise has the slot supervised, if it is not, or all undone. It returns what a
-// slot that was there was like.
+// supervise has the slot supervised, if it is not, or undoes all. It returns the status of
+// a slot that was there before.
 func (r *registration) supervise(hold *slot.Hold, there bool) (st s6.Status, err error) {
 	if there {
 		st, err = r.status(r.name)
@@ -243,8 +243,8 @@ func (r *registration) supervise(hold *slot.Hold, there bool) (st s6.Status, err
 	return st, nil
 }
 
-// undone undoes what was done before err, the last first, and returns err; that undoing
-// failed too is a warning.
+// undone undoes what was done before err, the last first, and returns err. Where that fails
+// too, it warns.
 func (r *registration) undone(err error) error {
 	for _, undo := range slices.Backward(r.undo) {
 		if e := undo(); e != nil {

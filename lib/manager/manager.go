@@ -32,21 +32,24 @@ type Options struct {
 	Timeout time.Duration // for all of them; 0: no limit
 	// Drain is how long gateways with agents at work get to end instead, 0 where
 	// Timeout is for those as well.
-	Drain  time.Duration
+	Drain time.Duration
+	// Here is set where a stop is about this container: what runs elsewhere is not
+	// waited for.
+	Here   bool
 	Intent Intent
 	// Progress is called while gateways are waited for.
 	Progress func(done, total int)
 }
 
-// An Intent records what an operator wants of gateways. That it cannot is no reason
-// not to do it.
+// An Intent records what an operator wants of gateways. Where it cannot, what he wants is
+// done all the same.
 type Intent interface {
 	// PlanStop is called before the gateway that runs as pid is told to stop for good.
 	PlanStop(name string, pid int)
 	// Record is called when a gateway has been given its command, before anything is
 	// waited for; one to stop is recorded just before it is given.
 	Record(name string)
-	// Confirm is called when all is done, if what was asked for still holds: a gateway
+	// Confirm is called when all is done, if what was asked for still counts: a gateway
 	// may have replaced the record by what it had read before.
 	Confirm(name string)
 }

@@ -7,7 +7,7 @@ import (
 
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/par"
-	"hermes-s6/lib/tool"
+	"hermes-s6/lib/proc"
 )
 
 // A service is one gateway as the system's service manager has it. Its methods run
@@ -110,14 +110,14 @@ func run(deadline time.Time, name string, args ...string) ([]byte, error) {
 	if err != nil {
 		return nil, fail.Errorf(fail.NotFound, "%s: not found on PATH", name)
 	}
-	return tool.Run(deadline, name, path, args...)
+	return proc.Run(deadline, name, path, args...)
 }
 
 // failed returns what a tool said that was run and failed.
-func failed(err error) (tool.Exit, bool) {
-	var exit *tool.Exit
+func failed(err error) (proc.Exit, bool) {
+	var exit *proc.Exit
 	if !errors.As(err, &exit) {
-		return tool.Exit{}, false
+		return proc.Exit{}, false
 	}
 	return *exit, true
 }

@@ -15,7 +15,9 @@ func Do(n int, f func(i int)) {
 		f(0) // the most usual number, for which no thread is worth its start
 		return
 	}
-	AtOnce(n, min(runtime.GOMAXPROCS(0), room()), f)
+	// Each may have as many descriptors as are for the rest, and one can always work.
+	const each = 8
+	AtOnce(n, min(runtime.GOMAXPROCS(0), max(Descriptors()/each, 2)-1), f)
 }
 
 // AtOnce is Do for calls that wait more than they work: so many at a time, whatever

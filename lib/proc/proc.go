@@ -1,5 +1,6 @@
-// Package proc knows what procfs says of processes (proc(5)). Where there is no
-// /proc it knows nothing, and says so.
+// Package proc knows what procfs says of processes (proc(5)), and runs a program of
+// others to its end. Where there is no /proc it knows nothing, and says so. Which
+// program, and what its exit codes mean, others know.
 package proc
 
 import (

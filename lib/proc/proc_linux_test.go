@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/must"
 )
 
 // With this variable this program is one whose first thread, which runs init, has
@@ -45,9 +47,7 @@ func group(t *testing.T, processes int) (pgid int, pids []int, pipes []io.Closer
 		if err == nil {
 			err = cmd.Start()
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		if pgid == 0 {
 			pgid = cmd.Process.Pid
 			leader = cmd
@@ -124,9 +124,7 @@ func TestFirstThreadEnds(t *testing.T) {
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	pid := cmd.Process.Pid
 	t.Cleanup(func() { _ = syscall.Kill(-pid, syscall.SIGKILL); _ = cmd.Wait() })
 	for limit := time.Now().Add(20 * time.Second); stat(strconv.Itoa(pid))[statState] != "Z"; {

@@ -88,9 +88,12 @@ func (p *Process) Signal(sig unix.Signal) error {
 func (p *Process) path(name string) string { return "/proc/" + strconv.Itoa(p.PID) + name }
 
 // UID returns whom p belongs to, -1 where there is no p any more.
-func (p *Process) UID() int {
+func (p *Process) UID() int { return Owner(p.PID) }
+
+// Owner returns whom process pid belongs to, -1 where there is none.
+func Owner(pid int) int {
 	var st unix.Stat_t
-	if unix.Stat(p.path(""), &st) != nil {
+	if unix.Stat("/proc/"+strconv.Itoa(pid), &st) != nil {
 		return -1
 	}
 	return int(st.Uid)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/must"
 )
 
 // states are those that a gateway or an operator can have written.
@@ -169,9 +170,7 @@ func TestLargestRecord(t *testing.T) {
 			s.Env[key] = "\xff"
 		}
 	}
-	if err := s.Check(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Check())
 	text, err := encode(s, nil)
 	if err != nil || len(text) > maxSettings {
 		t.Errorf("%d bytes are written, %d read, %v", len(text), maxSettings, err)

@@ -10,6 +10,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/proc"
 )
 
 // plannedStop is what a gateway that is told to stop looks for: where it finds
@@ -101,6 +102,12 @@ type Target struct {
 	Start uint64
 }
 
+// TargetOf returns the Target that process pid is.
+func TargetOf(pid int) Target {
+	start, _ := proc.StartTime(pid)
+	return Target{PID: pid, Start: start}
+}
+
 // PlanStop tells profile name's gateway, which is target, that it is about to be
 // stopped on purpose: not that the container is going down, after which it would
 // run again.
@@ -128,10 +135,10 @@ func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 	return d.Replace(plannedStop, 0o600, h.UID, h.GID, append(text, '\n'))
 }
 
-// alone keeps others of us from writing to d, the directory of profile name, until
-// it is closed: of two who replace a file at once, what one recorded is lost. The account
-// can hold this lock as well, and then we go on without: for a thousand directories we
-// do not wait longer than for one.
+// alone keeps others of us from writing to d, the directory of a profile, until it is
+// closed: where two replace a file at once, what one of them recorded is lost. The account
+// can keep this lock from us; then we go on without. For a thousand directories we do not
+// wait longer than for one.
 func (h *Home) alone(d *dir.Dir) {
 	since := time.Now()
 	if err := d.Lock(since.Add(writePatience - time.Duration(h.waited.Load()))); errors.Is(err, os.ErrDeadlineExceeded) {

@@ -30,6 +30,9 @@ func (h *Home) At(name, file string) (*dir.Dir, string) { return h.dir, h.path(n
 // lead anywhere.
 var errLink = errors.New("a symbolic link, which is not followed: put the directory itself there, or mount it there")
 
+// IsLink tells whether err says that the directory of a profile is a link.
+func IsLink(err error) bool { return errors.Is(err, errLink) }
+
 // Linked is an error that says so where the directory of profile name is a symbolic link.
 func (h *Home) Linked(name string) error {
 	d, err := h.open(name)

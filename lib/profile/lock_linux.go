@@ -15,8 +15,8 @@ import (
 
 // lockName is a directory in the home that is there while somebody hands out ports,
 // mode 0700 and his. The home itself would not do: the account can open that, and so
-// hold its lock for ever. Nothing of root's stays in the home, where whoever copies it
-// as the account would stumble over it.
+// keep its lock for ever. It goes with the lock: a directory of root's that stayed would
+// be in the way of whoever copies the home as the account.
 const lockName = ".gateway-ports"
 
 // lockTries is how often what the account puts in the lock's place is moved away.
@@ -46,7 +46,7 @@ func (h *Home) LockPorts(timeout time.Duration) (unlock func(), err error) {
 		case !planted(err) || try == lockTries:
 			return nil, err
 		}
-		// The account's, which could hold it for ever. It can also put it back.
+		// The account's, which could keep it for ever. It can also put it back.
 		if err := h.dir.Rmdir(lockName); err != nil && !errors.Is(err, unix.ENOENT) {
 			if _, err := h.dir.Aside(lockName); err != nil && !errors.Is(err, unix.ENOENT) {
 				return nil, err

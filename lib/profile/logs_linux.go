@@ -17,10 +17,6 @@ const (
 	bootLogSize = 256 << 10
 )
 
-// lockPatience is how long a run waits for another that rotates the boot log, which
-// takes milliseconds.
-const lockPatience = 2 * time.Second
-
 // AppendBootLog appends text, whole lines, to logs/container-boot.log in one
 // write, and returns the file's path. A log that has reached its size, or is not the
 // account's, is first renamed to .1.
@@ -31,9 +27,9 @@ func (h *Home) AppendBootLog(text []byte) (path string, err error) {
 	}
 	defer logs.Close()
 	// Of two boots at once that both see a full log, the second would rename the
-	// first one's few lines over all that was in it. Who holds the lock for ever, the
-	// account say, has a log that grows: nothing is lost by that.
-	if err = logs.Lock(time.Now().Add(lockPatience)); !errors.Is(err, os.ErrDeadlineExceeded) {
+	// first one's few lines over all that was in it. Where somebody keeps the lock, the
+	// account say, the log grows, and nothing is lost.
+	if err = logs.Lock(time.Now().Add(writePatience)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		if err = h.rotateBootLog(logs); err != nil {
 			return "", err
 		}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // TestBootLogOfTwo has several boots at once find the boot log full: it is renamed
@@ -15,21 +17,15 @@ func TestBootLogOfTwo(t *testing.T) {
 	const rounds, boots = 100, 4
 	root := t.TempDir()
 	logs := filepath.Join(root, "logs")
-	if err := os.Mkdir(logs, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(logs, 0o755))
 	full := bytes.Repeat([]byte("0123456789abcde\n"), bootLogSize/16)
 	for range rounds {
-		if err := os.WriteFile(filepath.Join(logs, bootLog), full, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(logs, bootLog), full, 0o644))
 		var all sync.WaitGroup
 		start := make(chan bool)
 		for i := range boots {
 			h, err := OpenHome(root, -1, -1)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, err)
 			all.Add(1)
 			go func() {
 				defer all.Done()

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hermes-s6/lib/must"
 )
 
 // Whatever a gateway wrote stays as it is, to the digit, but for two keys.
@@ -94,9 +96,7 @@ func TestDelete(t *testing.T) {
 		{`{"b":2,"a":1 , "a":3}`, "a", `{"b":2}`},
 	} {
 		o, err := parseObject([]byte(c.text))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		if got := string(o.delete(c.key)); got != c.want {
 			t.Errorf("%q without %q is %q, want %q", c.text, c.key, got, c.want)
 		}

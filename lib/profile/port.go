@@ -22,7 +22,7 @@ func DerivePort(name string) int {
 
 // Ports says which profile has which port.
 type Ports struct {
-	owner map[int]string
+	taken map[int]string
 	// derived is the same the other way around, for derivable ports: when
 	// it has all of them there is none to look for.
 	derived map[string]int
@@ -31,8 +31,8 @@ type Ports struct {
 // NewPorts returns Ports of which none is taken.
 func NewPorts() *Ports { return &Ports{map[int]string{}, map[string]int{}} }
 
-// Owner returns the profile that has port, "" where it is free.
-func (p *Ports) Owner(port int) string { return p.owner[port] }
+// Of returns the profile that has port, "" where it is free.
+func (p *Ports) Of(port int) string { return p.taken[port] }
 
 // TakeAll gives each of names but not the port that portOf says, unless that is 0, or
 // another has it.
@@ -48,10 +48,10 @@ func (p *Ports) TakeAll(names []string, not string, portOf func(string) int) {
 
 // take gives port to name, unless another has it.
 func (p *Ports) take(port int, name string) {
-	if _, taken := p.owner[port]; taken {
+	if p.taken[port] != "" {
 		return
 	}
-	p.owner[port] = name
+	p.taken[port] = name
 	if derivable(port) {
 		p.derived[name] = port
 	}
@@ -67,8 +67,8 @@ func derivable(port int) bool { return port >= firstPort && port < firstPort+por
 // taken, profiles share: a gateway on a taken port is better than none.
 func (p *Ports) Claim(name string, s *Settings) int {
 	free := func(port int) bool {
-		owner, taken := p.owner[port]
-		return !taken || owner == name
+		by := p.taken[port]
+		return by == "" || by == name
 	}
 	if s.Port == 0 && !(derivable(s.DerivedPort) && free(s.DerivedPort)) {
 		s.DerivedPort = DerivePort(name)

@@ -13,6 +13,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/must"
 )
 
 func TestCheckName(t *testing.T) {
@@ -67,8 +68,8 @@ func TestClaim(t *testing.T) {
 	for i := range ports {
 		name := "p" + strings.Repeat("x", i%200) + strings.Repeat("y", i/200)
 		s := Settings{}
-		if port := taken.Claim(name, &s); taken.Owner(port) != name || s.DerivedPort != port || port < 9200 || port >= 9800 {
-			t.Fatalf("%d: port %d is %q's", i, port, taken.Owner(port))
+		if port := taken.Claim(name, &s); taken.Of(port) != name || s.DerivedPort != port || port < 9200 || port >= 9800 {
+			t.Fatalf("%d: port %d is %q's", i, port, taken.Of(port))
 		}
 	}
 	s := Settings{}
@@ -119,13 +120,9 @@ func TestBytes(t *testing.T) {
 func newHome(t *testing.T) (*Home, string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "profiles/coder"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.MkdirAll(filepath.Join(dir, "profiles/coder"), 0o755))
 	h, err := OpenHome(dir, -1, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	t.Cleanup(h.Close)
 	return h, dir
 }
@@ -137,28 +134,19 @@ func TestRecord(t *testing.T) {
 	file := filepath.Join(dir, "profiles/coder/gateway_service.json")
 	first := Settings{Port: 4000, Env: map[string]Bytes{"A": "\xff<&>"}, Command: "x", Dialect: Execline}
 	_, undo, err := h.Record("coder", first)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := undo(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
+	must.Do(t, undo())
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Errorf("undo left the first record: %v", err)
 	}
-	if err := os.WriteFile(file, []byte("{ }\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, undo, err = h.Record("coder", first); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(file, []byte("{ }\n"), 0o600))
+	_, undo, err = h.Record("coder", first)
+	must.Do(t, err)
 	got, err := h.Settings("coder")
 	if err != nil || got.Port != 4000 || got.Env["A"] != "\xff<&>" || got.Dialect != Execline {
 		t.Errorf("Settings = %+v, %v", got, err)
 	}
-	if err := undo(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, undo())
 	if data, _ := os.ReadFile(file); string(data) != "{ }\n" {
 		t.Errorf("undo made it %q", data)
 	}
@@ -170,9 +158,7 @@ func TestRecordSpoilt(t *testing.T) {
 	h, dir := newHome(t)
 	file := filepath.Join(dir, "profiles/coder/gateway_service.json")
 	for _, text := range []string{" ", "[]", "{", `{"port":"x"}`, `{"port":70000}`, `{"env":{"A-B":""}}`, `{"dialect":"perl"}`, `{"env":{"A":{"base64":"!"}}}`} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(file, []byte(text), 0o600))
 		if s, err := h.Settings("coder"); err == nil || s.Port != 0 || s.Env != nil {
 			t.Errorf("%s: %+v, %v", text, s, err)
 		}
@@ -183,27 +169,19 @@ func TestRecordSpoilt(t *testing.T) {
 func TestNoLinkFollowed(t *testing.T) {
 	outside := t.TempDir()
 	victim := filepath.Join(outside, "gateway_service.json")
-	if err := os.WriteFile(victim, []byte(`{"port":4000}`), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(victim, []byte(`{"port":4000}`), 0o644))
 	for _, plant := range []string{"profiles", "profiles/coder", "profiles/coder/gateway_service.json"} {
 		h, dir := newHome(t)
 		path := filepath.Join(dir, plant)
 		target := outside
-		if err := os.RemoveAll(path); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.RemoveAll(path))
 		if filepath.Base(plant) == "profiles" {
-			if err := os.Symlink(outside, filepath.Join(outside, "coder")); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.Symlink(outside, filepath.Join(outside, "coder")))
 		}
 		if filepath.Base(plant) == settingsFile {
 			target = victim
 		}
-		if err := os.Symlink(target, path); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Symlink(target, path))
 		if s, err := h.Settings("coder"); err == nil || s.Port != 0 {
 			t.Errorf("%s: read through a link: %+v, %v", plant, s, err)
 		}
@@ -224,30 +202,24 @@ func TestDesiredState(t *testing.T) {
 		`{"desired_state":1}`: "", `{}`: "", "": "", `[]`: "", `{"desired_state":"running"`: "",
 		`{"a":` + strings.Repeat("[", 20000): "", strings.Repeat(" ", maxState+1): "",
 	} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(file, []byte(text), 0o600))
 		if got := h.DesiredState("coder"); got != want {
 			t.Errorf("%.40q: %q, want %q", text, got, want)
 		}
 	}
 	os.Remove(file)
-	if err := syscall.Mkfifo(file, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, syscall.Mkfifo(file, 0o600))
 	if got := h.DesiredState("coder"); got != "" {
 		t.Errorf("a FIFO: %q", got)
 	}
 }
 
-// TestLock: who cannot have the lock in time says who has it; what the account puts
-// in its place keeps nobody from having it.
+// TestLock: whoever cannot have the lock in time is told who has it; what the account
+// puts in its place keeps nobody from having it.
 func TestLock(t *testing.T) {
 	h, root := newHome(t)
 	unlock, err := h.LockPorts(time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	_, err = h.LockPorts(50 * time.Millisecond)
 	if want := fmt.Sprintf("another process is at work on it (pid %d)", os.Getpid()); fail.CodeOf(err) != fail.Timeout || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("a lock that another holds: code %d, %v", fail.CodeOf(err), err)
@@ -266,14 +238,10 @@ func TestLock(t *testing.T) {
 		if name == "another's" && os.Geteuid() != 0 {
 			continue
 		}
-		if err := plant(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, plant())
 		// Whoever can open it holds it for ever.
 		d, err := dir.Open(root)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		if held, err := d.Dir(lockName); err == nil {
 			_ = held.TryLock()
 			defer held.Close()
@@ -286,9 +254,8 @@ func TestLock(t *testing.T) {
 		}
 		unlock()
 	}
-	if unlock, err = h.LockPorts(0); err != nil {
-		t.Fatal(err)
-	}
+	unlock, err = h.LockPorts(0)
+	must.Do(t, err)
 	unlock()
 }
 
@@ -298,16 +265,13 @@ func TestRecordKeeps(t *testing.T) {
 	h, root := newHome(t)
 	file := filepath.Join(root, "profiles/coder/gateway_service.json")
 	const text = `{"PORT":4000,"port":4001,"note":{"a": [1.0, 1e400]},"Env":{"A":"b"},"env":{"a":"1","A":"2"},"nan":NaN}`
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(file, []byte(text), 0o600))
 	s, err := h.Settings("coder")
 	if err != nil || s.Port != 4001 || len(s.Env) != 2 || s.Env["a"] != "1" {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if _, _, err := h.Record("coder", Settings{Port: 5000}); err != nil {
-		t.Fatal(err)
-	}
+	_, _, err = h.Record("coder", Settings{Port: 5000})
+	must.Do(t, err)
 	const want = `{
   "port": 5000,
   "PORT": 4000,
@@ -319,26 +283,20 @@ func TestRecordKeeps(t *testing.T) {
 	if data, _ := os.ReadFile(file); string(data) != want {
 		t.Errorf("it became %s", data)
 	}
-	if err := os.WriteFile(file, []byte(`{"DERIVED_PORT": 1, "x" : 2 }`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.RecordPort("coder", 9300); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(file, []byte(`{"DERIVED_PORT": 1, "x" : 2 }`), 0o600))
+	must.Do(t, h.RecordPort("coder", 9300))
 	if data, _ := os.ReadFile(file); string(data) != `{"DERIVED_PORT": 1, "x" : 2,"derived_port": 9300 }` {
 		t.Errorf("it became %s", data)
 	}
 }
 
-// TestRecordAside: a record that is no use is moved aside by who has another, and an
-// earlier one that was is left alone; who has only a port for it fails.
+// TestRecordAside: to write another record moves one that is no use aside, and leaves
+// those alone that were moved before; to write a port into one that is no use fails.
 func TestRecordAside(t *testing.T) {
 	h, root := newHome(t)
 	file := filepath.Join(root, "profiles/coder/gateway_service.json")
 	for i, text := range []string{`{"port":4321,"env":{"TOKEN":"x"},}`, `{"port":"x"}`} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(file, []byte(text), 0o600))
 		if err := h.RecordPort("coder", 9300); err == nil {
 			t.Errorf("%s: a port was recorded", text)
 		}
@@ -350,15 +308,12 @@ func TestRecordAside(t *testing.T) {
 		if data, _ := os.ReadFile(want); string(data) != text {
 			t.Errorf("%s: aside is %q", text, data)
 		}
-		if err := undo(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, undo())
 		if data, _ := os.ReadFile(file); string(data) != text {
 			t.Errorf("%s: undo made it %q", text, data)
 		}
-		if _, _, err := h.Record("coder", Settings{Port: 5000}); err != nil {
-			t.Fatal(err)
-		}
+		_, _, err = h.Record("coder", Settings{Port: 5000})
+		must.Do(t, err)
 	}
 }
 
@@ -366,9 +321,7 @@ func TestRecordAside(t *testing.T) {
 // whom could not have the home's lock, do not get into each other's way.
 func TestRecordAtOnce(t *testing.T) {
 	root := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, "profiles/coder"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.MkdirAll(filepath.Join(root, "profiles/coder"), 0o755))
 	const writers, times = 2, 50
 	failed := make(chan error, writers)
 	for i := range writers {

@@ -12,12 +12,21 @@ import (
 )
 
 // maxSettings is more than a record of ours can be, eight times what Check lets
-// pass (TestLargestRecord); what is larger is not read at all. Whatever the account
-// makes of thousands of records, of those over smallSettings one at a time is in memory.
+// pass (TestLargestRecord); what is larger is not read at all. Of records over
+// smallSettings only one at a time is in memory, or the account could fill it with thousands.
 const (
 	maxSettings   = 8 << 20
 	smallSettings = 4 << 10
 )
+
+// openIfThere is open for which no directory is no error: then it returns nil.
+func (h *Home) openIfThere(name string) (*dir.Dir, error) {
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return d, err
+}
 
 // Has tells whether there is a profile name: a directory with a SOUL.md, or for
 // the root profile a home with that or a state.
@@ -25,11 +34,8 @@ func (h *Home) Has(name string) (bool, error) {
 	if name == Default {
 		return isRoot(h.dir)
 	}
-	d, err := h.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
+	d, err := h.openIfThere(name)
+	if d == nil {
 		return false, err
 	}
 	defer d.Close()
@@ -39,11 +45,8 @@ func (h *Home) Has(name string) (bool, error) {
 // Settings returns what is recorded of profile name; the zero Settings where
 // there is no record or no profile. An error means a record that is no use.
 func (h *Home) Settings(name string) (s Settings, err error) {
-	d, err := h.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
-	if err != nil {
+	d, err := h.openIfThere(name)
+	if d == nil {
 		return s, err
 	}
 	defer d.Close()
@@ -88,11 +91,8 @@ func (h *Home) withRecord(d *dir.Dir, use func(text []byte, s Settings, o *objec
 // has no directory gets no record. undo brings back what was there.
 func (h *Home) Record(name string, s Settings) (path string, undo func() error, err error) {
 	undo = func() error { return nil }
-	d, err := h.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", undo, nil
-	}
-	if err != nil {
+	d, err := h.openIfThere(name)
+	if d == nil {
 		return "", undo, err
 	}
 	defer d.Close()
@@ -193,11 +193,8 @@ func (h *Home) RecordPort(name string, port int) error {
 // Preview returns what Record would write and where; path is "" where the
 // profile has no directory.
 func (h *Home) Preview(name string, s Settings) (path string, data []byte, err error) {
-	d, err := h.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, nil
-	}
-	if err != nil {
+	d, err := h.openIfThere(name)
+	if d == nil {
 		return "", nil, err
 	}
 	defer d.Close()
@@ -208,11 +205,11 @@ func (h *Home) Preview(name string, s Settings) (path string, data []byte, err e
 // Forget removes the record of profile name, if there is one. Where the directory is
 // a link there is none of ours.
 func (h *Home) Forget(name string) error {
-	d, err := h.open(name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errLink) {
+	d, err := h.openIfThere(name)
+	if errors.Is(err, errLink) {
 		return nil
 	}
-	if err != nil {
+	if d == nil {
 		return err
 	}
 	defer d.Close()
@@ -223,7 +220,7 @@ func (h *Home) Forget(name string) error {
 	return d.Unlink(settingsFile)
 }
 
-// Ports returns the ports that profiles other than name hold: what portOf says of
+// Ports returns the ports that profiles other than name have: what portOf says of
 // slots, whose gateways may be running on it, and then what is on record.
 func (h *Home) Ports(name string, slots []string, portOf func(string) int) (*Ports, error) {
 	names, err := h.names()

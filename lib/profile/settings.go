@@ -203,7 +203,7 @@ func (s *Settings) Words(name string) ([]string, error) {
 // is UTF-8, else as {"base64": "…"}.
 type Bytes string
 
-// base64Key is the only key of what is no string.
+// base64Key is the only key of the object that stands for bytes which are no string.
 const base64Key = "base64"
 
 // MarshalJSON implements json.Marshaler.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // TestSplit compares split with sh, and with Python's shlex.split where that agrees
@@ -62,9 +64,7 @@ func splitBySh(t *testing.T, commands []string) map[string][]string {
 	const script = `for c do (eval "set -- $c
 "; for w do printf '%s\001' "$w"; done; printf =) 2>/dev/null; printf '\002'; done`
 	out, err := exec.Command("sh", append([]string{"-c", script, "sh"}, commands...)...).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	all := map[string][]string{}
 	for i, answer := range strings.Split(string(out), "\x02")[:len(commands)] {
 		if words, ok := strings.CutSuffix(answer, "="); ok {
@@ -93,8 +93,6 @@ print(json.dumps({s: split(s) for s in sys.argv[1:]}))`
 	if err == nil {
 		err = json.Unmarshal(out, &all)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	return all
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // oracle answers what PyYAML makes of texts, by both of its loaders: a line of a word
@@ -50,13 +52,9 @@ func newPyYAML(t testing.TB) *pyYAML {
 	t.Helper()
 	cmd := exec.Command("python3", append([]string{"-c", oracle}, yamlKeys...)...)
 	to, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	from, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -76,22 +74,19 @@ func (p *pyYAML) ask(t testing.TB, text []byte) []string {
 	t.Helper()
 	p.Lock()
 	defer p.Unlock()
-	if _, err := p.to.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)); err != nil {
-		t.Fatal(err)
-	}
+	_, err := p.to.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...))
+	must.Do(t, err)
 	answers := make([]string, 2)
 	for i := range answers {
 		line, err := p.from.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		answers[i] = strings.TrimSpace(line)
 	}
 	return answers
 }
 
-// scanned is the scan's answer in the oracle's words.
-func scanned(text string) string {
+// readByUs is the answer of yamlBools in the oracle's words.
+func readByUs(text string) string {
 	is, err := yamlBools([]byte(text), yamlKeys...)
 	if err != nil {
 		return "undecided"
@@ -103,12 +98,12 @@ func scanned(text string) string {
 	return strings.Join(words, " ")
 }
 
-// contradicts tells whether the scan gives another answer than a loader that has one.
+// contradicts tells whether yamlBools gives another answer than a loader that has one.
 func contradicts(got string, answers []string) bool {
 	return got != "undecided" && slices.ContainsFunc(answers, func(a string) bool { return a != "error" && a != got })
 }
 
-// yamlCases are texts and what the scan is to make of them: the values of yamlKeys, by
+// yamlCases are texts and what yamlBools is to make of them: the values of yamlKeys, by
 // their first letters, or ? for undecided.
 var yamlCases = map[string]string{
 	"": "fff", "\n\n": "fff", "# multiplex_profiles: true\n": "fff", "---\n": "fff", "{}\n": "fff", "a: 1\n": "fff",
@@ -221,11 +216,11 @@ var yamlCases = map[string]string{
 	"a: é\u00a0😀\nmultiplex_profiles: true\n":                               "tff",
 }
 
-// TestYAML compares the scan with PyYAML itself.
+// TestYAML compares yamlBools with PyYAML itself.
 func TestYAML(t *testing.T) {
 	p := newPyYAML(t)
 	check := func(text, want string) {
-		got := scanned(text)
+		got := readByUs(text)
 		short := strings.NewReplacer("undecided", "?", "true", "t", "false", "f", " ", "").Replace(got)
 		answers := p.ask(t, []byte(text))
 		if short != want && want != "" || contradicts(got, answers) {
@@ -282,7 +277,7 @@ func TestDumpedYAML(t *testing.T) {
 		text := out[4:size]
 		out = out[size:]
 		_, err := yamlBools(text, yamlKeys...)
-		if got := scanned(string(text)); err != nil || contradicts(got, p.ask(t, text)) {
+		if got := readByUs(string(text)); err != nil || contradicts(got, p.ask(t, text)) {
 			t.Errorf("%s\n%s, %v", text, got, err)
 		}
 	}
@@ -299,7 +294,7 @@ var yamlPieces = []string{
 	"gateway:\n  multiplex_profiles: true\n", "a: x\n", "a: |\n  x\n", "a: \"x\n", "a: 'x\n", "a: [x\n", "a:\n", "- a: b\n", "  \n", "   \n",
 }
 
-// FuzzYAML: the scan may say that it does not know, never what is not so.
+// FuzzYAML: yamlBools may say that it does not know, never what is not so.
 func FuzzYAML(f *testing.F) {
 	for text := range yamlCases {
 		f.Add(text, []byte{})
@@ -320,7 +315,7 @@ func FuzzYAML(f *testing.F) {
 		if len(text) > 4096 {
 			return
 		}
-		got := scanned(text)
+		got := readByUs(text)
 		if got == "undecided" {
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/must"
 )
 
 // FuzzContainer: whatever a process calls itself, and whatever a container is
@@ -112,9 +113,7 @@ func FuzzSelection(f *testing.F) {
 		had := 0
 		for i := range shards {
 			part, err := ParseSelection(profiles, fmt.Sprintf("%d/%d", i+1, shards))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, err)
 			if part.Has(name) {
 				had++
 			}

@@ -8,6 +8,8 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"hermes-s6/lib/must"
 )
 
 // TestPatterns compares patterns with what sh itself does with them in a case.
@@ -30,9 +32,7 @@ for n do case $n in $p) echo 1 ;; *) echo 0 ;; esac; done`
 		cmd := exec.Command("sh", append([]string{"-c", script, "sh", pattern}, names...)...)
 		cmd.Env = []string{"LC_ALL=C"}
 		out, err := cmd.Output()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		said := bytes.Fields(out)
 		translated, err := translate(pattern)
 		if err != nil {

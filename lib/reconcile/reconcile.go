@@ -8,6 +8,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hermes-s6/lib/fence"
@@ -31,6 +32,17 @@ type Plan struct {
 	Bootstrap []string
 	DryRun    bool
 	Timeout   time.Duration
+
+	// What follows is for a Follower; Only nil for all others.
+
+	// Only names the profiles for which something is done, Intend those of them whose
+	// gateway is started or stopped if its slot says that something else was asked for
+	// last.
+	Only, Intend map[string]bool
+	// Gone names slots that are unregistered if there is no such profile, in the
+	// profiles/ that is In.
+	Gone []string
+	In   profile.ID
 }
 
 // run is one execution of a Plan.
@@ -51,10 +63,6 @@ type job struct {
 	unrecorded         bool // its port is not on record yet
 }
 
-// worthSealing is how many profiles it takes for slot.ScanDir.ReadSeals to save more
-// than a few milliseconds.
-const worthSealing = 200
-
 // Run executes p. Results are in the order of the profiles; an error is about
 // the run as a whole, and results are then what was done before it.
 func (p *Plan) Run() ([]Result, error) {
@@ -63,24 +71,28 @@ func (p *Plan) Run() ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found) >= worthSealing {
-		p.ScanDir.ReadSeals()
-	}
 	// Waiting for who hands out ports was not the slots' time.
 	r.deadline = slot.Deadline(p.Timeout)
+	obeyed := r.obey(jobs)
 	r.putAll(jobs)
 	r.recordFolded()
-	if len(found) >= worthSealing && !p.DryRun {
-		_ = p.ScanDir.WriteSeals() // the next run takes longer, and that is all
+	err = r.settle(found)
+	for i, action := range obeyed {
+		if r.results[i].Err == nil {
+			r.results[i].Action = action
+		}
 	}
-	return r.results, r.settle(found)
+	return slices.DeleteFunc(r.results, func(x Result) bool { return x.Profile == "" }), err
 }
 
-// assign decides what each profile needs, and gives each its port, which nobody else
-// may do meanwhile. What has been assigned is on record when it returns, so that the
-// slots can be made without the lock: nobody who holds it waits for a slot, which
-// another may have in hand who waits for it. Who cannot have the lock does not
-// guess: profiles that have their port on record need none.
+// concerns tells whether something is to be done for profile name.
+func (r *run) concerns(name string) bool { return r.Only == nil || r.Only[name] }
+
+// assign decides what each profile needs, and gives each its port; that is locked. When
+// it returns, the ports are on record, so that the slots can be made without the lock:
+// whoever waited for a slot with it might wait for another who has that slot, and waits
+// for the lock. Without the lock no port is guessed; profiles that have theirs on record
+// need none.
 func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 	var lockErr error
 	if !r.DryRun {
@@ -104,7 +116,9 @@ func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 	jobs = make([]*job, len(found))
 	r.results = make([]Result, len(found))
 	for i := range found {
-		jobs[i], r.results[i] = r.one(&found[i])
+		if r.concerns(found[i].Name) {
+			jobs[i], r.results[i] = r.one(&found[i])
+		}
 	}
 	if !r.DryRun {
 		r.record(jobs, lockErr)
@@ -115,7 +129,7 @@ func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 // stale tells whether no gateway of profile name can be running: it is ours, not
 // that of another container on the same home, and nobody supervises it here.
 func (r *run) stale(name string) bool {
-	if r.DryRun || !r.Select.Has(name) {
+	if r.DryRun || !r.Select.Has(name) || !r.concerns(name) {
 		return false
 	}
 	at, path := r.Home.At(name, fence.File)
@@ -129,10 +143,10 @@ func (r *run) stale(name string) bool {
 	return !supervised && err == nil
 }
 
-// claimInForce takes the ports that are in force before any is derived: who has one
-// keeps it, whatever his name. A gateway may be running on that of its slot, so slots
-// come before records; but where each profile has one of its own on record, there is
-// none to derive, and no slot need be read.
+// claimInForce takes the ports that are in force before any is derived: a profile keeps
+// the one that it has, even if another one's name derives it. A gateway may be running on
+// the port of its slot, so slots come before records. Where each profile has a port of its
+// own on record, there is none to derive, and no slot need be read.
 func (r *run) claimInForce(found []profile.Found, slots []string) {
 	recorded := map[int]bool{}
 	for i := range found {
@@ -176,10 +190,10 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 	return nil, result
 }
 
-// record puts the ports on record that are not. One that the name alone decides is
-// found again without; then the first result warns for all. A profile whose port
-// depends on who came first has failed, and so has each where ports could not be
-// locked: its jobs entry is nil then.
+// record puts the ports on record that are not. Where that fails, a port that follows from
+// the profile's name alone will be found again, and the first such result warns for all. A
+// profile whose port depends on the order in which they came has failed, as has each that
+// needs one where ports could not be locked: its entry in jobs is then nil.
 func (r *run) record(jobs []*job, lockErr error) {
 	errs := make([]error, len(jobs))
 	par.Do(len(jobs), func(i int) {

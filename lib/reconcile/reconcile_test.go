@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/must"
 )
 
 func TestSelection(t *testing.T) {
@@ -23,9 +24,7 @@ func TestSelection(t *testing.T) {
 		{"", "1/1", "default coder x", ""},
 	} {
 		s, err := ParseSelection(c.profiles, c.shard)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		for _, name := range strings.Fields(c.in) {
 			if !s.Has(name) {
 				t.Errorf("%q %q lacks %s", c.profiles, c.shard, name)
@@ -56,9 +55,7 @@ func TestShards(t *testing.T) {
 			had := 0
 			for k := range n {
 				s, err := ParseSelection("", fmt.Sprintf("%d/%d", k+1, n))
-				if err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, err)
 				if s.Has(name) {
 					had++
 					sizes[k]++
@@ -82,12 +79,8 @@ func TestFindContainer(t *testing.T) {
 	proc := t.TempDir()
 	process := func(pid, cmdline string) string {
 		dir := filepath.Join(proc, pid)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "cmdline"), []byte(cmdline), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.MkdirAll(dir, 0o755))
+		must.Do(t, os.WriteFile(filepath.Join(dir, "cmdline"), []byte(cmdline), 0o644))
 		return dir
 	}
 	find := func(want Kind, fails bool) {
@@ -98,18 +91,12 @@ func TestFindContainer(t *testing.T) {
 	}
 	find(Other, false)
 	process("1", "s6-svscan\x00/run/service\x00")
-	if err := os.Mkdir(filepath.Join(proc, "2"), 0o755); err != nil { // gone since
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(filepath.Join(proc, "2"), 0o755)) // gone since
 	find(Other, false)
 	process("9", "/bin/sh\x00-e\x00"+rcInit+"\x00top\x00hermes\x00dashboard\x00")
 	find(Server, false)
 	unreadable := process("3", "")
-	for _, err := range []error{os.Remove(filepath.Join(unreadable, "cmdline")), os.Mkdir(filepath.Join(unreadable, "cmdline"), 0o755)} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must.Do(t, os.Remove(filepath.Join(unreadable, "cmdline")), os.Mkdir(filepath.Join(unreadable, "cmdline"), 0o755))
 	find(Other, true)
 }
 

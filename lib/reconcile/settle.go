@@ -20,7 +20,7 @@ func (r *run) settle(found []profile.Found) error {
 		}
 		return nil
 	}
-	// Waiting for who is at work on one profile was not the others' time.
+	// To wait for one profile, at which somebody was at work, was not the others' time.
 	r.deadline = slot.Deadline(r.Timeout)
 	rescanned := false
 	for _, x := range r.ScanDir.Retire(gone, r.Timeout, func(string) error { return nil }) {
@@ -43,13 +43,20 @@ func (r *run) settle(found []profile.Found) error {
 
 // gone lists the slots to prune.
 func (r *run) gone(found []profile.Found) []string {
-	if !r.Prune {
-		return nil
-	}
 	for i := range found {
 		delete(r.slots, found[i].Name)
 	}
 	var gone []string
+	if r.Only != nil {
+		// Since they were missed the volume may have gone.
+		if _, _, in, err := r.Home.Names(); err != nil || in != r.In {
+			return nil
+		}
+		return slices.DeleteFunc(r.Gone, func(name string) bool { return !r.slots[name] })
+	}
+	if !r.Prune {
+		return nil
+	}
 	for name := range r.slots {
 		gone = append(gone, name)
 	}

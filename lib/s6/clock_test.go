@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hermes-s6/lib/must"
 )
 
 // A clock jumps when it is set, by whoever sets it: a stamp can lie in the future,
@@ -134,9 +136,7 @@ func justStarted(t *testing.T, f func(pid int) bool) bool {
 		began := time.Now()
 		cmd := exec.Command("sleep", "100000")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, cmd.Start())
 		answer := f(cmd.Process.Pid)
 		took := time.Since(began)
 		_ = cmd.Process.Kill()

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/must"
 )
 
 // statuses are seeds: real ones, and what no s6 wrote.
@@ -22,9 +24,7 @@ func statuses(f *testing.F) [][]byte {
 	var seeds [][]byte
 	for _, s := range []string{status2113, status2131, finishing} {
 		b, err := hex.DecodeString(s)
-		if err != nil {
-			f.Fatal(err)
-		}
+		must.Do(f, err)
 		seeds = append(seeds, b)
 	}
 	for _, size := range []int{0, statusSize - 1, statusSize, statusSize213, statusSize213 + 1} {
@@ -66,7 +66,7 @@ func FuzzStatus(f *testing.F) {
 			t.Errorf("%x: exit code %d, signal %d", b, st.ExitCode(), st.Signal())
 		}
 		var since TAI64N
-		if !since.scan(st.Since.String()) || since != st.Since {
+		if !since.parse(st.Since.String()) || since != st.Since {
 			t.Errorf("%s is read as %s", st.Since, since)
 		}
 	})
@@ -107,17 +107,11 @@ func FuzzStatusAgreesWithS6(f *testing.F) {
 	f.Add(uint64(1<<63), uint32(1<<31), uint64(1<<63), uint32(0), uint64(1<<31), uint16(0x7f), byte(0xff))
 	// s6-svstat believes a status where somebody holds the lock.
 	dir := f.TempDir()
-	if err := os.Mkdir(dir+superviseDir, 0o755); err != nil {
-		f.Fatal(err)
-	}
+	must.Do(f, os.Mkdir(dir+superviseDir, 0o755))
 	lock, err := os.Create(dir + lockFile)
-	if err != nil {
-		f.Fatal(err)
-	}
+	must.Do(f, err)
 	f.Cleanup(func() { lock.Close() })
-	if err := unix.FcntlFlock(lock.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
-		f.Fatal(err)
-	}
+	must.Do(f, unix.FcntlFlock(lock.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}))
 	fields := slices.DeleteFunc(slices.Clone(Fields), func(name string) bool { return name == "normallyup" }) // not in a status
 	ask := func(status []byte) ([]string, error) {
 		if err := os.WriteFile(dir+statusFile, status, 0o644); err != nil {

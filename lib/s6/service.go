@@ -43,7 +43,7 @@ func (s Service) open(name string) (int, error) { return s.In.File(s.Name + name
 
 func (s Service) fail(op, name string, err error) error { return s.In.Fail(op, s.Name+name, err) }
 
-// Supervised tells whether an s6-supervise runs on s: it holds a write lock on
+// Supervised tells whether an s6-supervise runs on s: it has a write lock on
 // supervise/lock for as long as it lives (control_init in s6-supervise.c).
 func (s Service) Supervised() (bool, error) {
 	fd, err := s.open(lockFile)
@@ -93,7 +93,7 @@ func (s Service) Field(p Programs, st *Status, name string) string {
 	}
 	// Two signals have two names each, and which one counts depends on the
 	// version of skalibs (sig_name.c: 2.13 has ABRT and POLL, 2.15 IOT and
-	// IO). Who wants to compare them must get s6's own.
+	// IO). To be compared, they must be s6's own.
 	if n := st.Signal(); name == "signal" && (n == int(unix.SIGABRT) || n == int(unix.SIGIO)) {
 		if out, err := p.run(time.Time{}, "s6-svstat", "-o", name, s.Path()); err == nil {
 			return strings.TrimSpace(string(out))

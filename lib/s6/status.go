@@ -145,8 +145,8 @@ func (s *Status) SignalName() string {
 var Fields = []string{"up", "wantedup", "normallyup", "ready", "paused", "pid", "pgid",
 	"exitcode", "signal", "signum", "updownsince", "readysince", "updownfor", "readyfor"}
 
-// Field returns what s6-svstat -o name prints for s, but for what s alone does not
-// tell; see Service.Field.
+// Field returns what s6-svstat -o name prints for s. Service.Field is for those of
+// which s does not tell enough: normallyup, and the names of some signals.
 func (s *Status) Field(name string) string {
 	switch name {
 	case "up":
@@ -216,7 +216,7 @@ func (s *Status) parse(out string) error {
 	case f[0] != "true":
 		s.Started = false
 	}
-	if err1 != nil || err2 != nil || err3 != nil || !s.Since.scan(f[7]) || !s.ReadySince.scan(f[8]) {
+	if err1 != nil || err2 != nil || err3 != nil || !s.Since.parse(f[7]) || !s.ReadySince.parse(f[8]) {
 		return fail.Errorf(fail.Program, "s6-svstat: cannot parse %q", out)
 	}
 	s.stamp = s.Since

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hermes-s6/lib/must"
 )
 
 // What s6-supervise wrote: 2.11.3 of a service that is up, 2.13.1's longer form
@@ -27,9 +29,7 @@ func TestDecode(t *testing.T) {
 		"finishing": {finishing, "false true false -1 -1 3 NA"},
 	} {
 		b, err := hex.DecodeString(c.hex)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, err)
 		st := Status{Now: taiOf(time.Unix(1795396853, 0))}
 		if !st.decode(b) {
 			t.Fatalf("%s: not decoded", name)
@@ -80,9 +80,7 @@ func TestDeaths(t *testing.T) {
 
 func TestPrograms(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/s6-svscanctl", []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(dir+"/s6-svscanctl", []byte("#!/bin/sh\n"), 0o755))
 	if path, err := Programs(dir).Path("s6-svscanctl"); path != dir+"/s6-svscanctl" {
 		t.Errorf("%q, %v", path, err)
 	}

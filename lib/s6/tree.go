@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/fail"
-	"hermes-s6/lib/tool"
+	"hermes-s6/lib/proc"
 )
 
 // Command is where s6-overlay and slashpackage installations have s6's and
@@ -79,7 +79,7 @@ func (p Programs) run(deadline time.Time, name string, args ...string) (stdout [
 	if err != nil {
 		return nil, err
 	}
-	return tool.Run(deadline, name, path, args...)
+	return proc.Run(deadline, name, path, args...)
 }
 
 // A Tree is a supervision tree: a scan directory and the programs that go

@@ -9,25 +9,22 @@ import (
 	"time"
 
 	"hermes-s6/lib/dir"
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/s6/s6test"
 )
 
-// TestWaitOnAnother shows that who waits on a service is told also of what
-// becomes of another that has come in its place.
+// TestWaitOnAnother shows that Wait also sees what becomes of another service that has
+// come in the place of the first.
 func TestWaitOnAnother(t *testing.T) {
 	parent := t.TempDir()
 	supervise := filepath.Join(parent, "a/supervise")
 	mkdir := func() {
-		if err := os.MkdirAll(supervise, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.MkdirAll(supervise, 0o755))
 	}
 	mkdir()
 	in, err := dir.Open(parent)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	defer in.Close()
 	looked, done := make(chan bool, 100), make(chan error, 1)
 	go func() {
@@ -40,18 +37,12 @@ func TestWaitOnAnother(t *testing.T) {
 	}()
 	<-looked
 	<-looked // it looks again once it is watching
-	if err := os.Rename(filepath.Join(parent, "a"), filepath.Join(parent, "b")); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Rename(filepath.Join(parent, "a"), filepath.Join(parent, "b")))
 	mkdir()
-	if err := os.RemoveAll(filepath.Join(parent, "b")); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.RemoveAll(filepath.Join(parent, "b")))
 	<-looked
 	<-looked
-	if err := os.WriteFile(filepath.Join(supervise, "reached"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(supervise, "reached"), nil, 0o644))
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

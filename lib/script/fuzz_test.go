@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/profile"
 )
 
@@ -20,9 +21,7 @@ import (
 func readers(f *testing.F, paths Paths) map[string][]string {
 	found := map[string][]string{"sh": {sh}, "execlineb": {paths.Execlineb, "-P"}}
 	is, err := filepath.EvalSymlinks(sh)
-	if err != nil {
-		f.Fatal(err)
-	}
+	must.Do(f, err)
 	for _, shell := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "sh"}} {
 		if path, err := exec.LookPath(shell[0]); err == nil && filepath.Base(is) != shell[0] {
 			found[shell[0]] = append([]string{path}, shell[1:]...)
@@ -86,9 +85,7 @@ func FuzzWords(f *testing.F) {
 				text = paths.Execline + "/define " + key + " " + elWord(value) + "\n" +
 					"printf " + each(append([]string{`%s\0`}, words...), elWord) + " ${" + key + "}\n"
 			}
-			if err := os.WriteFile(script, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.WriteFile(script, []byte(text), 0o644))
 			got, err := exec.Command(command[0], append(command[1:], script)...).Output()
 			if err != nil || string(got) != want {
 				t.Errorf("%s made %q of %q, %v: %q", name, got, want, err, text)
@@ -118,9 +115,7 @@ func FuzzRun(f *testing.F) {
 			return
 		}
 		home = filepath.Join(dir, "h"+home)
-		if err := os.Mkdir(home, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Mkdir(home, 0o755))
 		defer os.RemoveAll(home)
 		const gateway = `/bin/cat /proc/$$/environ /proc/$$/cmdline >got; :`
 		words := append([]string{"/bin/sh", "-c", gateway}, strings.Split(strings.ToValidUTF8(args, "?"), "\x00")...)
@@ -131,20 +126,18 @@ func FuzzRun(f *testing.F) {
 		for i, w := range words {
 			words[i] = strings.ReplaceAll(w, "{profile}", "coder")
 		}
-		host := &Common{Account: profile.Account{Name: "root", Home: home}, Home: home, Paths: paths}
+		common := &Common{Account: profile.Account{Name: "root", Home: home}, Home: home, Paths: paths}
 		for name, command := range read {
 			settings.Dialect = profile.Sh
 			if name == "execlineb" {
 				settings.Dialect = profile.Execline
 			}
 			script := filepath.Join(home, RunFile)
-			for _, file := range Render(&Definition{Common: host, Profile: "coder", Port: 9570, Settings: &settings}) {
+			for _, file := range Render(&Definition{Common: common, Profile: "coder", Port: 9570, Settings: &settings}) {
 				if file.Name != RunFile {
 					continue
 				}
-				if err := os.WriteFile(script, []byte(file.Data), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, os.WriteFile(script, []byte(file.Data), 0o644))
 			}
 			cmd := exec.Command(command[0], append(command[1:], script)...)
 			cmd.Env = []string{"PATH=/usr/bin:/bin"}

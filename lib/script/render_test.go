@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"hermes-s6/lib/must"
 	"hermes-s6/lib/profile"
 )
 
@@ -85,14 +86,10 @@ func describe(files []File) string {
 func compare(t *testing.T, golden, got string) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(golden, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, err)
 	if got != string(want) {
 		t.Errorf("differs from %s:\n%s", golden, got)
 	}
@@ -104,8 +101,8 @@ func TestShellcheck(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: run `make deps`", err)
 	}
-	for _, host := range []*Common{image(), developer()} {
-		d := &Definition{Common: host, Profile: "coder", Port: 9570, Settings: &profile.Settings{Env: map[string]profile.Bytes{"A": "b c"}}}
+	for _, common := range []*Common{image(), developer()} {
+		d := &Definition{Common: common, Profile: "coder", Port: 9570, Settings: &profile.Settings{Env: map[string]profile.Bytes{"A": "b c"}}}
 		for _, f := range Render(d) {
 			if !strings.HasPrefix(f.Data, "#!") {
 				continue

@@ -18,7 +18,7 @@ import (
 
 // Three locks keep us apart, and each of us takes them in this order: the hold on a
 // profile (Hold), the lock of its slot (Lock), that of the ports of a home (LockPorts).
-// Who has the last waits for nobody.
+// Whoever has the last one waits for nobody.
 
 // A Hold is the right to make, change or remove the slot of one profile, and
 // the place to work in: a directory in the scan directory that s6-svscan skips
@@ -97,12 +97,11 @@ func (h *Hold) Exists() (bool, error) { return h.scan.Exists(h.profile) }
 const lockPatience = 2 * time.Second
 
 // Lock waits for the lock on profile name's slot, until deadline or for lockPatience,
-// whichever is later: who commands a gateway and records that, or changes what was
-// commanded, has it. Whoever may read the slot can take it, and keep it: after that the
+// whichever is later. It is for whoever commands a gateway and records that, or changes
+// what was commanded. Anybody who may read the slot can take it, and keep it: then the
 // error is os.ErrDeadlineExceeded, which is no reason for not doing what an operator
-// wants. With fs.ErrNotExist there is no slot, and nothing to command. It is let go of
-// by closing what is returned, which may be nil: where the file system knows no locks,
-// and with an error.
+// wants. With fs.ErrNotExist there is no slot, and nothing to command. To close what is
+// returned is to unlock; it is nil with an error, and where the file system knows no locks.
 func (s *ScanDir) Lock(name string, deadline time.Time) (*dir.Dir, error) {
 	service := s.Service(name)
 	if earliest := time.Now().Add(lockPatience); deadline.Before(earliest) { // 0 too: it may be kept for ever
@@ -144,8 +143,8 @@ func Unlockable(err error) bool {
 }
 
 // LockPorts locks the handing out of ports in home (see profile.Home.LockPorts). Where
-// nothing can be made in the home, nothing is recorded there either: what is left is
-// who has which port in this scan directory.
+// nothing can be made in the home, nothing is recorded there either; then it locks the
+// handing out of those in this scan directory.
 func (s *ScanDir) LockPorts(home *profile.Home, timeout time.Duration) (unlock func(), err error) {
 	unlock, err = home.LockPorts(timeout)
 	if !profile.Unwritable(err) {

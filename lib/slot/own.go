@@ -24,9 +24,9 @@ import (
 // and makes them so below supervisors that run. Those need the directory that they
 // are in, their lock and the FIFO that they read, by the names they have.
 //
-// A descriptor that was opened before a chown outlives it. Of a directory it is worth
-// nothing: who may make and remove names there is asked at each call. Of a file it is,
-// so files do not change hands: they are replaced.
+// A descriptor that was opened before a chown outlives it. That of a directory is worth
+// nothing, since the kernel asks at each call who may make and remove names there. With
+// that of a file one can write on: so files do not change hands, they are replaced.
 
 const (
 	slotMode    = 0o755
@@ -76,8 +76,8 @@ func proper(slot *dir.Dir, group int) bool {
 	})
 }
 
-// isOurs tells whether nobody else can write in the directory p, and nothing is left
-// there of who could.
+// isOurs tells whether nobody else can write in the directory p, and whether nothing is
+// left there by those who could.
 func (p *part) isOurs(st *unix.Stat_t) bool {
 	mode := st.Mode & 0o777
 	return st.Mode&unix.S_IFMT == unix.S_IFDIR && int(st.Uid) == euid() && mode != untidyMode && (mode&0o022 == 0 || mode == p.mode&0o777)
@@ -150,7 +150,7 @@ func theirs(slot *dir.Dir, service string, alive []proc.Process) bool {
 		if path.Dir(path.Dir(name)) != service {
 			continue
 		}
-		// Who may open the lock for writing can hold it.
+		// Whoever may open the lock for writing can take it.
 		if st, err := slot.Stat(name); err != nil || !isSafe(&st) {
 			return false
 		}

@@ -26,12 +26,7 @@ type Change struct {
 // supervised is changed in place, file by file; one that is not, and differs, or
 // whose supervisors cannot be kept, is made anew. It refuses to touch what somebody
 // supervises through a link.
-func (h *Hold) Put(d *script.Definition) (change Change, err error) {
-	defer func() {
-		if err == nil {
-			h.scan.keepSeal(d)
-		}
-	}()
+func (h *Hold) Put(d *script.Definition) (Change, error) {
 	found, err := h.scan.Look(d)
 	switch {
 	case err != nil || found.Matches:
@@ -67,7 +62,7 @@ func (s *ScanDir) Look(d *script.Definition) (found Found, err error) {
 	}
 	found.Exists = true
 	defer slot.Close()
-	if found.Matches = proper(slot, groupOf(d.Account)) && (s.sealed(d) || s.matches(slot, d)); found.Matches {
+	if found.Matches = proper(slot, groupOf(d.Account)) && matches(slot, d); found.Matches {
 		// The logger's supervisor does not matter to what is not changed.
 		found.Live, err = service.Supervised()
 		return found, err
@@ -88,27 +83,23 @@ func notThroughLink(service s6.Service) error {
 	return nil
 }
 
-// matches tells whether the files of slot are those that build would make of d, and
-// seals it then.
-func (s *ScanDir) matches(slot *dir.Dir, d *script.Definition) bool {
+// matches tells whether the files of slot are those that build would make of d.
+func matches(slot *dir.Dir, d *script.Definition) bool {
 	for _, f := range script.Render(d) {
 		// Of ./down, which s6-supervise makes as well, nothing counts but that it is there.
 		if f.Name != script.DownFile && !slot.Is(f.Name, f.Mode, euid(), f.Data) {
 			return false
 		}
 	}
-	if there, err := slot.Exists(script.DownFile); err != nil || there != d.Down || !isTidy(slot) {
-		return false
-	}
-	s.keepSeal(d)
-	return true
+	there, err := slot.Exists(script.DownFile)
+	return err == nil && there == d.Down && isTidy(slot)
 }
 
-// previous is the name in a hold of what Put has made anew, until its end.
+// previous is the name in a hold of the slot in whose place Put has made another.
 const previous = "previous"
 
-// evict takes what has the name of h's slot, which nobody supervises, out of the scan
-// directory. What others could write is not kept: root is not to run it again.
+// evict takes what has the name of h's slot out of the scan directory; nobody supervises
+// it. With keep it can come back: not where others could write, or root would run that again.
 func (h *Hold) evict(keep bool) error {
 	err := h.scan.dir.Rename(profile.Slot(h.profile), h.dir, previous)
 	h.evicted = err == nil && keep
@@ -118,8 +109,8 @@ func (h *Hold) evict(keep bool) error {
 	return err
 }
 
-// Restore brings back what Put has made anew, in place of what it made. Where Put has
-// changed a slot that was supervised there is nothing to bring back.
+// Restore brings the slot back in whose place Put has made another, which goes. Where Put
+// has changed a slot that was supervised there is none to bring back.
 func (h *Hold) Restore() error {
 	if !h.evicted {
 		return nil

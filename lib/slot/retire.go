@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-s6/lib/par"
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
@@ -26,12 +27,8 @@ const (
 // batch returns how many slots Retire can have in hand at a time: each takes a
 // descriptor, and some are for the rest.
 func batch() int {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return 1
-	}
 	const rest = 24
-	return int(max(min(limit.Cur, 1<<20), rest+1) - rest)
+	return max(par.Descriptors()-rest, 1)
 }
 
 // Deadline returns the time that is timeout from now, the zero time for 0.
@@ -81,9 +78,9 @@ func (s *ScanDir) Retire(profiles []string, timeout time.Duration, gone func(nam
 
 func (s *ScanDir) retire(profiles []string, timeout time.Duration, gone func(string) error) []Retired {
 	var all retirees
-	holds := Deadline(timeout)
+	turn := Deadline(timeout) // for our turn at each name
 	for _, name := range profiles {
-		h, err := s.Hold(name, holds)
+		h, err := s.Hold(name, turn)
 		r := &retiree{hold: h, name: name, err: err, at: s.Service(name)}
 		if err == nil {
 			defer h.Release()
@@ -98,7 +95,7 @@ func (s *ScanDir) retire(profiles []string, timeout time.Duration, gone func(str
 		}
 		all = append(all, r)
 	}
-	// Waiting for holds was not the gateways' time.
+	// To wait for our turn was not the gateways' time.
 	deadline := Deadline(timeout)
 	all.each(func(r *retiree) { r.askDown() })
 	all.each(func(r *retiree) { r.awaitDown(deadline) })
@@ -169,7 +166,7 @@ func (s *ScanDir) endLeft(all retirees, deadline time.Time) {
 	}
 	deadline = atLeast(deadline, dropGrace)
 	for range maxRounds {
-		marked := proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), &st)
+		marked := s.marked(&st)
 		var left []proc.Process
 		all.each(func(r *retiree) {
 			some := marked[profile.Slot(r.name)]
@@ -204,4 +201,30 @@ func (h *Hold) oust() (wanted bool, err error) {
 	all.each((*retiree).withdraw)
 	h.scan.drop(all, deadline, (*retiree).restore)
 	return r.wanted, r.err
+}
+
+// marked returns the processes that have their slot in s in their environment, by slot; st
+// is of s.
+func (s *ScanDir) marked(st *unix.Stat_t) map[string][]proc.Process {
+	return proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), st)
+}
+
+// EndOrphan ends process pid if it was started for profile name's slot, and tells
+// whether it was.
+func (s *ScanDir) EndOrphan(name string, pid int, deadline time.Time) bool {
+	st, err := s.dir.Stat(".")
+	if err != nil {
+		return false
+	}
+	orphans := 0
+	for slot, some := range s.marked(&st) {
+		for i := range some {
+			if p := &some[i]; p.PID == pid && slot == profile.Slot(name) {
+				proc.End(some[i:i+1], deadline)
+				orphans++
+			}
+		}
+		proc.Release(some)
+	}
+	return orphans > 0
 }

@@ -21,8 +21,7 @@ import (
 // A ScanDir is an open scan directory and the tree that watches it.
 type ScanDir struct {
 	s6.Tree
-	dir   *dir.Dir
-	seals *seals // nil: none are used
+	dir *dir.Dir
 }
 
 // Open opens the scan directory of tree.
@@ -102,15 +101,15 @@ func (s *ScanDir) Port(name string) int {
 	return script.Port(string(run))
 }
 
-// Exposed tells whether we are root and others may make slots in s, which s6-svscan
-// then has root run: whatever a slot is, that is then no help.
+// Exposed tells whether we are root and others may make slots in s. s6-svscan has root run
+// those, so that it is no help then how ours are protected.
 func (s *ScanDir) Exposed() bool {
 	st, err := s.dir.Stat(".")
 	return err == nil && euid() == 0 && (st.Uid != 0 || st.Mode&0o022 != 0)
 }
 
-// ScanPath returns the path of a scan directory that counts in script.SlotVariable: one for
-// all the names that it may be called by.
+// ScanPath returns the path of a scan directory for script.SlotVariable: always the same,
+// whichever of its names it is called by.
 func ScanPath(scanDir string) string {
 	path, err := filepath.Abs(scanDir)
 	if err != nil {

@@ -28,11 +28,11 @@ func (h *Hold) Supervise(timeout time.Duration) error {
 	return h.scan.AwaitSupervised([]string{h.profile}, timeout)[0]
 }
 
-// AwaitSupervised is the second half of Supervise for the slots of many profiles, for
-// who has had s6-svscan rescan. It gives up when s6-svscan has taken up none of them for
-// the length of timeout: how long it takes for all is a matter of how many they are and
-// of what else the machine does. Exit code 102 for a slot that goes meanwhile, which it
-// cannot while its hold is ours.
+// AwaitSupervised is the second half of Supervise, for the slots of many profiles, after
+// one rescan for all. It gives up when s6-svscan has taken up none of them for the length
+// of timeout: how long it takes for all depends on how many they are, and on what else the
+// machine does. Exit code 102 for a slot that goes meanwhile, which it cannot while its
+// hold is ours.
 func (s *ScanDir) AwaitSupervised(names []string, timeout time.Duration) []error {
 	errs := awaitEach(len(names), cmp.Or(timeout, superviseLimit), func(i int, deadline time.Time) error {
 		return s.awaitSupervised(names[i], deadline)

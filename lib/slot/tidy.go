@@ -57,7 +57,7 @@ func (p *part) tidy(slot *dir.Dir, group int) error {
 	return d.Own(euid(), group, p.mode&0o7777)
 }
 
-// strays returns the names in d, which is p, that may not stay there.
+// strays returns the names that may not stay in d, which is the directory p.
 func (p *part) strays(d *dir.Dir) (strays []string, err error) {
 	names, err := d.Names()
 	if err != nil {

@@ -46,8 +46,11 @@ func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
 		if s.Trouble != "" {
 			fmt.Fprintf(out, "%s: %s; see %s\n", s.Name, s.Trouble, r.opened.LogFile(s.Name))
 		}
-		if s.Holder != nil {
-			fmt.Fprintf(out, "%s: it stands by; it runs elsewhere: %s\n", s.Name, cli.Excerpt(s.Holder.String(), maxReason))
+		switch {
+		case s.Holder != nil:
+			fmt.Fprintf(out, "%s: it stands by; it runs elsewhere: %s\n", s.Name, cli.Printable(s.Holder.String()))
+		case s.Standby:
+			fmt.Fprintf(out, "%s: it stands by, and leaves its fence to others for a while\n", s.Name)
 		}
 	}
 	return nil
@@ -147,6 +150,6 @@ func (s *State) Object() any {
 		cli.Given(s.PID, s.Up), cli.Given(s.ExitCode, s.ExitCode >= 0), cli.Given(s.Signal, s.Signal != ""),
 		cli.Given(s.Since.Format(time.RFC3339), dated), cli.Given(s.Seconds, dated), s.Deaths,
 		cli.Given(s.NextStart, s.NextStart > 0), cli.Given(s.Desired, s.Desired != ""),
-		cli.Given(profile.Default, s.Served), s.Holder != nil, holder,
+		cli.Given(profile.Default, s.Served), s.Standby, holder,
 	}
 }

@@ -35,7 +35,8 @@ type State struct {
 	NextStart  int           // in how many seconds it is started again; 0 where it does not wait
 	Desired    string        // what is on record that it is to be, "" for nothing
 	Linked     error         // why Desired is not known
-	Holder     *fence.Holder // who runs it while this one stands by, nil where it does not
+	Standby    bool          // it is up, and waits for another to let go of its fence
+	Holder     *fence.Holder // who that is, nil where nobody has it
 	Lacks      bool          // it is up without its fence
 	Trouble    string        // what is wrong with it, "" for nothing
 	of         *facts
@@ -69,7 +70,8 @@ func derive(f *facts) State {
 	if s.Up {
 		s.Ready, s.Paused, s.PID = st.Ready(), st.Paused(), st.PID
 		s.Lacks = f.standing == fence.Lacks
-		if f.standing == fence.StandsBy {
+		s.Standby = f.standing == fence.StandsBy
+		if s.Standby && f.fence.Held {
 			s.Holder = &f.fence.Holder
 		}
 	}
@@ -100,7 +102,7 @@ func (s *State) word() string {
 		return "unsupervised"
 	case s.of.status.Paused(): // its finish may be
 		return "paused"
-	case s.Holder != nil:
+	case s.Standby:
 		return "standby"
 	case s.Lacks:
 		return "unfenced"

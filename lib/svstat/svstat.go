@@ -18,7 +18,6 @@ import (
 	"hermes-s6/lib/fence"
 	"hermes-s6/lib/gateway"
 	"hermes-s6/lib/par"
-	"hermes-s6/lib/proc"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 	"hermes-s6/lib/script"
@@ -190,7 +189,5 @@ func (r *Reader) servedBy(root *s6.Service) map[string]bool {
 	if err != nil || home == nil || !status.Supervised || !status.Up() {
 		return nil
 	}
-	target := profile.Target{PID: status.PID}
-	target.Start, _ = proc.StartTime(status.PID)
-	return home.Served(target)
+	return home.Served(profile.TargetOf(status.PID))
 }

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hermes-s6/lib/must"
 )
 
 // Patience bounds every wait in a test. It is long, since a loaded machine is
@@ -34,29 +36,14 @@ type Svscan struct {
 	done chan struct{}
 }
 
-// TB is what Start and Await need of a test.
-type TB interface {
-	Helper()
-	Fatalf(format string, args ...any)
-	Cleanup(func())
-}
-
-var _ TB = (testing.TB)(nil)
-
 // Start runs s6-svscan with args on scanDir, which it makes, and returns when
 // it is ready to take commands. env is its environment, nil for ours. When the
 // test ends, so does the tree, and a process that it leaves is a failure.
-func Start(t TB, scanDir string, env []string, args ...string) *Svscan {
+func Start(t testing.TB, scanDir string, env []string, args ...string) *Svscan {
 	t.Helper()
 	s, err := Run(scanDir, env, args...)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Fatalf("%v", err)
-		}
-	})
+	must.Do(t, err)
+	t.Cleanup(func() { must.Do(t, s.Stop()) })
 	return s
 }
 
@@ -186,7 +173,7 @@ func (s *Svscan) Processes() []Process {
 var ErrNot = errors.New("not so")
 
 // Await waits until condition gives no error, and fails with its last one.
-func Await(t TB, condition func() error) {
+func Await(t testing.TB, condition func() error) {
 	t.Helper()
 	if err := AwaitErr(condition); err != nil {
 		t.Fatalf("after %v: %v", Patience, err)

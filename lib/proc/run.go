@@ -1,6 +1,4 @@
-// Package tool runs programs of others to their end and says in one line why
-// one failed. Which program, and what its exit codes mean, others know.
-package tool
+package proc
 
 import (
 	"bytes"

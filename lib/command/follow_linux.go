@@ -1,0 +1,90 @@
+package command
+
+import (
+	"cmp"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/place"
+	"hermes-s6/lib/reconcile"
+)
+
+var (
+	intervalVariable = cli.Variable{Name: "HERMES_FOLLOW_INTERVAL", Usage: "with --follow, how many seconds there are between two looks at all of the home, of which another machine's changes are not told (30)"}
+	pruneVariable    = cli.Variable{Name: "HERMES_PRUNE_DELAY", Usage: "with --follow, for how many milliseconds a profile must be gone to lose its slot (5000)"}
+)
+
+// follow is hermes-reconcile --follow.
+func follow(c *place.Context) error {
+	if c.Bool("dry-run") || c.Bool("prune") {
+		return fail.Errorf(fail.Usage, "--follow, --dry-run and --prune: mutually exclusive; --follow prunes after HERMES_PRUNE_DELAY")
+	}
+	if _, err := newPlan(c); err != nil {
+		return err
+	}
+	if err := c.NeedS6(); err != nil {
+		return err
+	}
+	seconds, err := strconv.Atoi(cmp.Or(os.Getenv(intervalVariable.Name), "30"))
+	if err != nil || seconds < 1 || seconds > 86400 {
+		return fail.Errorf(fail.Usage, "invalid %s %q: it must be 1 to 86400 seconds", intervalVariable.Name, os.Getenv(intervalVariable.Name))
+	}
+	delay, err := cli.Milliseconds(pruneVariable.Name, cmp.Or(os.Getenv(pruneVariable.Name), "5000"))
+	if err != nil {
+		return err
+	}
+	ready, err := notification(c)
+	if err != nil {
+		return err
+	}
+	f := &reconcile.Follower{
+		Open: func() (*reconcile.Plan, error) { return openPlan(c) },
+		Prepare: func(plan *reconcile.Plan) error {
+			_, err := makeReady(c, plan)
+			return err
+		},
+		Interval: time.Duration(seconds) * time.Second, PruneDelay: delay,
+		Say: func(r reconcile.Result) error {
+			if r.Warning != nil {
+				c.Warn("profile %q: %v", r.Profile, r.Warning)
+			}
+			if r.Err != nil {
+				c.Warn("profile %q: %v", r.Profile, r.Err)
+			}
+			if err := printReconciled(c, r); err != nil {
+				return err
+			}
+			return c.Out.Flush()
+		},
+		Warn: c.Warn, Ready: ready,
+	}
+	return f.Run()
+}
+
+// notification returns what tells s6-supervise that we are ready, as its option -d of
+// other programs is for: a newline to a descriptor, which is then closed.
+func notification(c *place.Context) (func() error, error) {
+	text := c.String("notification-fd")
+	if text == "" {
+		return func() error { return nil }, nil
+	}
+	fd, err := strconv.Atoi(text)
+	if err != nil || fd < 3 {
+		return nil, fail.Errorf(fail.Usage, "invalid notification-fd %q: it must be a number of at least 3", text)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+		return nil, fail.Errorf(fail.Usage, "notification-fd %d: it is not open", fd)
+	}
+	return func() error {
+		defer unix.Close(fd)
+		if _, err := unix.Write(fd, []byte{'\n'}); err != nil {
+			c.Warn("notification-fd %d: %v", fd, err)
+		}
+		return nil
+	}, nil
+}

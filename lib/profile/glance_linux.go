@@ -1,0 +1,139 @@
+package profile
+
+import (
+	"errors"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+)
+
+// A mark tells one content of a file from another without reading it.
+type mark struct {
+	dev, ino     uint64
+	size         int64
+	mtime, ctime unix.Timespec
+}
+
+// markOf returns the mark of name in d; the zero mark where there is nothing.
+func markOf(d *dir.Dir, name string) (m mark, err error) {
+	st, err := d.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	return mark{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim}, err
+}
+
+// A Glance is what of a profile makes its slot, and what is wanted of it, without being
+// read more often than it changes. It is for comparing with a later one.
+type Glance struct {
+	// Desired is what the operator asked for last; what it was before where that
+	// cannot be read.
+	Desired               string
+	dev, ino              uint64
+	record, config, parks mark
+	state                 mark
+}
+
+// Glance looks at profile name, which looked like was the last time (nil: it was not
+// there). It returns nil where there is no such profile, and an error where that cannot
+// be known.
+func (h *Home) Glance(name string, was *Glance) (*Glance, error) {
+	there, err := h.Has(name)
+	if err != nil || !there {
+		return nil, err
+	}
+	d, err := h.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	st, err := d.Stat(".")
+	g := &Glance{dev: uint64(st.Dev), ino: st.Ino}
+	for name, to := range map[string]*mark{settingsFile: &g.record, configFile: &g.config, parkedFile: &g.parks, stateFile: &g.state} {
+		if err == nil {
+			*to, err = markOf(d, name)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if was != nil {
+		g.Desired = was.Desired
+		if g.state == was.state {
+			return g, nil
+		}
+	}
+	if s, _, err := readState(d, stateFile); err == nil || errors.Is(err, fs.ErrNotExist) {
+		g.Desired = s.Desired
+	}
+	return g, nil
+}
+
+// Intends tells whether g wants something else of the gateway than was.
+func (g *Glance) Intends(was *Glance) bool { return was == nil || g.Desired != was.Desired }
+
+// Differs tells whether g may come to another slot than was.
+func (g *Glance) Differs(was *Glance) bool {
+	return g.Intends(was) || g.dev != was.dev || g.ino != was.ino || g.record != was.record || g.parks != was.parks || g.Reconfigured(was)
+}
+
+// Reconfigured tells whether the configuration is another one. That of the root profile
+// is about all others as well.
+func (g *Glance) Reconfigured(was *Glance) bool { return was != nil && g.config != was.config }
+
+// Watched are the files in a profile's directory that a Glance is made of, besides what
+// makes it one.
+func Watched(name string) bool {
+	switch name {
+	case soulFile, settingsFile, configFile, parkedFile, stateFile:
+		return true
+	}
+	return false
+}
+
+// An ID tells one directory from another that has its name later.
+type ID struct{ dev, ino uint64 }
+
+// Names returns the names of the directories below profiles/ that can be profiles, and
+// the identities of the home and of profiles/: zero where there is none.
+func (h *Home) Names() (names []string, home, profiles ID, err error) {
+	st, err := h.dir.Stat(".")
+	if err != nil {
+		return nil, home, profiles, err
+	}
+	home = ID{uint64(st.Dev), st.Ino}
+	d, all, err := h.list()
+	if d == nil || err != nil {
+		return nil, home, profiles, err
+	}
+	defer d.Close()
+	if st, err = d.Stat("."); err != nil {
+		return nil, home, profiles, err
+	}
+	for _, name := range all {
+		if CheckName(name) == nil && name != Default {
+			names = append(names, name)
+		}
+	}
+	return names, home, ID{uint64(st.Dev), st.Ino}, nil
+}
+
+// Watch returns a path by which the kernel finds the directory of profile name, or with
+// "" that of profiles/, whatever becomes of its name, until close is called.
+func (h *Home) Watch(name string) (path string, close func(), err error) {
+	d := (*dir.Dir)(nil)
+	if name == "" {
+		d, err = h.dir.Dir(profilesDir)
+	} else {
+		d, err = h.open(name)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return d.ProcPath(), d.Close, nil
+}

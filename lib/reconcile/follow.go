@@ -1,0 +1,152 @@
+//go:build linux
+
+package reconcile
+
+import (
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/profile"
+)
+
+// A Follower keeps slots and home in step: it looks at the profiles that may have changed,
+// and has a Plan do what a run would do for those that have.
+type Follower struct {
+	// Open returns a plan for one look, on the home that is there then.
+	Open func() (*Plan, error)
+	// Prepare makes it ready to do something.
+	Prepare func(*Plan) error
+	// Interval is how often all profiles are looked at: another machine's changes
+	// nobody tells.
+	Interval time.Duration
+	// PruneDelay is for how long a profile must have been gone to lose its slot.
+	PruneDelay time.Duration
+	// Say is told what was done, Warn what was not.
+	Say  func(Result) error
+	Warn func(format string, args ...any)
+	// Ready is called when the first look is done.
+	Ready func() error
+
+	watch    *watch
+	profiles map[string]*followed
+	home, in profile.ID // the home, and its profiles/, when all was well
+	next     time.Time  // when all profiles are looked at
+	away     string     // why the home was not to be had, when that was last said
+	limited  bool       // that not all is watched has been said
+}
+
+// followed is what a Follower knows of a profile.
+type followed struct {
+	glance  *profile.Glance // nil: it is none, or is no more
+	first   time.Time       // of the events since it was looked at, zero for none
+	last    time.Time
+	acted   time.Time // when something was last done for it
+	missing time.Time // since when it is gone, zero where it is not
+	said    string    // why nothing could be done
+}
+
+const (
+	// quiet is for how long nothing has happened to a profile that somebody has done
+	// with: one that is copied gets its files one after the other.
+	quiet = 200 * time.Millisecond
+	// latest is when it is looked at nevertheless.
+	latest = 600 * time.Millisecond
+	// pace is how often something is done for one profile.
+	pace = time.Second
+)
+
+// Run follows until it is killed, or cannot go on.
+func (f *Follower) Run() error {
+	f.profiles = map[string]*followed{}
+	hup, err := onHangup()
+	if err != nil {
+		return err
+	}
+	ready := false
+	for {
+		if err := f.look(); err != nil {
+			return err
+		}
+		// Also where there is no home yet: a boot waits for us.
+		if !ready {
+			if err := f.Ready(); err != nil {
+				return err
+			}
+			ready = true
+		}
+		if err := f.watch.await(hup, max(0, time.Until(f.due()))); err != nil {
+			return os.NewSyscallError("poll", err)
+		}
+		f.watch.read(f.changed)
+		var some [64]byte
+		if n, _ := unix.Read(hup, some[:]); n > 0 {
+			f.next = time.Time{}
+		}
+	}
+}
+
+// onHangup returns a descriptor that SIGHUP makes readable.
+func onHangup() (fd int, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return -1, os.NewSyscallError("pipe", err)
+	}
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, unix.SIGHUP)
+	go func() {
+		for range got {
+			_, _ = unix.Write(ends[1], []byte{0})
+		}
+	}()
+	return ends[0], nil
+}
+
+// changed notes that profile name may have changed; "" for all.
+func (f *Follower) changed(name string) {
+	if name == "" {
+		f.next = time.Time{}
+		return
+	}
+	p := f.profiles[name]
+	if p == nil {
+		p = &followed{}
+		f.profiles[name] = p
+	}
+	p.last = time.Now()
+	if p.first.IsZero() {
+		p.first = p.last
+	}
+}
+
+// due returns when there is something to do.
+func (f *Follower) due() time.Time {
+	due := f.next
+	for _, p := range f.profiles {
+		if at := p.due(f.PruneDelay); !at.IsZero() && at.Before(due) {
+			due = at
+		}
+	}
+	return due
+}
+
+// due returns when p is to be looked at, zero for not before all are.
+func (p *followed) due(pruneDelay time.Duration) (at time.Time) {
+	if !p.first.IsZero() {
+		at = p.last.Add(quiet)
+		if end := p.first.Add(latest); end.Before(at) {
+			at = end
+		}
+		if next := p.acted.Add(pace); next.After(at) {
+			at = next
+		}
+	}
+	if !p.missing.IsZero() {
+		if gone := p.missing.Add(pruneDelay); at.IsZero() || gone.Before(at) {
+			at = gone
+		}
+	}
+	return at
+}

@@ -1,0 +1,228 @@
+//go:build linux
+
+package reconcile
+
+import (
+	"errors"
+	"time"
+
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
+)
+
+// look looks at the profiles that are due, and has done what follows.
+func (f *Follower) look() error {
+	plan, err := f.Open()
+	switch {
+	case err != nil && fail.CodeOf(err) != fail.System:
+		return err // it will not pass
+	case err != nil:
+		return f.wait(err)
+	}
+	defer plan.Close()
+	if plan.Home == nil {
+		return f.wait(errors.New("there is no home"))
+	}
+	names, home, in, err := plan.Home.Names()
+	if err == nil {
+		err = f.lost(names, home, in)
+	}
+	if err != nil {
+		return f.wait(err)
+	}
+	if f.away != "" {
+		f.Warn("the home is there again")
+		f.away = ""
+	}
+	now := time.Now()
+	if f.watch == nil || f.home == (profile.ID{}) {
+		if err := f.adopt(plan, names, now); err != nil {
+			return err
+		}
+	}
+	f.rewatch(plan.Home, home, in)
+	all := !now.Before(f.next)
+	if all {
+		f.next = now.Add(f.Interval)
+		for _, name := range append(names, profile.Default) {
+			if f.profiles[name] == nil {
+				f.profiles[name] = &followed{}
+			}
+		}
+	}
+	return f.act(plan, f.glances(plan, now, all))
+}
+
+// wait says why there is nothing to look at, once, and has the next look come soon.
+func (f *Follower) wait(err error) error {
+	if f.away != err.Error() {
+		f.away = err.Error()
+		f.Warn("the home is waited for, and nothing is removed meanwhile: %v", err)
+	}
+	if f.watch == nil {
+		f.watch = newWatch()
+	}
+	for _, p := range f.profiles {
+		p.missing = time.Time{} // it is not known whether it is
+	}
+	f.next = time.Now().Add(min(f.Interval, pace))
+	return nil
+}
+
+// lost is an error where the profiles that were there are not, since profiles/, or the
+// home, is another directory than it was: a volume that is not mounted is no profile
+// that somebody has removed.
+func (f *Follower) lost(names []string, home, in profile.ID) error {
+	if f.home == home && f.in == in || f.home == (profile.ID{}) {
+		return nil
+	}
+	there := map[string]bool{}
+	for _, name := range names {
+		there[name] = true
+	}
+	had := false
+	for name, p := range f.profiles {
+		if p.glance != nil && name != profile.Default {
+			if had = true; there[name] {
+				return nil
+			}
+		}
+	}
+	if had {
+		return errors.New("another directory is in its place, with none of the profiles that were there")
+	}
+	return nil
+}
+
+// adopt takes the slots that are there at the beginning for those of profiles that are
+// gone, unless they are found: a follower that was killed has not removed them.
+func (f *Follower) adopt(plan *Plan, names []string, now time.Time) error {
+	if len(names) == 0 {
+		return nil // as an empty mount point has
+	}
+	slots, err := plan.ScanDir.Profiles()
+	for _, name := range slots {
+		f.profiles[name] = &followed{missing: now}
+	}
+	return err
+}
+
+// rewatch watches the home and profiles/, and all anew where they are not what they were.
+func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) {
+	if f.watch != nil && f.home == home && f.in == in {
+		return
+	}
+	if f.watch != nil {
+		f.watch.close()
+	}
+	f.watch = newWatch()
+	f.home, f.in = home, in
+	f.watch.add(h, watchedHome)
+	f.watch.add(h, watchedProfiles)
+	f.next = time.Time{} // what happened before we watched
+}
+
+// A change is what one look has found.
+type change struct {
+	seen   map[string]*profile.Glance // of those for which there is something to do
+	intend map[string]bool            // those of which something else is wanted
+	gone   []string                   // for long enough
+}
+
+// glances looks at what is due, or at all.
+func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
+	c.seen, c.intend = map[string]*profile.Glance{}, map[string]bool{}
+	everybody := false
+	for name, p := range f.profiles {
+		at := p.due(f.PruneDelay)
+		if !all && (at.IsZero() || now.Before(at)) {
+			continue
+		}
+		if name != profile.Default {
+			f.watch.add(plan.Home, name) // before it is looked at: nothing falls in between
+		}
+		p.first = time.Time{}
+		g, err := plan.Home.Glance(name, p.glance)
+		switch {
+		case err != nil: // it may be there
+			p.missing = time.Time{}
+		case g == nil:
+			f.miss(&c, name, p, now)
+		default:
+			p.missing = time.Time{}
+			if !g.Differs(p.glance) {
+				p.glance = g
+				continue
+			}
+			c.seen[name], c.intend[name] = g, g.Intends(p.glance)
+			everybody = everybody || name == profile.Default && g.Reconfigured(p.glance)
+		}
+	}
+	for name, p := range f.profiles {
+		if everybody && p.glance != nil && c.seen[name] == nil {
+			c.seen[name], c.intend[name] = p.glance, true
+		}
+	}
+	if f.watch.failed != nil && !f.limited {
+		f.limited = true
+		f.Warn("not all of the home can be watched, and it is looked at every %v: %v", f.Interval, f.watch.failed)
+	}
+	return c
+}
+
+// miss notes that profile name is none, or no more.
+func (f *Follower) miss(c *change, name string, p *followed, now time.Time) {
+	switch {
+	case p.glance == nil && p.missing.IsZero():
+		delete(f.profiles, name) // its directory, if it is one, stays watched
+	case p.missing.IsZero():
+		p.missing = now
+	case now.Sub(p.missing) >= f.PruneDelay:
+		c.gone = append(c.gone, name)
+		delete(f.profiles, name)
+	}
+}
+
+// act has plan do what follows from c.
+func (f *Follower) act(plan *Plan, c change) error {
+	if len(c.seen)+len(c.gone) == 0 {
+		return nil
+	}
+	plan.Only, plan.Intend, plan.Gone, plan.In = map[string]bool{}, c.intend, c.gone, f.in
+	for name := range c.seen {
+		plan.Only[name] = true
+	}
+	err := f.Prepare(plan)
+	var results []Result
+	if err == nil {
+		results, err = plan.Run()
+	}
+	if err != nil {
+		f.next = time.Now().Add(pace)
+		f.Warn("%v", err)
+	}
+	done := time.Now()
+	for i := range results {
+		r := &results[i]
+		p := f.profiles[r.Profile]
+		if p != nil {
+			p.acted = done
+			if r.Err != nil {
+				// It keeps what it has, and is tried again when all are looked at.
+				if p.said == r.Err.Error() {
+					continue
+				}
+				p.said = r.Err.Error()
+			} else if err == nil {
+				p.glance, p.said = c.seen[r.Profile], ""
+			}
+		}
+		if r.Err == nil && (r.Action == Unchanged || r.Action == Skipped) {
+			continue
+		}
+		if err := f.Say(*r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
