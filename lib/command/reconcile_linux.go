@@ -102,15 +102,15 @@ func newPlan(c *place.Context) (*reconcile.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	selection, err := reconcile.ParseSelection(
-		c.Value("profiles", "HERMES_RECONCILE_PROFILES"), c.Value("shard", "HERMES_SHARD"))
-	if err != nil {
-		return nil, err
-	}
 	if _, err := standbyDelay(); err != nil {
 		return nil, err // else each gateway would find out by itself
 	}
 	standby, err := switchedOn(c.Bool("standby"), "HERMES_STANDBY")
+	if err != nil {
+		return nil, err
+	}
+	selection, err := reconcile.ParseSelection(
+		c.Value("profiles", "HERMES_RECONCILE_PROFILES"), c.Value("shard", "HERMES_SHARD"), standby)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func makeReady(c *place.Context, plan *reconcile.Plan) (reconcile.Container, err
 	switch container.Kind {
 	case reconcile.Server:
 		c.Info("this container is a dashboard, or the like: it supervises no gateways")
-		plan.Select, _ = reconcile.ParseSelection("none", "")
+		plan.Select, _ = reconcile.ParseSelection("none", "", false)
 	case reconcile.Unsupervised:
 		c.Info("this container runs a gateway itself (--no-supervise): none is started")
 		plan.NoStart = true
