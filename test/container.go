@@ -18,7 +18,7 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// A container is a test container: PID and mount namespaces of its own, s6-svscan
+// A container is a test container: PID, mount and UTS namespaces of its own, s6-svscan
 // as PID 1, our rootfs and binaries, and a home that outlives it.
 type container struct {
 	t    *testing.T
@@ -140,7 +140,7 @@ func (c *container) said() string {
 // start is boot for a container whose scripts may fail.
 func (c *container) start(command ...string) {
 	c.t.Helper()
-	args := append([]string{"-m", "-p", "-f", "--kill-child", "testdata/container/enter", c.dir, c.home}, command...)
+	args := append([]string{"-m", "-p", "-u", "-f", "--kill-child", "testdata/container/enter", c.dir, c.home}, command...)
 	c.cmd = exec.Command("unshare", args...)
 	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HERMES_HOME=/opt/data", "S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook"}, c.env...)
 	said := filepath.Join(c.dir, "stderr")
@@ -194,7 +194,7 @@ func (c *container) stop() {
 // as root or, with user set, as the account. It returns stdout and the exit code.
 func (c *container) exec(user bool, args ...string) (string, int) {
 	c.t.Helper()
-	enter := []string{"-t", strconv.Itoa(c.pid), "-m", "-p", "-r", "-w"}
+	enter := []string{"-t", strconv.Itoa(c.pid), "-m", "-p", "-u", "-r", "-w"}
 	if user {
 		enter = append(enter, "-S", strconv.Itoa(accountUID), "-G", strconv.Itoa(accountUID))
 	}

@@ -1,0 +1,179 @@
+//go:build linux
+
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hermes-s6/lib/must"
+	"hermes-s6/lib/s6/s6test"
+)
+
+// arrivals are ways in which a profile comes to be: sh scripts, run outside of the
+// container in its home, with what it is made of in staged/NAME, $0.
+var arrivals = map[string]string{
+	"copied":  `cp -a staged/$0 profiles/`,
+	"renamed": `mv staged/$0 profiles/`,
+	"old":     `find staged/$0 -exec touch -d 2001-01-01 {} + && tar -C staged -cf $0.tar $0 && tar -C profiles -xpf $0.tar`,
+	"linked":  `mkdir profiles/$0 && ln staged/$0/* profiles/$0/`,
+	"later":   `mkdir profiles/$0 && sleep 1 && cp -a staged/$0/. profiles/$0`,
+}
+
+// TestFollowArrivals has profiles come to be from outside. Each gets one slot, once, with
+// the settings that it brings, and its gateway runs.
+func TestFollowArrivals(t *testing.T) {
+	home := newHomeFor(t, "first")
+	c := follow(t, home)
+	ports := map[string]int{}
+	for way := range arrivals {
+		for i := range 3 {
+			ports[fmt.Sprint(way, i)] = 4000 + 10*len(way) + i
+		}
+	}
+	quick := map[string]bool{}
+	for name, port := range ports {
+		stage(t, home, name, asked(port))
+		began := time.Now()
+		run(t, "sh", "-c", "cd '"+home+"' && "+arrivals[name[:len(name)-1]], name)
+		// One that takes longer than it is waited for may be looked at half-done.
+		quick[name] = strings.HasPrefix(name, "later") || time.Since(began) < 150*time.Millisecond
+	}
+	for name, port := range ports {
+		c.awaitUp(name)
+		s6test.Await(t, func() error {
+			text, _ := os.ReadFile(c.path("/run/service/gateway-" + name + "/run"))
+			for _, want := range []string{fmt.Sprint("HERMES_GATEWAY_PORT=", port), fmt.Sprintf("of %d", port)} {
+				if !strings.Contains(string(text), want) {
+					return fmt.Errorf("%s: no %q in\n%s", name, want, text)
+				}
+			}
+			return nil
+		})
+	}
+	c.looked("marker")
+	once := 0
+	for name := range ports {
+		did := c.did(name)
+		if quick[name] {
+			once++
+		} else { // what has come later, it has brought up to date
+			did = slices.DeleteFunc(did, func(a string) bool { return a == "updated" })
+		}
+		if !slices.Equal(did, []string{"started"}) && !(slices.Equal(did, []string{"registered", "started"}) && !quick[name]) {
+			t.Errorf("%s: %v, want it started once", name, did)
+		}
+	}
+	t.Logf("%d of %d came in one piece", once, len(ports))
+}
+
+// TestFollowDepartures has profiles go: gateway and slot go with them when they have been
+// gone for the delay, and stay where they are back before.
+func TestFollowDepartures(t *testing.T) {
+	home := newHomeFor(t, "stays")
+	for i, name := range []string{"deleted", "renamed", "back", "soulless"} {
+		for file, text := range asked(4100 + i) {
+			putFile(t, accountUID, home, filepath.Join("profiles", name, file), text)
+		}
+	}
+	const delay = 4 * time.Second
+	c := follow(t, home, fmt.Sprintf("HERMES_PRUNE_DELAY=%d", delay.Milliseconds()))
+	pids := map[string]string{}
+	for _, name := range []string{"deleted", "renamed", "back", "soulless"} {
+		pids[name] = c.awaitUp(name)
+	}
+	began := time.Now()
+	must.Do(t, os.RemoveAll(c.profileDir("deleted")))
+	must.Do(t, os.Rename(c.profileDir("renamed"), c.profileDir("another")))
+	must.Do(t, os.Remove(filepath.Join(c.profileDir("soulless"), "SOUL.md")))
+	// Made again, of another inode, when it has been missed.
+	stage(t, home, "back", asked(4102))
+	for {
+		gone := time.Now()
+		must.Do(t, os.RemoveAll(c.profileDir("back")))
+		lapse(delay / 2)
+		run(t, "cp", "-a", filepath.Join(home, "staged/back"), c.profileDir("back"))
+		if time.Since(gone) < delay*3/4 {
+			break
+		}
+		t.Log("made again too late for what is to be shown")
+		c.awaitUp("back")
+		pids["back"] = c.awaitUp("back")
+	}
+	c.awaitUp("another")
+	for _, name := range []string{"deleted", "renamed", "soulless"} {
+		c.awaitNo(name)
+		if took := time.Since(began); took < delay {
+			t.Errorf("%s: its slot was removed after %v, want %v", name, took, delay)
+		}
+		s6test.Await(t, func() error {
+			if did := c.did(name); !slices.Equal(did, []string{"removed"}) {
+				return fmt.Errorf("%s: %v, want removed", name, did)
+			}
+			return nil
+		})
+	}
+	lapse(delay) // had it been missed, it would go now
+	c.looked("marker")
+	if now := c.awaitUp("back"); now != pids["back"] || slices.Contains(c.did("back"), "removed") {
+		t.Errorf("back: its gateway was %s and is %s: %v", pids["back"], now, c.did("back"))
+	}
+	if out, _ := c.exec(false, "sh", "-c", "ps -eo args | grep -c '^s6-supervise gateway-'"); out != "8\n" {
+		t.Errorf("supervisors: %s", out) // back, stays, another, marker, with their loggers
+	}
+}
+
+// losses are ways in which the profiles cannot be seen that are there: scripts, and what
+// undoes them. Those of here are run in the container, as root.
+var losses = []struct {
+	name      string
+	away, fix string
+}{
+	{"a file system over profiles/", `mount -t tmpfs none /opt/data/profiles`, `umount /opt/data/profiles`},
+	{"a directory over profiles/", `mkdir -p /tmp/empty && mount --bind /tmp/empty /opt/data/profiles`, `umount /opt/data/profiles`},
+	{"an empty profiles/", `cd /opt/data && mv profiles kept && mkdir profiles`, `cd /opt/data && rmdir profiles && mv kept profiles`},
+	{"no profiles/", `cd /opt/data && mv profiles kept`, `cd /opt/data && mv kept profiles`},
+	{"a file", `cd /opt/data && mv profiles kept && : >profiles`, `cd /opt/data && rm profiles && mv kept profiles`},
+	{"a link", `cd /opt/data && mv profiles kept && ln -s kept profiles`, `cd /opt/data && rm profiles && mv kept profiles`},
+	{"a file system over the home", `mount -t tmpfs none /opt/data`, `umount /opt/data`},
+}
+
+// TestFollowLosses takes the profiles away from the reconciler in ways that no user
+// deletes one. It says so, and nothing is removed, however long it takes.
+func TestFollowLosses(t *testing.T) {
+	home := newHomeFor(t)
+	names := []string{"default", "one", "two"}
+	putFile(t, accountUID, home, "SOUL.md", "")
+	putFile(t, accountUID, home, "gateway_state.json", `{"desired_state":"running"}`)
+	for _, name := range names[1:] {
+		addProfile(t, home, name, `{"desired_state":"running"}`)
+	}
+	c := follow(t, home)
+	pids := map[string]string{}
+	for _, name := range names {
+		pids[name] = c.awaitUp(name)
+	}
+	for i, loss := range losses {
+		c.must(false, "sh", "-c", loss.away)
+		c.must(false, "/command/s6-svc", "-h", reconciler)
+		c.awaitSays(i+1, "waited for")
+		lapse(2500 * time.Millisecond) // twice the delay
+		c.must(false, "sh", "-c", loss.fix)
+		c.awaitSays(i+1, "there again")
+		c.looked(fmt.Sprint("marker", i))
+		for _, name := range names {
+			if now := c.awaitUp(name); now != pids[name] || len(c.did(name)) > 0 {
+				t.Errorf("%s: gateway %s was %s and is %s: %v", loss.name, name, pids[name], now, c.did(name))
+				t.Logf("%s", readFile(t, c.path("/run/log")))
+			}
+		}
+		if n := c.saysTimes("waited for"); n != i+1 {
+			t.Errorf("%s: said %d times, want once", loss.name, n-i)
+		}
+	}
+}
