@@ -55,19 +55,36 @@ func (c *container) did(name string) (actions []string) {
 	return actions
 }
 
+// warnings returns what the reconciler has said besides what it did.
+func (c *container) warnings() (said []string) {
+	c.t.Helper()
+	for line := range strings.Lines(readFile(c.t, c.path("/run/log"))) {
+		if strings.HasPrefix(line, "hermes-reconcile: ") {
+			said = append(said, line)
+		}
+	}
+	return said
+}
+
 // saysTimes is how often the reconciler has said text, a pattern.
 func (c *container) saysTimes(text string) int {
 	c.t.Helper()
-	line := regexp.MustCompile(`(?m)^hermes-reconcile: .*` + text)
-	return len(line.FindAllString(readFile(c.t, c.path("/run/log")), -1))
+	line := regexp.MustCompile(text)
+	n := 0
+	for _, said := range c.warnings() {
+		if line.MatchString(said) {
+			n++
+		}
+	}
+	return n
 }
 
-// awaitSays waits until the reconciler has said text so many times.
+// awaitSays waits until the reconciler has said text, a pattern, so many times.
 func (c *container) awaitSays(times int, text string) {
 	c.t.Helper()
 	s6test.Await(c.t, func() error {
 		if n := c.saysTimes(text); n < times {
-			return fmt.Errorf("%q was said %d times, want %d:\n%s", text, n, times, readFile(c.t, c.path("/run/log")))
+			return fmt.Errorf("%q was said %d times, want %d: %q", text, n, times, c.warnings())
 		}
 		return nil
 	})
@@ -99,10 +116,24 @@ func (c *container) awaitNo(name string) {
 	})
 }
 
-// awaitUp waits until the gateway of profile name is up, and returns its pid.
-func (c *container) awaitUp(name string) string {
+// awaitUp waits until the gateway of profile name is up, and has done all that it does
+// in its profile, and returns its pid.
+func (c *container) awaitUp(name string) (pid string) {
 	c.t.Helper()
-	c.await(false, "true\n", "hermes-svstat", "-o", "up", name)
+	s6test.Await(c.t, func() error {
+		pid = c.gateway(name)
+		says, _ := os.ReadFile(filepath.Join(c.profileDir(name), "gateway.pid"))
+		if pid == "-1\n" || pid != string(says) {
+			return fmt.Errorf("%s: pid %q, it says %q", name, pid, says)
+		}
+		return nil
+	})
+	return pid
+}
+
+// gateway is the pid of a profile's gateway and a newline, -1 of one that is down.
+func (c *container) gateway(name string) string {
+	c.t.Helper()
 	pid, _ := c.exec(false, "hermes-svstat", "-o", "pid", name)
 	return pid
 }
@@ -126,7 +157,12 @@ func stage(t *testing.T, home, name string, files map[string]string) (path strin
 }
 
 // profileDir is the host's name of a profile's directory.
-func (c *container) profileDir(name string) string { return filepath.Join(c.home, "profiles", name) }
+func (c *container) profileDir(name string) string {
+	if name == "default" {
+		return c.home
+	}
+	return filepath.Join(c.home, "profiles", name)
+}
 
 // lapse lets some time go by that what is tested is about: a delay.
 func lapse(d time.Duration) { time.Sleep(d) }

@@ -25,7 +25,7 @@ func (f *Follower) look() error {
 	}
 	names, home, in, err := plan.Home.Names()
 	if err == nil {
-		err = f.lost(names, home, in)
+		err = f.lost(plan.Home, names, home, in)
 	}
 	if err != nil {
 		return f.wait(err)
@@ -72,7 +72,7 @@ func (f *Follower) wait(err error) error {
 // lost is an error where the profiles that were there are not, since profiles/, or the
 // home, is another directory than it was: a volume that is not mounted is no profile
 // that somebody has removed.
-func (f *Follower) lost(names []string, home, in profile.ID) error {
+func (f *Follower) lost(h *profile.Home, names []string, home, in profile.ID) error {
 	if f.home == home && f.in == in || f.home == (profile.ID{}) {
 		return nil
 	}
@@ -87,6 +87,13 @@ func (f *Follower) lost(names []string, home, in profile.ID) error {
 				return nil
 			}
 		}
+	}
+	if root := f.profiles[profile.Default]; !had && f.home != home && root != nil && root.glance != nil {
+		is, err := h.Has(profile.Default)
+		if err != nil {
+			return err
+		}
+		had = !is
 	}
 	if had {
 		return errors.New("another directory is in its place, with none of the profiles that were there")
