@@ -205,3 +205,56 @@ func TestFollowLosesRoot(t *testing.T) {
 	must.Do(t, os.Remove(filepath.Join(home, "gateway_state.json")))
 	c.awaitNo("default")
 }
+
+// ends are how gateways end, by what their profiles are called: what the file behaviour
+// says. Each is down then, for good but for the last.
+const ends = `case $2 in
+dies) exit 1 ;;
+done) exit 0 ;;
+misconfigured) exit 78 ;;
+forgets) while echo '{"gateway_state":"starting"}' >gateway_state.json; do sleep 0.1; done ;;
+esac
+`
+
+// TestFollowLeavesAlone shows that what a gateway does to itself is no intent: one that
+// is down by itself, or by hand, is not started, nor is one stopped that does not keep
+// what was asked for in its state. What an operator then asks for is done.
+func TestFollowLeavesAlone(t *testing.T) {
+	home := newHomeFor(t)
+	down := []string{"byhand", "dies", "done", "misconfigured"}
+	for _, name := range append(down, "forgets") {
+		addProfile(t, home, name, `{"desired_state":"running"}`)
+	}
+	must.Do(t, os.WriteFile(filepath.Join(home, "behaviour"), []byte(ends), 0o644))
+	c := follow(t, home, "HERMES_CRASH_LIMIT=3/60")
+	c.awaitUp("byhand")
+	pid := c.awaitUp("forgets")
+	c.must(false, "/command/s6-svc", "-d", "/run/service/gateway-byhand")
+	all := "byhand false false\ndies false false\ndone false false\nforgets true true\nmisconfigured false false\n"
+	c.awaitStatus(all)
+	starts := func() (n int) { return strings.Count(readFile(t, c.path("/run/log")), "up: -p ") }
+	began := starts()
+	for i, state := range []string{`{"gateway_state":"running","x":1}`, `{"gateway_state":"startup_failed"}`, `{`, `{"desired_state":"running","gateway_state":"stopped"}`} {
+		for _, name := range down {
+			replaceFile(t, filepath.Join(c.profileDir(name), "gateway_state.json"), state)
+		}
+		marker := fmt.Sprint("marker", i)
+		c.looked(marker)
+		c.must(false, "hermes-svc-unregister", marker)
+		must.Do(t, os.RemoveAll(c.profileDir(marker)))
+		c.awaitStatus(all)
+	}
+	if n := starts(); n != began || c.gateway("forgets") != pid {
+		t.Errorf("%d starts, were %d; forgets was %s and is %s", n, began, pid, c.gateway("forgets"))
+	}
+	for _, name := range append(down, "forgets") {
+		if did := c.did(name); slices.Contains(did, "started") || slices.Contains(did, "stopped") {
+			t.Errorf("%s: %v", name, did)
+		}
+	}
+	for _, state := range []string{"stopped", "running", "stopped"} {
+		c.desire("byhand", state)
+		want := fmt.Sprint(state == "running")
+		c.await(false, want+" "+want+"\n", "/command/s6-svstat", "-o", "up,normallyup", "/run/service/gateway-byhand")
+	}
+}

@@ -28,8 +28,8 @@ func markOf(d *dir.Dir, name string) (m mark, err error) {
 // A Glance is what of a profile makes its slot, and what is wanted of it, without being
 // read more often than it changes. It is for comparing with a later one.
 type Glance struct {
-	// Desired is what the operator asked for last; what it was before where that
-	// cannot be read.
+	// Desired is what the operator asked for last; what it was before where the state
+	// does not say, or cannot be read.
 	Desired               string
 	dev, ino              uint64
 	record, config, parks mark
@@ -68,7 +68,9 @@ func (h *Home) Glance(name string, was *Glance) (*Glance, error) {
 			return g, nil
 		}
 	}
-	if s, _, err := readState(d, stateFile); err == nil || errors.Is(err, fs.ErrNotExist) {
+	// A gateway that does not keep what was asked for, when it writes, has not asked for
+	// anything else.
+	if s, _, err := readState(d, stateFile); err == nil && s.Desired != "" {
 		g.Desired = s.Desired
 	}
 	return g, nil

@@ -19,7 +19,7 @@ func (r *run) obey(jobs []*job) map[int]string {
 		var names []string
 		var at []int
 		for i, j := range jobs {
-			if j != nil && !j.Down == wanted && r.Intend[j.Found.Name] && r.disagrees(j) {
+			if j != nil && !j.Down == wanted && r.Intend[j.Found.Name] && r.asked(j) && r.disagrees(j) {
 				names, at = append(names, j.Found.Name), append(at, i)
 			}
 		}
@@ -39,6 +39,13 @@ func (r *run) obey(jobs []*job) map[int]string {
 		}
 	}
 	return did
+}
+
+// asked tells whether what is wanted of j's gateway is somebody's word: where nobody has
+// said it, a pass takes the gateway's own account of itself, which is no reason to stop
+// one that starts, or to start one that ended.
+func (r *run) asked(j *job) bool {
+	return j.State.Desired != "" || j.Parked || r.NoStart || r.Multiplex != Separate
 }
 
 // disagrees tells whether j's slot says something else than what is wanted.
