@@ -32,7 +32,7 @@ func TestFenceStandby(t *testing.T) {
 	// Who boots first waits for the others, however long they take.
 	shares := map[string]*container{}
 	for i, c := range f.members {
-		selection, err := reconcile.ParseSelection("", fmt.Sprintf("%d/3", i+1))
+		selection, err := reconcile.ParseSelection("", fmt.Sprintf("%d/3", i+1), false)
 		c.check(err)
 		for _, p := range f.profiles {
 			if selection.Has(p) {

@@ -28,8 +28,8 @@ func markOf(d *dir.Dir, name string) (m mark, err error) {
 // A Glance is what of a profile makes its slot, and what is wanted of it, without being
 // read more often than it changes. It is for comparing with a later one.
 type Glance struct {
-	// Desired is what the operator asked for last; what it was before where that
-	// cannot be read.
+	// Desired is what the operator asked for last; what it was before where the state
+	// does not say, or cannot be read.
 	Desired               string
 	dev, ino              uint64
 	record, config, parks mark
@@ -68,7 +68,9 @@ func (h *Home) Glance(name string, was *Glance) (*Glance, error) {
 			return g, nil
 		}
 	}
-	if s, _, err := readState(d, stateFile); err == nil || errors.Is(err, fs.ErrNotExist) {
+	// A gateway that does not keep what was asked for, when it writes, has not asked for
+	// anything else.
+	if s, _, err := readState(d, stateFile); err == nil && s.Desired != "" {
 		g.Desired = s.Desired
 	}
 	return g, nil
@@ -79,8 +81,11 @@ func (g *Glance) Intends(was *Glance) bool { return was == nil || g.Desired != w
 
 // Differs tells whether g may come to another slot than was.
 func (g *Glance) Differs(was *Glance) bool {
-	return g.Intends(was) || g.dev != was.dev || g.ino != was.ino || g.record != was.record || g.parks != was.parks || g.Reconfigured(was)
+	return g.Other(was) || g.record != was.record || g.parks != was.parks || g.Reconfigured(was)
 }
+
+// Other tells whether g is of another directory than was: another profile of that name.
+func (g *Glance) Other(was *Glance) bool { return was == nil || g.dev != was.dev || g.ino != was.ino }
 
 // Reconfigured tells whether the configuration is another one. That of the root profile
 // is about all others as well.

@@ -33,7 +33,9 @@ type Follower struct {
 	watch    *watch
 	profiles map[string]*followed
 	home, in profile.ID // the home, and its profiles/, when all was well
-	next     time.Time  // when all profiles are looked at
+	looked   time.Time  // when all profiles were looked at
+	next     time.Time  // when they are again
+	trouble  string     // why nothing could be done, when that was last said
 	away     string     // why the home was not to be had, when that was last said
 	limited  bool       // that not all is watched has been said
 }
@@ -54,6 +56,8 @@ const (
 	quiet = 200 * time.Millisecond
 	// latest is when it is looked at nevertheless.
 	latest = 600 * time.Millisecond
+	// gather is for how long events come together before they are read.
+	gather = 50 * time.Millisecond
 	// pace is how often something is done for one profile.
 	pace = time.Second
 )
@@ -77,9 +81,24 @@ func (f *Follower) Run() error {
 			}
 			ready = true
 		}
-		if err := f.watch.await(hup, max(0, time.Until(f.due()))); err != nil {
+		if err := f.await(hup); err != nil {
+			return err
+		}
+	}
+}
+
+// await returns when there is something to look at. What happens all the time, as by a
+// gateway that writes its state in a loop, is read all at once.
+func (f *Follower) await(hup int) error {
+	for {
+		left := time.Until(f.due())
+		if left <= 0 {
+			return nil
+		}
+		if err := f.watch.await(hup, left); err != nil {
 			return os.NewSyscallError("poll", err)
 		}
+		time.Sleep(min(left, gather))
 		f.watch.read(f.changed)
 		var some [64]byte
 		if n, _ := unix.Read(hup, some[:]); n > 0 {
@@ -107,7 +126,9 @@ func onHangup() (fd int, err error) {
 // changed notes that profile name may have changed; "" for all.
 func (f *Follower) changed(name string) {
 	if name == "" {
-		f.next = time.Time{}
+		if soon := f.looked.Add(pace); soon.Before(f.next) {
+			f.next = soon
+		}
 		return
 	}
 	p := f.profiles[name]

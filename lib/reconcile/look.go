@@ -25,7 +25,7 @@ func (f *Follower) look() error {
 	}
 	names, home, in, err := plan.Home.Names()
 	if err == nil {
-		err = f.lost(names, home, in)
+		err = f.lost(plan.Home, names, home, in)
 	}
 	if err != nil {
 		return f.wait(err)
@@ -43,7 +43,7 @@ func (f *Follower) look() error {
 	f.rewatch(plan.Home, home, in)
 	all := !now.Before(f.next)
 	if all {
-		f.next = now.Add(f.Interval)
+		f.looked, f.next = now, now.Add(f.Interval)
 		for _, name := range append(names, profile.Default) {
 			if f.profiles[name] == nil {
 				f.profiles[name] = &followed{}
@@ -72,7 +72,7 @@ func (f *Follower) wait(err error) error {
 // lost is an error where the profiles that were there are not, since profiles/, or the
 // home, is another directory than it was: a volume that is not mounted is no profile
 // that somebody has removed.
-func (f *Follower) lost(names []string, home, in profile.ID) error {
+func (f *Follower) lost(h *profile.Home, names []string, home, in profile.ID) error {
 	if f.home == home && f.in == in || f.home == (profile.ID{}) {
 		return nil
 	}
@@ -87,6 +87,13 @@ func (f *Follower) lost(names []string, home, in profile.ID) error {
 				return nil
 			}
 		}
+	}
+	if root := f.profiles[profile.Default]; !had && f.home != home && root != nil && root.glance != nil {
+		is, err := h.Has(profile.Default)
+		if err != nil {
+			return err
+		}
+		had = !is
 	}
 	if had {
 		return errors.New("another directory is in its place, with none of the profiles that were there")
@@ -124,14 +131,14 @@ func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) {
 
 // A change is what one look has found.
 type change struct {
-	seen   map[string]*profile.Glance // of those for which there is something to do
-	intend map[string]bool            // those of which something else is wanted
-	gone   []string                   // for long enough
+	seen           map[string]*profile.Glance // of those for which there is something to do
+	define, intend map[string]bool            // see Plan
+	gone           []string                   // for long enough
 }
 
 // glances looks at what is due, or at all.
-func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
-	c.seen, c.intend = map[string]*profile.Glance{}, map[string]bool{}
+func (f *Follower) glances(plan *Plan, now time.Time, all bool) change {
+	c := change{seen: map[string]*profile.Glance{}, define: map[string]bool{}, intend: map[string]bool{}}
 	everybody := false
 	for name, p := range f.profiles {
 		at := p.due(f.PruneDelay)
@@ -150,17 +157,15 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
 			f.miss(&c, name, p, now)
 		default:
 			p.missing = time.Time{}
-			if !g.Differs(p.glance) {
-				p.glance = g
-				continue
-			}
-			c.seen[name], c.intend[name] = g, g.Intends(p.glance)
 			everybody = everybody || name == profile.Default && g.Reconfigured(p.glance)
+			if !c.note(plan, name, g, p.glance) {
+				p.glance = g
+			}
 		}
 	}
 	for name, p := range f.profiles {
 		if everybody && p.glance != nil && c.seen[name] == nil {
-			c.seen[name], c.intend[name] = p.glance, true
+			c.seen[name], c.define[name] = p.glance, true
 		}
 	}
 	if f.watch.failed != nil && !f.limited {
@@ -168,6 +173,23 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
 		f.Warn("not all of the home can be watched, and it is looked at every %v: %v", f.Interval, f.watch.failed)
 	}
 	return c
+}
+
+// note notes what there is to do for profile name, which was like was, and tells whether
+// there is anything. One whose slot somebody has removed since gets one again when it is
+// to run, or is another.
+func (c *change) note(plan *Plan, name string, g, was *profile.Glance) bool {
+	define, intend := g.Differs(was), g.Intends(was)
+	if !define && !intend {
+		return false
+	}
+	if !g.Other(was) && !(intend && g.Desired == profile.Running) {
+		if there, err := plan.ScanDir.Exists(name); err == nil && !there {
+			return false
+		}
+	}
+	c.seen[name], c.define[name], c.intend[name] = g, define, intend
+	return true
 }
 
 // miss notes that profile name is none, or no more.
@@ -183,12 +205,21 @@ func (f *Follower) miss(c *change, name string, p *followed, now time.Time) {
 	}
 }
 
+// warnOnce says err unless it was the last that was said.
+func (f *Follower) warnOnce(last *string, err error) {
+	if *last != err.Error() {
+		*last = err.Error()
+		f.Warn("%v", err)
+	}
+}
+
 // act has plan do what follows from c.
 func (f *Follower) act(plan *Plan, c change) error {
 	if len(c.seen)+len(c.gone) == 0 {
 		return nil
 	}
-	plan.Only, plan.Intend, plan.Gone, plan.In = map[string]bool{}, c.intend, c.gone, f.in
+	plan.Only, plan.Redefine, plan.Intend = map[string]bool{}, c.define, c.intend
+	plan.Gone, plan.In = c.gone, f.in
 	for name := range c.seen {
 		plan.Only[name] = true
 	}
@@ -199,7 +230,9 @@ func (f *Follower) act(plan *Plan, c change) error {
 	}
 	if err != nil {
 		f.next = time.Now().Add(pace)
-		f.Warn("%v", err)
+		f.warnOnce(&f.trouble, err)
+	} else {
+		f.trouble = ""
 	}
 	done := time.Now()
 	for i := range results {

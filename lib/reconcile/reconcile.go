@@ -35,10 +35,11 @@ type Plan struct {
 
 	// What follows is for a Follower; Only nil for all others.
 
-	// Only names the profiles for which something is done, Intend those of them whose
-	// gateway is started or stopped if its slot says that something else was asked for
-	// last.
-	Only, Intend map[string]bool
+	// Only names the profiles for which something is done: Redefine those of them whose
+	// slot is brought to its definition, as that of each that has none; Intend those
+	// whose gateway is started or stopped if its slot says that something else was asked
+	// for last.
+	Only, Redefine, Intend map[string]bool
 	// Gone names slots that are unregistered if there is no such profile, in the
 	// profiles/ that is In.
 	Gone []string
