@@ -256,5 +256,76 @@ func TestFollowLeavesAlone(t *testing.T) {
 		c.desire("byhand", state)
 		want := fmt.Sprint(state == "running")
 		c.await(false, want+" "+want+"\n", "/command/s6-svstat", "-o", "up,normallyup", "/run/service/gateway-byhand")
+		if state == "running" {
+			c.awaitUp("byhand") // else what it writes is the last word
+		}
+	}
+}
+
+// rewrite has the state of a profile replaced a thousand times a second, as well as this
+// machine can, until stop is called, which returns how many times it was.
+func rewrite(t *testing.T, dir string) (stop func() int) {
+	done, counted := make(chan struct{}), make(chan int)
+	go func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				counted <- n
+				return
+			case <-tick.C:
+			}
+			path := filepath.Join(dir, "gateway_state.json")
+			text := fmt.Sprintf(`{"desired_state":"running","gateway_state":"running","n":%d}`, n)
+			if os.WriteFile(path+".own", []byte(text), 0o644) != nil || os.Rename(path+".own", path) != nil {
+				t.Error("the state cannot be written")
+				<-done
+				counted <- n
+				return
+			}
+		}
+	}()
+	return func() int { close(done); return <-counted }
+}
+
+// TestFollowBusy has a gateway rewrite its state all the time. The reconciler hardly
+// notices, and does what is asked for meanwhile.
+func TestFollowBusy(t *testing.T) {
+	home := newHomeFor(t)
+	for _, name := range []string{"busy", "obeys"} {
+		addProfile(t, home, name, `{"desired_state":"running"}`)
+	}
+	c := follow(t, home)
+	pid := c.awaitUp("busy")
+	c.awaitUp("obeys")
+	stop := rewrite(t, c.profileDir("busy"))
+	before, began := c.consumes(), time.Now()
+	lapse(6 * time.Second)
+	used, took := c.consumes().processor-before.processor, time.Since(began)
+	var obeyed []time.Duration
+	for i, state := range []string{"stopped", "running", "stopped", "running", "stopped"} {
+		asked := time.Now()
+		c.desire("obeys", state)
+		s6test.Await(t, func() error {
+			if did := c.did("obeys"); len(did) <= i {
+				return fmt.Errorf("%s: %v", state, did)
+			}
+			return nil
+		})
+		obeyed = append(obeyed, time.Since(asked).Round(time.Millisecond))
+		if state == "running" {
+			c.awaitUp("obeys") // else what it writes is the last word
+		}
+	}
+	n := float64(stop()) / time.Since(began).Seconds()
+	share := 100 * used.Seconds() / took.Seconds()
+	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
+	note("%s: state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", t.Name(), n, share, obeyed)
+	if share >= 2 {
+		t.Errorf("%.2f %% of a processor, want less than 2", share)
+	}
+	if now := c.gateway("busy"); now != pid || len(c.did("busy")) > 0 {
+		t.Errorf("busy: its gateway was %s and is %s: %v", pid, now, c.did("busy"))
 	}
 }

@@ -54,6 +54,8 @@ const (
 	quiet = 200 * time.Millisecond
 	// latest is when it is looked at nevertheless.
 	latest = 600 * time.Millisecond
+	// lot is for how long events are left to gather.
+	lot = 50 * time.Millisecond
 	// pace is how often something is done for one profile.
 	pace = time.Second
 )
@@ -77,13 +79,33 @@ func (f *Follower) Run() error {
 			}
 			ready = true
 		}
-		if err := f.watch.await(hup, max(0, time.Until(f.due()))); err != nil {
+		if err := f.await(hup); err != nil {
 			return os.NewSyscallError("poll", err)
+		}
+	}
+}
+
+// await waits until something is due. What happens meanwhile is taken note of in lots:
+// whoever writes all the time would have us look all the time else.
+func (f *Follower) await(hup int) error {
+	for {
+		if err := await(f.due(), f.watch.fd, hup); err != nil {
+			return err
 		}
 		f.watch.read(f.changed)
 		var some [64]byte
 		if n, _ := unix.Read(hup, some[:]); n > 0 {
 			f.next = time.Time{}
+		}
+		now, due := time.Now(), f.due()
+		if !now.Before(due) {
+			return nil
+		}
+		if end := now.Add(lot); end.Before(due) {
+			due = end
+		}
+		if err := await(due, hup); err != nil {
+			return err
 		}
 	}
 }
