@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -267,14 +268,13 @@ func TestFollowLeavesAlone(t *testing.T) {
 func rewrite(t *testing.T, dir string) (stop func() int) {
 	done, counted := make(chan struct{}), make(chan int)
 	go func() {
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
+		began := time.Now()
 		for n := 0; ; n++ {
 			select {
 			case <-done:
 				counted <- n
 				return
-			case <-tick.C:
+			case <-time.After(time.Until(began.Add(time.Duration(n) * time.Millisecond))):
 			}
 			path := filepath.Join(dir, "gateway_state.json")
 			text := fmt.Sprintf(`{"desired_state":"running","gateway_state":"running","n":%d}`, n)
@@ -328,4 +328,26 @@ func TestFollowBusy(t *testing.T) {
 	if now := c.gateway("busy"); now != pid || len(c.did("busy")) > 0 {
 		t.Errorf("busy: its gateway was %s and is %s: %v", pid, now, c.did("busy"))
 	}
+}
+
+// TestFollowRemovesLater has a profile go at whose slot somebody is at work: what cannot
+// be removed yet is removed when it can.
+func TestFollowRemovesLater(t *testing.T) {
+	home := newHomeFor(t, "held", "stays")
+	c := follow(t, home)
+	hold := c.path("/run/service/.gateway-held")
+	c.check(os.Mkdir(hold, 0o700))
+	dir, err := os.Open(hold)
+	c.check(err)
+	defer dir.Close()
+	c.check(syscall.Flock(int(dir.Fd()), syscall.LOCK_EX))
+	must.Do(t, os.RemoveAll(c.profileDir("held")))
+	s6test.Await(t, func() error {
+		if did := c.did("held"); !slices.Contains(did, "failed") {
+			return fmt.Errorf("%v, want failed", did)
+		}
+		return nil
+	})
+	dir.Close()
+	c.awaitNo("held")
 }
