@@ -123,7 +123,7 @@ func (c *container) awaitUp(name string) (pid string) {
 	s6test.Await(c.t, func() error {
 		pid = c.gateway(name)
 		says, _ := os.ReadFile(filepath.Join(c.profileDir(name), "gateway.pid"))
-		if pid == "-1\n" || pid != string(says) {
+		if pid == "" || pid == "-1\n" || pid != string(says) {
 			return fmt.Errorf("%s: pid %q, it says %q", name, pid, says)
 		}
 		return nil
