@@ -123,7 +123,7 @@ func (c *container) awaitUp(name string) (pid string) {
 	s6test.Await(c.t, func() error {
 		pid = c.gateway(name)
 		says, _ := os.ReadFile(filepath.Join(c.profileDir(name), "gateway.pid"))
-		if pid == "-1\n" || pid != string(says) {
+		if pid == "" || pid == "-1\n" || pid != string(says) {
 			return fmt.Errorf("%s: pid %q, it says %q", name, pid, says)
 		}
 		return nil
@@ -179,4 +179,33 @@ func replaceFile(t *testing.T, path, text string) {
 	must.Do(t, os.WriteFile(path+".of-test", []byte(text), 0o644))
 	must.Do(t, os.Chown(path+".of-test", accountUID, accountUID))
 	must.Do(t, os.Rename(path+".of-test", path))
+}
+
+// A consumption is what the reconciler takes up.
+type consumption struct {
+	processor          time.Duration // since it was started
+	rss, fds, watching int           // rss in KB
+}
+
+// consumes measures the reconciler.
+func (c *container) consumes() (u consumption) {
+	c.t.Helper()
+	proc := c.path("/proc/" + c.follower())
+	_, rest, _ := strings.Cut(readFile(c.t, proc+"/stat"), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		c.t.Fatalf("stat: %q", rest)
+	}
+	for _, ticks := range fields[11:13] { // utime and stime, of which there are 100 a second
+		n, err := strconv.Atoi(ticks)
+		must.Do(c.t, err)
+		u.processor += time.Duration(n) * 10 * time.Millisecond
+	}
+	u.rss, u.fds = usageOf(proc)
+	infos, _ := filepath.Glob(proc + "/fdinfo/*")
+	for _, info := range infos {
+		text, _ := os.ReadFile(info)
+		u.watching += strings.Count(string(text), "inotify wd:")
+	}
+	return u
 }

@@ -3,11 +3,17 @@
 package test
 
 import (
+	"flag"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -256,5 +262,339 @@ func TestFollowLeavesAlone(t *testing.T) {
 		c.desire("byhand", state)
 		want := fmt.Sprint(state == "running")
 		c.await(false, want+" "+want+"\n", "/command/s6-svstat", "-o", "up,normallyup", "/run/service/gateway-byhand")
+		if state == "running" {
+			c.awaitUp("byhand") // else what it writes is the last word
+		}
 	}
+}
+
+// rewrite has the state of a profile replaced a thousand times a second, as well as this
+// machine can, until stop is called, which returns how many times it was.
+func rewrite(t *testing.T, dir string) (stop func() int) {
+	done, counted := make(chan struct{}), make(chan int)
+	go func() {
+		began := time.Now()
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				counted <- n
+				return
+			case <-time.After(time.Until(began.Add(time.Duration(n) * time.Millisecond))):
+			}
+			path := filepath.Join(dir, "gateway_state.json")
+			text := fmt.Sprintf(`{"desired_state":"running","gateway_state":"running","n":%d}`, n)
+			if os.WriteFile(path+".own", []byte(text), 0o644) != nil || os.Rename(path+".own", path) != nil {
+				t.Error("the state cannot be written")
+				<-done
+				counted <- n
+				return
+			}
+		}
+	}()
+	return func() int { close(done); return <-counted }
+}
+
+// TestFollowBusy has a gateway rewrite its state all the time. The reconciler hardly
+// notices, and does what is asked for meanwhile.
+func TestFollowBusy(t *testing.T) {
+	home := newHomeFor(t)
+	for _, name := range []string{"busy", "obeys"} {
+		addProfile(t, home, name, `{"desired_state":"running"}`)
+	}
+	c := follow(t, home)
+	pid := c.awaitUp("busy")
+	c.awaitUp("obeys")
+	stop := rewrite(t, c.profileDir("busy"))
+	before, began := c.consumes(), time.Now()
+	lapse(6 * time.Second)
+	used, took := c.consumes().processor-before.processor, time.Since(began)
+	var obeyed []time.Duration
+	for i, state := range []string{"stopped", "running", "stopped", "running", "stopped"} {
+		asked := time.Now()
+		c.desire("obeys", state)
+		s6test.Await(t, func() error {
+			if did := c.did("obeys"); len(did) <= i {
+				return fmt.Errorf("%s: %v", state, did)
+			}
+			return nil
+		})
+		obeyed = append(obeyed, time.Since(asked).Round(time.Millisecond))
+		if state == "running" {
+			c.awaitUp("obeys") // else what it writes is the last word
+		}
+	}
+	n := float64(stop()) / time.Since(began).Seconds()
+	share := 100 * used.Seconds() / took.Seconds()
+	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
+	note("%s: state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", t.Name(), n, share, obeyed)
+	if share >= 2 {
+		t.Errorf("%.2f %% of a processor, want less than 2", share)
+	}
+	if now := c.gateway("busy"); now != pid || len(c.did("busy")) > 0 {
+		t.Errorf("busy: its gateway was %s and is %s: %v", pid, now, c.did("busy"))
+	}
+}
+
+// TestFollowRemovesLater has a profile go at whose slot somebody is at work: what cannot
+// be removed yet is removed when it can.
+func TestFollowRemovesLater(t *testing.T) {
+	home := newHomeFor(t, "held", "stays")
+	c := follow(t, home)
+	hold := c.path("/run/service/.gateway-held")
+	c.check(os.Mkdir(hold, 0o700))
+	dir, err := os.Open(hold)
+	c.check(err)
+	defer dir.Close()
+	c.check(syscall.Flock(int(dir.Fd()), syscall.LOCK_EX))
+	must.Do(t, os.RemoveAll(c.profileDir("held")))
+	s6test.Await(t, func() error {
+		if did := c.did("held"); !slices.Contains(did, "failed") {
+			return fmt.Errorf("%v, want failed", did)
+		}
+		return nil
+	})
+	dir.Close()
+	c.awaitNo("held")
+}
+
+// TestFollowTwoContainers has two containers follow one home. What is made in both at
+// once has one slot in each and runs once; what is asked for in one happens in the other.
+func TestFollowTwoContainers(t *testing.T) {
+	home := newHomeFor(t, "first")
+	cs := []*container{follow(t, home), follow(t, home)}
+	stage(t, home, "both", asked(4200))
+	var cmds []*exec.Cmd
+	for _, c := range cs {
+		cmds = append(cmds, exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "-r", "-w",
+			"sh", "-c", "cd /opt/data && mkdir -p profiles/both && cp staged/both/* profiles/both/ && chown -R hermes profiles/both"))
+	}
+	if codes := all(cmds); slices.Max(codes) != 0 {
+		t.Fatalf("exit codes %v", codes)
+	}
+	// runs waits until one has it up and the other stands by, and returns them.
+	runs := func() (up, standby *container) {
+		t.Helper()
+		s6test.Await(t, func() error {
+			var states []string
+			up, standby = nil, nil
+			for _, c := range cs {
+				out, _ := c.exec(false, "hermes-svstat", "both")
+				states = append(states, out)
+				if strings.Contains(out, " standby ") {
+					standby = c
+				} else if strings.Contains(out, " up ") {
+					up = c
+				}
+			}
+			if up == nil || standby == nil {
+				return fmt.Errorf("want one up and one standing by: %q", states)
+			}
+			return nil
+		})
+		return up, standby
+	}
+	up, standby := runs()
+	for _, c := range cs {
+		c.looked("marker" + strconv.Itoa(c.pid))
+		if did := slices.DeleteFunc(c.did("both"), func(a string) bool { return a == "updated" }); !slices.Equal(did, []string{"started"}) {
+			t.Errorf("both: %v, want it started once", did)
+		}
+	}
+	// The gateway writes its state when it comes up, and has had the last word then.
+	waitForFile(t, filepath.Join(home, "profiles/both/gateway.pid"))
+	for _, in := range []*container{standby, up} {
+		must.Do(t, os.Remove(filepath.Join(home, "profiles/both/gateway.pid")))
+		if out, code := in.exec(true, "hermes-svc", "stop", "--wait", "--timeout", "60000", "both"); code != 0 {
+			t.Errorf("stop: exit code %d: %s", code, out)
+		}
+		for _, c := range cs {
+			c.await(false, "false false\n", "hermes-svstat", "-o", "up,wantedup", "both")
+		}
+		if out, code := in.exec(true, "hermes-svc", "start", "--wait", "--timeout", "60000", "both"); code != 0 {
+			t.Errorf("start: exit code %d: %s", code, out)
+		}
+		runs()
+		waitForFile(t, filepath.Join(home, "profiles/both/gateway.pid"))
+	}
+}
+
+// TestFollowOff shows that HERMES_FOLLOW=0 leaves the reconciler out, also where the
+// bundle of services has it, and that a value which is none keeps nobody from booting.
+func TestFollowOff(t *testing.T) {
+	home := newHomeFor(t, "coder")
+	c := newContainer(t, home, "HERMES_FOLLOW=0")
+	c.boot()
+	c.await(false, "false false\n", "/command/s6-svstat", "-o", "up,wantedup", reconciler)
+	// As on a read-only root, where the bundle stays as it is.
+	c.must(false, "/command/s6-svc", "-u", reconciler)
+	c.await(false, "false false\n", "/command/s6-svstat", "-o", "up,wantedup", reconciler)
+	c.stop()
+	c.env = []string{"HERMES_FOLLOW=1"}
+	c.boot()
+	c.awaitFollower()
+	c.stop()
+	for _, env := range []string{"HERMES_FOLLOW_INTERVAL=soon", "HERMES_PRUNE_DELAY=-1"} {
+		c.env = []string{env}
+		c.boot()
+		c.awaitSays(1, "fatal: .*"+env[:strings.Index(env, "=")])
+		c.await(false, "false false\n", "/command/s6-svstat", "-o", "up,wantedup", reconciler)
+		if n := len(c.warnings()); n != 1 {
+			t.Errorf("%s: said %d times: %q", env, n, c.warnings())
+		}
+		c.stop()
+	}
+}
+
+// TestFollowJunk fills profiles/ with what is no profile. The reconciler makes nothing of
+// it, and what is spoilt under a running gateway is said once, and costs it nothing.
+func TestFollowJunk(t *testing.T) {
+	home := newHomeFor(t)
+	for file, text := range asked(4300) {
+		putFile(t, accountUID, home, "profiles/coder/"+file, text)
+	}
+	junk := 20000
+	if *soakFor > time.Minute {
+		junk = 100000
+	}
+	for i := range junk {
+		must.Do(t, os.WriteFile(filepath.Join(home, "profiles", fmt.Sprint("junk", i)), nil, 0o644))
+	}
+	c := follow(t, home)
+	pid := c.awaitUp("coder")
+	slot := readFile(t, c.path("/run/service/gateway-coder/run"))
+	for _, name := range []string{"a\nreconcile: profile=x prior_state=None action=started", "a\n", "\xff", "-", "Upper", strings.Repeat("x", 255)} {
+		addProfile(t, home, name, `{"desired_state":"running"}`)
+	}
+	began := time.Now()
+	addProfile(t, home, "late", `{"desired_state":"running"}`)
+	c.awaitUp("late")
+	t.Logf("beside %d files a profile is up after %v; the reconciler takes %+v", junk, time.Since(began), c.consumes())
+	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\nlate\n" {
+		t.Errorf("slots: %q", out)
+	}
+	record := filepath.Join(c.profileDir("coder"), "gateway_service.json")
+	replaceFile(t, record, `{"port": "none"`)
+	c.awaitSays(1, `profile "coder": `)
+	replaceFile(t, filepath.Join(c.profileDir("coder"), "gateway_state.json"), `{"desired_state":"running","x":1}`)
+	c.looked("marker0")
+	c.looked("marker1")
+	if n := c.saysTimes(`profile "coder": `); n != 1 || c.gateway("coder") != pid || readFile(t, c.path("/run/service/gateway-coder/run")) != slot {
+		t.Errorf("said %d times; the gateway was %s and is %s", n, pid, c.gateway("coder"))
+	}
+	replaceFile(t, record, asked(4301)["gateway_service.json"])
+	s6test.Await(t, func() error {
+		if text := readFile(t, c.path("/run/service/gateway-coder/run")); !strings.Contains(text, "of 4301") {
+			return fmt.Errorf("it is not the mended one's: %v", c.did("coder"))
+		}
+		return nil
+	})
+	for _, said := range c.did("x") {
+		t.Errorf("a name has written a line: %s", said)
+	}
+}
+
+// TestFollowIdle measures the reconciler of many profiles with nothing to do.
+func TestFollowIdle(t *testing.T) {
+	profiles, lasts := 200, 5*time.Second
+	if *soakFor > time.Minute {
+		profiles, lasts = 1000, *soakFor
+	}
+	home := newHomeFor(t)
+	for i := range profiles {
+		addProfile(t, home, fmt.Sprint("p", i), `{"desired_state":"stopped"}`)
+	}
+	c := newContainer(t, home, "HERMES_FOLLOW_INTERVAL=30")
+	c.boot()
+	c.awaitFollower()
+	before, began := c.consumes(), time.Now()
+	lapse(lasts)
+	after, took := c.consumes(), time.Since(began)
+	share := 100 * (after.processor - before.processor).Seconds() / took.Seconds()
+	said := fmt.Sprintf("%d profiles, %v: %.2f %% of a processor, %d KB, %d descriptors, %d watches", profiles, took.Round(time.Second), share, after.rss, after.fds, after.watching)
+	t.Log(said)
+	note("%s: %s", t.Name(), said)
+	if share >= 1 || after.rss >= 20<<10 || after.fds > before.fds || after.watching != profiles+2 {
+		t.Errorf("%s; it was %+v", said, before)
+	}
+}
+
+var followChanges = flag.Int("follow-changes", 60, "how many changes TestFollowKilled makes")
+
+// TestFollowKilled makes random changes in a home while the reconciler is killed at any
+// moment, and now and then the container: when it has looked again, profiles that are
+// there have slots, those wanted run, stopped ones don't, and others have none.
+func TestFollowKilled(t *testing.T) {
+	t.Logf("seed %d", *seed)
+	rng := rand.New(rand.NewPCG(*seed, 5))
+	home := newHomeFor(t, "stays")
+	c := follow(t, home, "HERMES_PRUNE_DELAY=300")
+	model := map[string]string{"stays": ""} // what is wanted of each profile that is there
+	var story []string
+	for i := range *followChanges {
+		story = append(story, c.change(rng, model))
+		lapse(time.Duration(rng.IntN(400)) * time.Millisecond) // any moment
+		switch rng.IntN(4) {
+		case 0:
+			story = append(story, "killed")
+			c.must(false, "/command/s6-svc", "-k", reconciler)
+		case 1:
+			story = append(story, "looks at all")
+			c.must(false, "/command/s6-svc", "-h", reconciler)
+		}
+		if i%20 != 19 && i != *followChanges-1 {
+			continue
+		}
+		if i%40 == 39 {
+			story = append(story, "the container is killed")
+			c.kill()
+			c.boot()
+		}
+		if err := s6test.AwaitErr(func() error { return c.agrees(model) }); err != nil {
+			t.Fatalf("%v, after\n%s\n%s", err, strings.Join(story, "\n"), readFile(t, c.path("/run/log")))
+		}
+		story = nil
+	}
+}
+
+// change makes a random change in c's home, and in model, and tells what.
+func (c *container) change(rng *rand.Rand, model map[string]string) string {
+	c.t.Helper()
+	name, other := fmt.Sprint("p", rng.IntN(6)), fmt.Sprint("p", rng.IntN(6))
+	state := []string{"running", "stopped"}[rng.IntN(2)]
+	_, is := model[name]
+	_, otherIs := model[other]
+	switch {
+	case !is:
+		for file, text := range map[string]string{"gateway_state.json": `{"desired_state":"` + state + `"}`, "SOUL.md": ""} {
+			putFile(c.t, accountUID, c.home, "profiles/"+name+"/"+file, text)
+		}
+		model[name] = state
+		return name + " is made, " + state
+	case rng.IntN(4) == 0:
+		// Not RemoveAll, which a gateway that writes there meanwhile fails.
+		must.Do(c.t, os.Rename(c.profileDir(name), filepath.Join(c.t.TempDir(), name)))
+		delete(model, name)
+		return name + " is deleted"
+	case rng.IntN(3) == 0 && !otherIs:
+		must.Do(c.t, os.Rename(c.profileDir(name), c.profileDir(other)))
+		model[other] = model[name]
+		delete(model, name)
+		return name + " is renamed to " + other
+	}
+	c.desire(name, state)
+	model[name] = state
+	return name + " is to be " + state
+}
+
+// agrees is nil where the slots and their gateways are what model says.
+func (c *container) agrees(model map[string]string) error {
+	out, _ := c.exec(false, "hermes-svstat", "-o", "name,up")
+	want := ""
+	for _, name := range slices.Sorted(maps.Keys(model)) {
+		want += fmt.Sprintf("%s %v\n", name, model[name] == "running")
+	}
+	if out != want {
+		return fmt.Errorf("slots and gateways:\n%swant:\n%s", out, want)
+	}
+	return nil
 }

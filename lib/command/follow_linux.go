@@ -77,7 +77,9 @@ func notification(c *place.Context) (func() error, error) {
 	if err != nil || fd < 3 {
 		return nil, fail.Errorf(fail.Usage, "invalid notification-fd %q: it must be a number of at least 3", text)
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+	// What we have opened ourselves, or Go's runtime, is not what we were given, and closed
+	// on exec.
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
 		return nil, fail.Errorf(fail.Usage, "notification-fd %d: it is not open", fd)
 	}
 	return func() error {

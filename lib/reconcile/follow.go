@@ -56,8 +56,8 @@ const (
 	quiet = 200 * time.Millisecond
 	// latest is when it is looked at nevertheless.
 	latest = 600 * time.Millisecond
-	// gather is for how long events come together before they are read.
-	gather = 50 * time.Millisecond
+	// lot is for how long events are left to gather.
+	lot = 50 * time.Millisecond
 	// pace is how often something is done for one profile.
 	pace = time.Second
 )
@@ -82,27 +82,32 @@ func (f *Follower) Run() error {
 			ready = true
 		}
 		if err := f.await(hup); err != nil {
-			return err
+			return os.NewSyscallError("poll", err)
 		}
 	}
 }
 
-// await returns when there is something to look at. What happens all the time, as by a
-// gateway that writes its state in a loop, is read all at once.
+// await waits until something is due. What happens meanwhile is taken note of in lots:
+// whoever writes all the time would have us look all the time else.
 func (f *Follower) await(hup int) error {
 	for {
-		left := time.Until(f.due())
-		if left <= 0 {
-			return nil
+		if err := await(f.due(), f.watch.fd, hup); err != nil {
+			return err
 		}
-		if err := f.watch.await(hup, left); err != nil {
-			return os.NewSyscallError("poll", err)
-		}
-		time.Sleep(min(left, gather))
 		f.watch.read(f.changed)
 		var some [64]byte
 		if n, _ := unix.Read(hup, some[:]); n > 0 {
 			f.next = time.Time{}
+		}
+		now, due := time.Now(), f.due()
+		if !now.Before(due) {
+			return nil
+		}
+		if end := now.Add(lot); end.Before(due) {
+			due = end
+		}
+		if err := await(due, hup); err != nil {
+			return err
 		}
 	}
 }

@@ -4,6 +4,7 @@ package reconcile
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -201,7 +202,6 @@ func (f *Follower) miss(c *change, name string, p *followed, now time.Time) {
 		p.missing = now
 	case now.Sub(p.missing) >= f.PruneDelay:
 		c.gone = append(c.gone, name)
-		delete(f.profiles, name)
 	}
 }
 
@@ -211,6 +211,23 @@ func (f *Follower) warnOnce(last *string, err error) {
 		*last = err.Error()
 		f.Warn("%v", err)
 	}
+}
+
+// forget forgets profiles that are gone, if they have no slot any more. The others are
+// gone again later.
+func (f *Follower) forget(plan *Plan, gone []string, now time.Time) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	slots, err := plan.ScanDir.Profiles()
+	for _, name := range gone {
+		if slices.Contains(slots, name) || err != nil {
+			f.profiles[name].missing = now.Add(max(0, pace-f.PruneDelay))
+		} else {
+			delete(f.profiles, name)
+		}
+	}
+	return err
 }
 
 // act has plan do what follows from c.
@@ -257,5 +274,5 @@ func (f *Follower) act(plan *Plan, c change) error {
 			return err
 		}
 	}
-	return nil
+	return f.forget(plan, c.gone, done)
 }

@@ -70,11 +70,14 @@ func (w *watch) add(home *profile.Home, name string) {
 	w.names[int32(wd)] = name
 }
 
-// await waits for an event, or for another descriptor to be readable, for so long; 0
-// for what is there.
-func (w *watch) await(other int, timeout time.Duration) error {
-	ms := int((timeout + time.Millisecond - 1) / time.Millisecond)
-	_, err := unix.Poll([]unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}, {Fd: int32(other), Events: unix.POLLIN}}, ms)
+// await waits until one of fds is readable, or it is due. Those below 0 are left out.
+func await(due time.Time, fds ...int) error {
+	polled := make([]unix.PollFd, len(fds))
+	for i, fd := range fds {
+		polled[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	}
+	timeout := max(0, time.Until(due))
+	_, err := unix.Poll(polled, int((timeout+time.Millisecond-1)/time.Millisecond))
 	if err == unix.EINTR {
 		err = nil
 	}
