@@ -255,7 +255,7 @@ class TestGateways(Tree):
             with self.subTest(timeout=timeout):
                 s6.S6ServiceManager(self.scandir, timeout=timeout).start("coder")
                 with open(f"{self.work}/arguments") as f:
-                    self.assertEqual(f.read(), f"start --scandir={self.scandir} {option}-- coder\n")
+                    self.assertEqual(f.read(), f"start --scandir={self.scandir} {option}--json -- coder\n")
         for timeout in (2**31, -1, math.nan):
             with self.subTest(timeout=timeout), self.error(s6.InvalidInputError, 100, ValueError, "invalid timeout"):
                 s6.S6ServiceManager(timeout=timeout)
@@ -404,7 +404,7 @@ class TestErrors(Tree):
     def test_a_program_of_s6_failed(self):
         self.environ(HERMES_S6_BINDIR=self.program("s6-svscanctl", "#!/bin/sh\necho quite wrong >&2\nexit 7\n"))
         with self.error(s6.S6CommandError, 110, RuntimeError,
-                        "^hermes-svc-register: fatal: s6-svscanctl: exit status 7: quite wrong$"):
+                        "^hermes-svc-register: fatal: s6-svscanctl failed: exit status 7: quite wrong$"):
             self.manager.register_profile_gateway("coder")
         self.environ(HERMES_S6_BINDIR="")
 
@@ -518,7 +518,7 @@ esac
             self.assertFalse(m.supports_runtime_registration())
             self.assertEqual(m.list_profile_gateways(), [])
             with self.error(s6.UnsupportedError, 103, NotImplementedError,
-                            f"^hermes-svc-register: fatal: service manager {kind}: it has no slots"):
+                            f"^service manager {kind}: it has no slots"):
                 m.register_profile_gateway("coder", extra_env={"A": "b"}, start_now=False)
             with self.error(s6.UnsupportedError, 103, NotImplementedError, "it has no slots"):
                 m.unregister_profile_gateway("coder")
@@ -534,7 +534,7 @@ class TestDetection(Case):
             self.assertIsInstance(m, s6.ServiceManager)
         self.environ(HERMES_SERVICE_MANAGER="none")
         self.assertEqual(s6.detect_service_manager(), "none")
-        with self.error(s6.UnsupportedError, 103, RuntimeError, "none was found"):
+        with self.error(s6.UnsupportedError, 103, RuntimeError, "no supported service manager"):
             s6.get_service_manager()
         self.environ(HERMES_SERVICE_MANAGER="upstart")
         with self.error(s6.InvalidInputError, 100, ValueError, "upstart"):
