@@ -29,15 +29,25 @@ class Running(base.Tree):
 
 
 class TestLifecycle(Running):
-    def test_s6_svc_is_told(self):
-        real = self.s6_program("s6-svc", f"#!/bin/sh\necho \"$*\" >>{self.work}/calls\nexec REAL \"$@\"\n")
-        self.assertTrue(os.path.exists(real))
+    def test_start_brings_it_up(self):
+        self.manager.stop("gateway-coder", wait=True)
+        self.manager.start("gateway-coder")
+        base.wait_until(lambda: self.manager.is_running("gateway-coder"), "it is up")
+
+    def test_stop_brings_it_down(self):
         self.manager.stop("gateway-coder")
-        self.manager.start("gateway-coder", wait=True)
-        self.manager.restart("gateway-coder")
-        with open(self.path("calls")) as f:
-            calls = [line.split()[0] for line in f if line.rstrip().endswith("/gateway-coder")]
-        self.assertEqual([flag for flag in calls if flag in ("-d", "-u", "-t")], ["-d", "-u", "-t"])
+        base.wait_until(lambda: not self.manager.is_running("gateway-coder"), "it is down")
+
+    def test_stop_and_restart_send_sigterm(self):
+        directory = self.program("listener", f"#!/bin/sh\ntrap 'echo >>{self.home}/told; exit 0' TERM\n"
+                                             f">{self.home}/ready\nwhile :; do sleep 0.05; done\n")
+        self.manager.register_profile_gateway("writer", command=f"{directory}/listener")
+        for method in (self.manager.restart, self.manager.stop):
+            base.wait_until(lambda: os.path.exists(f"{self.home}/ready"), "it listens")
+            os.remove(f"{self.home}/ready")
+            method("gateway-writer")
+            base.wait_until(lambda: os.path.exists(f"{self.home}/told"), "it is told")
+            os.remove(f"{self.home}/told")
 
     def test_start_records_the_intent(self):
         self.manager.start("gateway-coder")
@@ -92,25 +102,25 @@ class TestErrors(Running):
             self.assertIn("no such gateway 'typo'", str(caught.exception))
             self.assertIn("hermes profile create typo", str(caught.exception))
 
-    def test_s6_svc_is_not_asked_about_a_missing_slot(self):
-        self.s6_program("s6-svc", f"#!/bin/sh\n>{self.work}/called\n")
-        with self.assertRaises(s6.GatewayNotRegisteredError):
-            self.manager.stop("gateway-typo")
-        self.assertFalse(os.path.exists(self.path("called")))
-
     def test_a_name_without_the_prefix_is_kept(self):
         with self.assertRaises(s6.GatewayNotRegisteredError) as caught:
             self.manager.stop("not-prefixed")
         self.assertEqual(caught.exception.profile, "not-prefixed")
 
-    def test_a_failure_of_s6_svc_is_told(self):
-        self.s6_program("s6-svc", "#!/bin/sh\necho 's6-svc: fatal: Permission denied' >&2\nexit 111\n")
-        with self.assertRaises(s6.S6CommandError) as caught:
+    def test_a_supervisor_that_cannot_be_told_is_an_os_error(self):
+        control = f"{self.scandir}/gateway-coder/supervise/control"
+        os.rename(control, control + ".real")
+        os.symlink("control.real", control)  # it follows none
+        self.addCleanup(os.rename, control + ".real", control)
+        with self.assertRaisesRegex(OSError, "control"):
             self.manager.start("gateway-coder")
-        error = caught.exception
-        self.assertEqual((error.service, error.action), ("gateway-coder", "start"))
-        self.assertIn("Permission denied", error.stderr)
-        self.assertRegex(str(error), "s6-svc failed.*111.*Permission denied")
+
+    def test_a_failure_of_s6_svc_is_told(self):
+        os.makedirs(f"{self.scandir}/gateway-new/supervise")  # s6-svscan has not seen it
+        with self.assertRaisesRegex(s6.S6CommandError, "s6-svc failed: exit status 100") as caught:
+            self.manager.start("gateway-new")
+        self.assertEqual((caught.exception.service, caught.exception.action), ("gateway-new", "start"))
+        self.assertIn("s6-svc: fatal: ", caught.exception.stderr)
 
 
 class TestStates(Running):
@@ -157,9 +167,6 @@ class TestNames(base.Tree):
         super().setUp()
         for name in ("x", "gateway-x"):
             self.manager.register_profile_gateway(name, start_now=False)
-
-    def up(self):
-        return [name for name in self.manager.list_profile_gateways() if self.manager.status(name)["wantedup"]]
 
     def test_a_profile_of_that_name_wins(self):
         self.assertEqual(self.manager.start("gateway-x", wait=True), {"gateway-x": "started"})

@@ -120,7 +120,6 @@ class TestRegistrations(Slots):
 
     def test_a_directory_that_was_there_counts_as_registered(self):
         self.slot().mkdir()
-        self.addCleanup(self.slot().rmdir)
         with self.assertRaisesRegex(ValueError, "already registered"):
             self.manager.register_profile_gateway("coder")
 
@@ -129,6 +128,12 @@ class TestRegistrations(Slots):
         with self.assertRaisesRegex(RuntimeError, "s6-svscanctl failed.*rescan failed"):
             self.manager.register_profile_gateway("coder")
         self.assertFalse(self.slot().exists())
+
+    def test_a_failure_names_the_slot(self):
+        self.s6_program("s6-svscanctl", "#!/bin/sh\nexit 1\n")
+        with self.assertRaises(s6.S6CommandError) as caught:
+            self.manager.register_profile_gateway("coder")
+        self.assertEqual((caught.exception.profile, caught.exception.service), ("coder", "gateway-coder"))
 
 
 class TestUnregister(Slots):
