@@ -76,9 +76,13 @@ class Case(unittest.TestCase):
         if os.geteuid() == 0:
             for path in [self.home, *glob.glob(f"{self.home}/**", recursive=True)]:
                 os.chown(path, account.pw_uid, account.pw_gid)
-        path = self.program("hermes", GATEWAY) + ":" + os.environ["PATH"]
+        path = self.gateway() + ":" + os.environ["PATH"]
         self.environ(HERMES_HOME=self.home, HERMES_USER=account.pw_name, HERMES_SERVICE_MANAGER="s6",
                      S6_PROFILE_GATEWAY_SCANDIR=self.scandir, PATH=path)
+
+    def gateway(self):
+        """Make the gateway's program in a directory, which is returned."""
+        return self.program("hermes", GATEWAY)
 
     def path(self, name):
         return os.path.join(self.work, name)
