@@ -359,7 +359,7 @@ class _Manager:
             return _run(program, *verb, *self._options(), *options, "--", *names,
                         stdin=stdin, env=env, limit=self._limit(len(names)), answers=answers)
         except S6Error as e:
-            if len(names) == 1:
+            if len(names) == 1 and _PROFILE.fullmatch(names[0]):  # and no directory
                 e.profile, e.service, e.action = names[0], S6_SERVICE_PREFIX + names[0], "".join(verb)
             raise
 
