@@ -50,7 +50,7 @@ lint: deps
 	shellcheck -s sh $(SHELL_SCRIPTS)
 	shellcheck completions/hermes-s6.bash testdata/completions/bash
 	mandoc -T lint -W warning man/*
-	pyflakes3 python/*.py
+	pyflakes3 python
 	for os in linux darwin windows; do GOOS=$$os $(GO) vet -tags $(TAGS) ./... || exit; done
 	GOARCH=arm $(GO) vet -tags $(TAGS) ./...
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
