@@ -42,6 +42,16 @@ func (h *Home) Has(name string) (bool, error) {
 	return d.Exists(soulFile)
 }
 
+// Bare tells whether nothing in h says that it has ever been a home.
+func (h *Home) Bare() (bool, error) {
+	for _, file := range []string{soulFile, stateFile} {
+		if there, err := h.dir.Exists(file); err != nil || there {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // Settings returns what is recorded of profile name; the zero Settings where
 // there is no record or no profile. An error means a record that is no use.
 func (h *Home) Settings(name string) (s Settings, err error) {

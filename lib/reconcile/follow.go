@@ -33,6 +33,7 @@ type Follower struct {
 	watch    *watch
 	profiles map[string]*followed
 	home, in profile.ID // the home, and its profiles/, when all was well
+	bare     bool       // nothing said that the home was one
 	looked   time.Time  // when all profiles were looked at
 	next     time.Time  // when they are again
 	trouble  string     // why nothing could be done, when that was last said

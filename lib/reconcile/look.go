@@ -31,6 +31,9 @@ func (f *Follower) look() error {
 	if err != nil {
 		return f.wait(err)
 	}
+	if f.bare, err = plan.Home.Bare(); err != nil {
+		return f.wait(err)
+	}
 	if f.away != "" {
 		f.Warn("the home is there again")
 		f.away = ""
@@ -89,12 +92,12 @@ func (f *Follower) lost(h *profile.Home, names []string, home, in profile.ID) er
 			}
 		}
 	}
-	if root := f.profiles[profile.Default]; !had && f.home != home && root != nil && root.glance != nil {
-		is, err := h.Has(profile.Default)
+	if !had && f.home != home && !f.bare {
+		bare, err := h.Bare()
 		if err != nil {
 			return err
 		}
-		had = !is
+		had = bare
 	}
 	if had {
 		return errors.New("another directory is in its place, with none of the profiles that were there")
