@@ -205,7 +205,7 @@ class TestGateways(Tree):
         with open(run) as f:
             text = f.read()
         self.assertIn("HERMES_GATEWAY_PORT=4321\n", text)
-        self.assertIn("exec hermes --as coder 'two words'\n", text)
+        self.assertIn(" hermes --as coder 'two words'\n", text)
         self.assertTrue(text.startswith("#!/bin/sh"))
         m.register_profile_gateway("coder", keep=True)
         with open(run) as f:

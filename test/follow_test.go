@@ -27,7 +27,7 @@ var arrivals = map[string]string{
 	"copied":  `cp -a staged/$0 profiles/`,
 	"renamed": `mv staged/$0 profiles/`,
 	"old":     `find staged/$0 -exec touch -d 2001-01-01 {} + && tar -C staged -cf $0.tar $0 && tar -C profiles -xpf $0.tar`,
-	"linked":  `mkdir profiles/$0 && ln staged/$0/* profiles/$0/`,
+	"linked":  `mkdir profiles/$0 && chown --reference=staged/$0 profiles/$0 && ln staged/$0/* profiles/$0/`,
 	"later":   `mkdir profiles/$0 && sleep 1 && cp -a staged/$0/. profiles/$0`,
 }
 

@@ -134,12 +134,13 @@ func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) {
 type change struct {
 	seen   map[string]*profile.Glance // of those for which there is something to do
 	intend map[string]bool            // those of which something else is wanted
+	fresh  map[string]bool            // those that were not there, or are to run now
 	gone   []string                   // for long enough
 }
 
 // glances looks at what is due, or at all.
 func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
-	c.seen, c.intend = map[string]*profile.Glance{}, map[string]bool{}
+	c.seen, c.intend, c.fresh = map[string]*profile.Glance{}, map[string]bool{}, map[string]bool{}
 	everybody := false
 	for name, p := range f.profiles {
 		at := p.due(f.PruneDelay)
@@ -162,7 +163,7 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
 				p.glance = g
 				continue
 			}
-			c.seen[name], c.intend[name] = g, g.Intends(p.glance)
+			c.seen[name], c.intend[name], c.fresh[name] = g, g.Intends(p.glance), g.Fresh(p.glance)
 			everybody = everybody || name == profile.Default && g.Reconfigured(p.glance)
 		}
 	}
@@ -212,7 +213,7 @@ func (f *Follower) act(plan *Plan, c change) error {
 	if len(c.seen)+len(c.gone) == 0 {
 		return nil
 	}
-	plan.Only, plan.Intend, plan.Gone, plan.In = map[string]bool{}, c.intend, c.gone, f.in
+	plan.Only, plan.Intend, plan.Fresh, plan.Gone, plan.In = map[string]bool{}, c.intend, c.fresh, c.gone, f.in
 	for name := range c.seen {
 		plan.Only[name] = true
 	}

@@ -39,6 +39,9 @@ type Plan struct {
 	// gateway is started or stopped if its slot says that something else was asked for
 	// last.
 	Only, Intend map[string]bool
+	// Fresh names those of them that get a slot where they have none: another one that has
+	// none has lost it to whoever unregistered it.
+	Fresh map[string]bool
 	// Gone names slots that are unregistered if there is no such profile, in the
 	// profiles/ that is In.
 	Gone []string
@@ -173,6 +176,8 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 	case !ours && !(r.Standby && r.Select.matches(f.Name)):
 		// What is wrong with it is for whoever selects it to say.
 		result.Action, result.Warning = Skipped, nil
+	case r.Only != nil && !r.Fresh[f.Name] && !r.slots[f.Name]:
+		result.Action = Skipped
 	case f.Err != nil:
 		result.Action, result.Err = Failed, f.Err
 	case f.Stray:
