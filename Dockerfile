@@ -42,8 +42,8 @@ USER root
 COPY --from=unpacked /unpacked/ /
 # Who gateways run as.
 RUN id hermes >/dev/null 2>&1 || useradd --uid 10000 --user-group --home-dir /opt/data --no-create-home hermes
-# The hook is what starts the registrar under every s6-overlay 3, and the dashboard
-# only where HERMES_DASHBOARD asks for it.
+# The hook is what starts the registrar and the reconciler under every s6-overlay 3, the
+# dashboard only where HERMES_DASHBOARD asks for it, no reconciler where HERMES_FOLLOW is 0.
 ENV HERMES_HOME=/opt/data S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook
 VOLUME /opt/data
 ENTRYPOINT ["/init"]

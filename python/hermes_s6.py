@@ -1,9 +1,9 @@
 """The service manager of the Hermes command line, over the programs of hermes-s6.
 
 Each call runs one of hermes-svc-register, hermes-svc-unregister, hermes-svc,
-hermes-svstat and hermes-detect, which are looked for on PATH, without a shell.
-Nothing is remembered between calls, so a manager may be shared by threads. What
-the programs warn of goes to the logger "hermes_s6".
+hermes-svstat, hermes-detect and hermes-reconcile, which are looked for on PATH,
+without a shell. Nothing is remembered between calls, so a manager may be shared by
+threads. What the programs warn of goes to the logger "hermes_s6".
 
 Every error is a ServiceError, and the built-in exception that its exit code stands
 for as well.
@@ -18,7 +18,9 @@ import math
 import os
 import re
 import subprocess
-from typing import Any, Dict, List, Literal, Mapping, Optional, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Literal, Mapping, Optional, Protocol
 from typing import Sequence, Tuple, Type, Union, cast, runtime_checkable
 
 ServiceManagerKind = Literal["s6", "systemd", "launchd", "windows", "none"]
@@ -26,6 +28,17 @@ ServiceManagerKind = Literal["s6", "systemd", "launchd", "windows", "none"]
 # In seconds; None or infinity is no limit. By default it is 10, and more for a gateway
 # with agents at work, as the programs have it.
 Timeout = Union[float, None, Literal["default"]]
+
+# Where s6-svscan looks, unless S6_PROFILE_GATEWAY_SCANDIR says otherwise, and what the
+# names of slots begin with.
+S6_DYNAMIC_SCANDIR = Path("/run/service")
+S6_SERVICE_PREFIX = "gateway-"
+
+# What installs services on a host: called with install, uninstall or is_installed, and
+# options as keywords.
+Host = Callable[..., Any]
+
+_Path = Union[str, "os.PathLike[str]"]
 
 _KINDS = ("s6", "systemd", "launchd", "windows", "none")
 _LOG = logging.getLogger("hermes_s6")
@@ -55,9 +68,18 @@ class ServiceError(Exception):
 class S6Error(ServiceError, RuntimeError):
     """Exit code 1, or one not listed here.
 
-    1 is for several gateways of which some failed, and for one that was to be up
-    and has ended instead.
+    1 is for several gateways of which some failed, for one that was to be up and has
+    ended instead, and for one that was stopped here and goes on in another container.
+    profile and service say of which one gateway this is, action what was to be done
+    with it: start, stop or restart, else "".
     """
+
+    profile: str = ""
+    action: str = ""
+
+    def __init__(self, message: str = "", *, service: Optional[str] = None) -> None:
+        super().__init__(message)
+        self.service = service
 
 
 class ServiceTimeoutError(ServiceError, TimeoutError):
@@ -75,7 +97,11 @@ class AlreadyRegisteredError(ServiceError, ValueError):
 class GatewayNotRegisteredError(S6Error):
     """No such gateway (exit code 102)."""
 
-    profile: str = ""  # where one was asked for
+    def __init__(self, profile: str, message: str = "") -> None:
+        if not message:
+            message = f"no such gateway '{profile}': create its profile with `hermes profile create {profile}`"
+        super().__init__(message, service=S6_SERVICE_PREFIX + profile if profile else None)
+        self.profile = profile
 
 
 class UnsupportedError(ServiceError, NotImplementedError):
@@ -84,6 +110,11 @@ class UnsupportedError(ServiceError, NotImplementedError):
 
 class S6CommandError(S6Error):
     """A program of s6, or of the host's service manager, failed (exit code 110)."""
+
+    def __init__(self, message: str = "", *, service: Optional[str] = None, action: str = "",
+                 returncode: int = 110, stderr: str = "") -> None:
+        super().__init__(message or f"{action} of {service}: exit code {returncode}: {stderr.strip()}", service=service)
+        self.action, self.returncode, self.stderr = action, returncode, stderr
 
 
 class ServiceOSError(ServiceError, OSError):
@@ -107,8 +138,15 @@ _ERRORS: Mapping[int, Type[ServiceError]] = {
 }
 
 
+# How our programs tell that one of s6's failed, before they say how.
+_TOOL = re.compile(r"\b(s6-[a-z]+): (?=exit status |signal: )")
+
+
 def _error(code: int, message: str, program: str = "", stderr: str = "") -> ServiceError:
-    error = _ERRORS.get(code, S6Error)(message)
+    kind = _ERRORS.get(code, S6Error)
+    if kind is S6CommandError:  # callers look for "s6-svscanctl failed"
+        message = _TOOL.sub(r"\1 failed: ", message, 1)
+    error = GatewayNotRegisteredError("", message) if kind is GatewayNotRegisteredError else kind(message)
     error.program, error.returncode, error.stderr = program, code, stderr
     return error
 
@@ -152,7 +190,20 @@ def _run(program: str, *args: str, stdin: str = "", env: Optional[Mapping[str, s
     if done.returncode not in answers:
         message = "\n".join(fatal) or f"{program}: exit code {done.returncode}"
         raise _error(done.returncode, message, program, stderr)
+    for line in fatal:  # what of several could not be done
+        _LOG.error("%s", line)
     return done.stdout.decode("utf-8", "replace")
+
+
+def _objects(program: str, out: str, least: int = 0) -> List[Dict[str, Any]]:
+    """Return what a program's --json has printed, an object a line."""
+    try:
+        objects = [json.loads(line) for line in out.split("\n") if line]
+        if len(objects) < least:
+            raise ValueError("it is empty")
+        return objects
+    except ValueError as e:
+        raise _error(110, f"{program}: its answer cannot be read: {e}", program) from e
 
 
 def _environment(extra: Mapping[str, str]) -> Tuple[List[str], str]:
@@ -179,7 +230,9 @@ def _environment(extra: Mapping[str, str]) -> Tuple[List[str], str]:
 class ServiceManager(Protocol):
     """What runs gateways, which it knows by the names of their profiles.
 
-    Who registers or unregisters asks supports_runtime_registration() first.
+    start, stop, restart and is_running take the name of a service directory as well:
+    gateway-coder is coder. A profile that is really called gateway-coder is meant where
+    it has a slot. Who registers or unregisters asks supports_runtime_registration() first.
     """
 
     kind: ServiceManagerKind
@@ -210,42 +263,69 @@ class _Manager:
             raise _error(100, f"invalid timeout {timeout!r}: it must be 0 to {_MOST:.0f} seconds, or None")
         self.timeout = timeout
 
-    def start(self, name: str, *more: str, wait: bool = False) -> None:
-        """Start gateways. What was asked for is recorded, as by stop and restart."""
-        self._svc("start", wait, name, *more)
+    def start(self, name: str, *more: str, wait: bool = False) -> Dict[str, str]:
+        """Start gateways. What was asked for is recorded, as by stop and restart.
 
-    def stop(self, name: str, *more: str, wait: bool = False) -> None:
-        """Stop gateways. With wait, return when they are down."""
-        self._svc("stop", wait, name, *more)
+        Each profile is returned with what became of it: with wait, "standby" where the
+        gateway runs in another container and this one waits to take over.
+        """
+        return self._svc("start", wait, name, *more)
 
-    def restart(self, name: str, *more: str) -> None:
+    def stop(self, name: str, *more: str, wait: bool = False) -> Dict[str, str]:
+        """Stop gateways. With wait, return when they are down.
+
+        S6Error is raised for one that goes on in another container: it names that.
+        """
+        return self._svc("stop", wait, name, *more)
+
+    def restart(self, name: str, *more: str) -> Dict[str, str]:
         """Restart gateways, and return when they are up under new pids."""
-        self._svc("restart", False, name, *more)
+        return self._svc("restart", False, name, *more)
 
     def is_running(self, name: str) -> bool:
-        """Tell whether the gateway is up; one that there is not is not."""
+        """Tell whether the gateway is up, or stands by; one that there is not is not."""
         try:
             return bool(self.status(name)["up"])
         except GatewayNotRegisteredError:
             return False
+
+    def supervised_pid(self, name: str) -> Optional[int]:
+        """Return the gateway's pid; None where it is down, stands by, or cannot be asked."""
+        try:
+            status = self.status(name)
+        except ServiceError:
+            return None
+        return None if status.get("standby") else cast(Optional[int], status["pid"])
+
+    _supervised_pid = supervised_pid  # as hermes_cli.service_manager calls it
 
     def status(self, name: str) -> Dict[str, Any]:
         """Return what hermes-svstat --json knows of the gateway, by its keys.
 
         On a host that is name, up, and pid where it is known, else None.
         """
-        out = self._call("hermes-svstat", [], self._which() + ["--json"], [name], answers=(0, 1))
-        try:
-            return cast(Dict[str, Any], json.loads(out))
-        except ValueError as e:
-            raise _error(110, f"hermes-svstat: its answer cannot be read: {e}", "hermes-svstat") from e
+        out = self._call("hermes-svstat", [], self._which() + ["--json"], [self._asked(name)], answers=(0, 1))
+        return _objects("hermes-svstat", out, 1)[0]
 
-    def list_profile_gateways(self) -> List[str]:
-        """Return the profiles that have a slot, sorted; none on a host."""
-        return self._call("hermes-svstat", [], ["--list"]).split()
+    def _svc(self, verb: str, wait: bool, *names: str) -> Dict[str, str]:
+        options = self._which() + self._patience() + ["--json"] + ["--wait"] * wait
+        out = self._call("hermes-svc", [verb], options, [self._profile(name) for name in names])
+        return {o["name"]: o["action"] for o in _objects("hermes-svc", out)}
 
-    def _svc(self, verb: str, wait: bool, *names: str) -> None:
-        self._call("hermes-svc", [verb], self._which() + self._patience() + ["--wait"] * wait, names)
+    def _profile(self, name: str) -> str:
+        """Return the profile that is called name, or whose service directory is."""
+        profile = name[len(S6_SERVICE_PREFIX):]
+        if name.startswith(S6_SERVICE_PREFIX) and _PROFILE.fullmatch(profile) and not self._has_slot(name):
+            name = profile
+        validate_profile_name(name)
+        return name
+
+    def _has_slot(self, profile: str) -> bool:
+        return False
+
+    def _asked(self, name: str) -> str:
+        """Return how hermes-svstat is asked about name."""
+        return self._profile(name)
 
     def _which(self) -> List[str]:
         return []
@@ -273,16 +353,14 @@ class _Manager:
 
     def _call(self, program: str, verb: List[str], options: List[str], names: Sequence[str] = (),
               stdin: str = "", answers: Sequence[int] = (0,)) -> str:
-        for name in names:
-            validate_profile_name(name)
         # The programs are not to find another service manager than we have.
         env = dict(os.environ, HERMES_SERVICE_MANAGER=self.kind)
         try:
             return _run(program, *verb, *self._options(), *options, "--", *names,
                         stdin=stdin, env=env, limit=self._limit(len(names)), answers=answers)
-        except GatewayNotRegisteredError as e:
-            if len(names) == 1:
-                e.profile = names[0]
+        except S6Error as e:
+            if len(names) == 1 and _PROFILE.fullmatch(names[0]):  # and no directory
+                e.profile, e.service, e.action = names[0], S6_SERVICE_PREFIX + names[0], "".join(verb)
             raise
 
 
@@ -291,14 +369,35 @@ class S6ServiceManager(_Manager):
 
     kind: ServiceManagerKind = "s6"
 
-    def __init__(self, scandir: Union[str, os.PathLike[str], None] = None, *,
+    def __init__(self, scandir: Optional[_Path] = None, *,
                  timeout: Timeout = "default") -> None:
         """scandir is S6_PROFILE_GATEWAY_SCANDIR or /run/service where it is None."""
         super().__init__(timeout=timeout)
-        self.scandir = scandir
+        self._given = scandir
+
+    @property
+    def scandir(self) -> Path:
+        """The scan directory, in which gateway-NAME is the slot of NAME."""
+        return Path(os.fsdecode(self._given or os.environ.get("S6_PROFILE_GATEWAY_SCANDIR") or S6_DYNAMIC_SCANDIR))
 
     def _options(self) -> List[str]:
-        return [] if self.scandir is None else [f"--scandir={os.fsdecode(self.scandir)}"]
+        # Unasked the programs find it themselves, and so does the registrar.
+        return [] if self._given is None else [f"--scandir={os.fsdecode(self._given)}"]
+
+    def _has_slot(self, profile: str) -> bool:
+        return os.path.isdir(self.scandir / (S6_SERVICE_PREFIX + profile))
+
+    def _asked(self, name: str) -> str:
+        """Have hermes-svstat look at a service directory that is no slot, too.
+
+        hermes doctor asks whether main-hermes and dashboard are running.
+        """
+        profile, directory = self._profile(name), self.scandir / name
+        return str(directory) if not self._has_slot(profile) and os.path.isdir(directory) else profile
+
+    def list_profile_gateways(self) -> List[str]:
+        """Return the profiles that have a slot, sorted; none where there is no scan directory."""
+        return self._call("hermes-svstat", [], ["--list"]).split()
 
     def supports_runtime_registration(self) -> bool:
         return True
@@ -315,6 +414,7 @@ class S6ServiceManager(_Manager):
         counts from the gateway's next start, and else AlreadyRegisteredError is
         raised. With wait, return when the gateway is up.
         """
+        validate_profile_name(profile)
         options, stdin = _environment(extra_env or {})
         for name, value in (("port", port), ("command", command), ("dialect", dialect)):
             if value is not None:
@@ -330,6 +430,8 @@ class S6ServiceManager(_Manager):
         Afterwards no process of them is left. One that has not stopped by the
         timeout is killed, which is logged.
         """
+        for name in (profile, *more):
+            validate_profile_name(name)
         self._call("hermes-svc-unregister", [], self._patience(), [profile, *more])
 
 
@@ -341,11 +443,18 @@ class _HostServiceManager(_Manager):
 
     def register_profile_gateway(self, profile: str, **_: Any) -> None:
         """Raise UnsupportedError: there are no slots here."""
-        self._call("hermes-svc-register", [], [], [profile])
+        raise self._no_slots()
 
     def unregister_profile_gateway(self, profile: str, *more: str) -> None:
         """Raise UnsupportedError: there are no slots here."""
-        self._call("hermes-svc-unregister", [], [], [profile, *more])
+        raise self._no_slots()
+
+    def list_profile_gateways(self) -> List[str]:
+        """Return nothing: there are no slots here."""
+        return []
+
+    def _no_slots(self) -> ServiceError:
+        return _error(103, f"service manager {self.kind}: it has no slots, which s6 has: nothing can be registered")
 
 
 class SystemdServiceManager(_HostServiceManager):
@@ -372,6 +481,30 @@ class WindowsServiceManager(_HostServiceManager):
 
     kind: ServiceManagerKind = "windows"
 
+    def __init__(self, *, host: Optional[Host] = None, timeout: Timeout = "default") -> None:
+        """host makes and removes the tasks, which the programs do not."""
+        super().__init__(timeout=timeout)
+        self.host = host
+
+    def install(self, *, force: bool = False, start_now: Optional[bool] = None,
+                start_on_login: Optional[bool] = None, elevated_handoff: bool = False) -> Any:
+        """Call host("install", ...) with these options, and return its answer."""
+        return self._ask("install", force=force, start_now=start_now, start_on_login=start_on_login,
+                         elevated_handoff=elevated_handoff)
+
+    def uninstall(self, **options: Any) -> Any:
+        """Call host("uninstall", ...), and return its answer."""
+        return self._ask("uninstall", **options)
+
+    def is_installed(self) -> bool:
+        """Call host("is_installed"), and tell whether its answer is yes."""
+        return bool(self._ask("is_installed"))
+
+    def _ask(self, verb: str, **options: Any) -> Any:
+        if self.host is None:
+            raise _error(103, f"service manager windows: {verb}: WindowsServiceManager was given no host= to do it")
+        return self.host(verb, **options)
+
 
 def detect_service_manager() -> ServiceManagerKind:
     """Tell which service manager is in charge, as the programs see it.
@@ -395,9 +528,106 @@ _MANAGERS: Mapping[str, Type[_Manager]] = {
 }
 
 
-def get_service_manager(*, timeout: Timeout = "default") -> ServiceManager:
-    """Return the service manager that is in charge; UnsupportedError for none."""
+def get_service_manager(*, timeout: Timeout = "default", host: Optional[Host] = None) -> ServiceManager:
+    """Return the service manager that is in charge; UnsupportedError for none.
+
+    host is for WindowsServiceManager.
+    """
     kind = detect_service_manager()
     if kind not in _MANAGERS:
-        raise _error(103, "service manager: none was found")
+        raise _error(103, "no supported service manager: none was found")
+    if kind == "windows":
+        return cast(ServiceManager, WindowsServiceManager(host=host, timeout=timeout))
     return cast(ServiceManager, _MANAGERS[kind](timeout=timeout))
+
+
+def _profile_dir(profile: str) -> Path:
+    """Return the profile's directory; HERMES_HOME may be that of any profile."""
+    home = Path(os.environ.get("HERMES_HOME") or "/opt/data")
+    if home.parent.name == "profiles":
+        home = home.parent.parent
+    return home if profile == "default" else home / "profiles" / profile
+
+
+def register_unregistered_profile_gateway(mgr: ServiceManager, profile: str) -> bool:
+    """Register the gateway of a profile that has no slot yet, down.
+
+    False, and nothing done, where there is no such profile: no SOUL.md in its
+    directory. S6ServiceManager.start does this by itself.
+    """
+    validate_profile_name(profile)
+    if not (_profile_dir(profile) / "SOUL.md").exists():
+        return False
+    mgr.register_profile_gateway(profile, start_now=False)
+    return True
+
+
+@dataclass(frozen=True)
+class ReconcileAction:
+    """What was done about one profile.
+
+    action is started, registered, unchanged, updated, skipped, removed, failed or
+    folded. prior_exit is unclean or oom where the gateway's last end was such.
+    """
+
+    profile: str
+    prior_state: Optional[str]
+    action: str
+    prior_exit: str = "unknown"
+
+
+def reconcile_profile_gateways(*, hermes_home: _Path, scandir: _Path, dry_run: bool = False) -> List[ReconcileAction]:
+    """Make the slots of scandir match the profiles of hermes_home, as at boot.
+
+    A profile that could not be done has the action failed, and why is logged. In a
+    dashboard's container there is nothing to do.
+    """
+    # What is in charge cannot be detected at boot, before s6-svscan runs.
+    out = _run("hermes-reconcile", "--json", f"--home={os.fsdecode(hermes_home)}", f"--scandir={os.fsdecode(scandir)}",
+               *["--dry-run"] * dry_run, env=dict(os.environ, HERMES_SERVICE_MANAGER="s6"), limit=None, answers=(0, 1))
+    return [ReconcileAction(o["profile"], o["prior_state"], o["action"], o.get("prior_exit", "unknown"))
+            for o in _objects("hermes-reconcile", out)]
+
+
+# s6-overlay's stage 2, which runs for as long as the container does. Its arguments are
+# a runlevel and the container's command.
+_RC_INIT = "/run/s6/basedir/scripts/rc.init"
+
+# Subcommands of hermes that serve people: beside them no gateway is supervised.
+_SERVERS = ("dashboard", "serve", "web", "gui", "desktop", "acp", "mcp")
+
+
+def is_dashboard_container(argv: Optional[Sequence[str]] = None) -> bool:
+    """Tell whether a container started as argv, by default this one, supervises no gateways.
+
+    hermes-reconcile finds that out in the same way.
+    """
+    words = list(_container_argv() if argv is None else argv)
+    if _RC_INIT in words[:3]:
+        words = words[words.index(_RC_INIT) + 2:]
+    # What leads to hermes: the image's wrapper, env, hermes itself.
+    while words and ("/" in words[0] or words[0] == "hermes"):
+        words.pop(0)
+    while words and words[0] != "--":
+        word = words.pop(0)
+        if word in ("-p", "--profile"):
+            del words[:1]  # its value
+        elif not word.startswith("-"):
+            return word in _SERVERS
+    return False
+
+
+def _container_argv() -> List[str]:
+    """Return the command line of stage 2; nothing where there is none.
+
+    Anybody can call a process what he likes: only root's count, and our own, since a
+    container may be run without root.
+    """
+    for entry in os.listdir("/proc") if os.path.exists(_RC_INIT) else ():
+        with contextlib.suppress(OSError):  # it has ended, or may not be looked at
+            if entry.isdigit() and os.stat(f"/proc/{entry}").st_uid in (0, os.geteuid()):
+                with open(f"/proc/{entry}/cmdline", "rb") as f:
+                    words = os.fsdecode(f.read()).split("\0")[:-1]
+                if _RC_INIT in words[:3]:
+                    return words
+    return []

@@ -76,9 +76,13 @@ class Case(unittest.TestCase):
         if os.geteuid() == 0:
             for path in [self.home, *glob.glob(f"{self.home}/**", recursive=True)]:
                 os.chown(path, account.pw_uid, account.pw_gid)
-        path = self.program("hermes", GATEWAY) + ":" + os.environ["PATH"]
+        path = self.gateway() + ":" + os.environ["PATH"]
         self.environ(HERMES_HOME=self.home, HERMES_USER=account.pw_name, HERMES_SERVICE_MANAGER="s6",
                      S6_PROFILE_GATEWAY_SCANDIR=self.scandir, PATH=path)
+
+    def gateway(self):
+        """Make the gateway's program in a directory, which is returned."""
+        return self.program("hermes", GATEWAY)
 
     def path(self, name):
         return os.path.join(self.work, name)
@@ -101,6 +105,16 @@ class Case(unittest.TestCase):
     def first(self, name, text):
         """Have name on PATH be a program of ours."""
         self.environ(PATH=self.program(name, text) + ":" + os.environ["PATH"])
+
+    def s6_program(self, name, text):
+        """Have s6's program name be one of ours, in which REAL is s6's, which is returned."""
+        real = shutil.which(name, path=os.environ.get("HERMES_S6_BINDIR") or None)
+        directory = self.program(name, text.replace("REAL", real))
+        for path in glob.glob(f"{os.path.dirname(real)}/s6-*"):
+            with contextlib.suppress(FileExistsError):
+                os.symlink(path, f"{directory}/{os.path.basename(path)}")
+        self.environ(HERMES_S6_BINDIR=directory)
+        return real
 
     @contextlib.contextmanager
     def error(self, kind, code, builtin, message):
@@ -255,7 +269,7 @@ class TestGateways(Tree):
             with self.subTest(timeout=timeout):
                 s6.S6ServiceManager(self.scandir, timeout=timeout).start("coder")
                 with open(f"{self.work}/arguments") as f:
-                    self.assertEqual(f.read(), f"start --scandir={self.scandir} {option}-- coder\n")
+                    self.assertEqual(f.read(), f"start --scandir={self.scandir} {option}--json -- coder\n")
         for timeout in (2**31, -1, math.nan):
             with self.subTest(timeout=timeout), self.error(s6.InvalidInputError, 100, ValueError, "invalid timeout"):
                 s6.S6ServiceManager(timeout=timeout)
@@ -404,7 +418,7 @@ class TestErrors(Tree):
     def test_a_program_of_s6_failed(self):
         self.environ(HERMES_S6_BINDIR=self.program("s6-svscanctl", "#!/bin/sh\necho quite wrong >&2\nexit 7\n"))
         with self.error(s6.S6CommandError, 110, RuntimeError,
-                        "^hermes-svc-register: fatal: s6-svscanctl: exit status 7: quite wrong$"):
+                        "^hermes-svc-register: fatal: s6-svscanctl failed: exit status 7: quite wrong$"):
             self.manager.register_profile_gateway("coder")
         self.environ(HERMES_S6_BINDIR="")
 
@@ -518,7 +532,7 @@ esac
             self.assertFalse(m.supports_runtime_registration())
             self.assertEqual(m.list_profile_gateways(), [])
             with self.error(s6.UnsupportedError, 103, NotImplementedError,
-                            f"^hermes-svc-register: fatal: service manager {kind}: it has no slots"):
+                            f"^service manager {kind}: it has no slots"):
                 m.register_profile_gateway("coder", extra_env={"A": "b"}, start_now=False)
             with self.error(s6.UnsupportedError, 103, NotImplementedError, "it has no slots"):
                 m.unregister_profile_gateway("coder")
@@ -534,7 +548,7 @@ class TestDetection(Case):
             self.assertIsInstance(m, s6.ServiceManager)
         self.environ(HERMES_SERVICE_MANAGER="none")
         self.assertEqual(s6.detect_service_manager(), "none")
-        with self.error(s6.UnsupportedError, 103, RuntimeError, "none was found"):
+        with self.error(s6.UnsupportedError, 103, RuntimeError, "no supported service manager"):
             s6.get_service_manager()
         self.environ(HERMES_SERVICE_MANAGER="upstart")
         with self.error(s6.InvalidInputError, 100, ValueError, "upstart"):

@@ -49,6 +49,22 @@ func awaitLong(t *testing.T, condition func() error) {
 	}
 }
 
+// awaitMoves is s6test.Await for what many take part in: as long as its error is another
+// than before, something happens, and the time does not count.
+func awaitMoves(t *testing.T, condition func() error) {
+	t.Helper()
+	before, deadline := "", time.Time{}
+	for err := condition(); err != nil; err = condition() {
+		if err.Error() != before {
+			before, deadline = err.Error(), time.Now().Add(2*s6test.Patience)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("for %v: %v", 2*s6test.Patience, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // lives tells whether pid is a process that runs.
 func lives(pid int) bool {
 	state, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")

@@ -13,13 +13,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"hermes-s6/lib/must"
-	"hermes-s6/lib/s6/s6test"
 )
 
 // A container is a test container: PID, mount and UTS namespaces of its own, s6-svscan
-// as PID 1, our rootfs and binaries, and a home that outlives it.
+// as PID 1, our rootfs and binaries, and a home that outlives it. Its host name is dir's.
 type container struct {
 	t    *testing.T
 	dir  string // what is its own, below which upper/ is laid over the host's root
@@ -48,7 +48,7 @@ func newBareContainer(t *testing.T, home string, env ...string) *container {
 	dir, err := os.MkdirTemp("", "hermes-container-")
 	must.Do(t, err)
 	const probe = `cd "$0" && mount -t tmpfs none . && cd "$0" && mkdir u w r && mount -t overlay -o "lowerdir=/,upperdir=$0/u,workdir=$0/w" none r`
-	if out, err := exec.Command("unshare", "-m", "-p", "-f", "sh", "-c", probe, dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("unshare", "-m", "-p", "-u", "-f", "sh", "-c", probe, dir).CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
 		leaveOut(t, "no namespaces with an overlay here: %s", bytes.TrimSpace(out))
 	}
@@ -85,7 +85,8 @@ func (c *container) furnish() {
 	} {
 		data, err := os.ReadFile("/etc/" + file)
 		c.check(err)
-		c.check(os.WriteFile(filepath.Join(upper, "etc", file), append(data, line...), 0o644))
+		// First, since this machine may have one of that name.
+		c.check(os.WriteFile(filepath.Join(upper, "etc", file), append([]byte(line), data...), 0o644))
 	}
 }
 
@@ -100,6 +101,9 @@ func (c *container) install() {
 		c.copy(path, filepath.Join(c.upper(), "usr/bin", filepath.Base(path)))
 	}
 }
+
+// host is its host name.
+func (c *container) host() string { return filepath.Base(c.dir) }
 
 // upper is what is laid over the host's root.
 func (c *container) upper() string { return filepath.Join(c.dir, "upper") }
@@ -149,7 +153,7 @@ func (c *container) start(command ...string) {
 	defer stderr.Close()
 	c.cmd.Stderr = stderr
 	c.check(c.cmd.Start())
-	s6test.Await(c.t, func() error {
+	awaitMoves(c.t, func() error {
 		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.cmd.Process.Pid))
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, readFile(c.t, said))
@@ -185,8 +189,26 @@ func (c *container) kill() {
 // brings its services down and exits.
 func (c *container) stop() {
 	c.t.Helper()
-	c.check(syscall.Kill(c.pid, syscall.SIGTERM))
-	_ = c.cmd.Wait()
+	c.stopWithin(hang)
+}
+
+// stopWithin is stop with SIGKILL after grace: a gateway without its supervisor keeps
+// the pipe of its logger open, and so s6-svscan from ending.
+func (c *container) stopWithin(grace time.Duration) {
+	c.t.Helper()
+	pid := c.pid
+	c.check(syscall.Kill(pid, syscall.SIGTERM))
+	ended := make(chan struct{})
+	go func() {
+		_ = c.cmd.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(grace):
+		slay(pid)
+		<-ended
+	}
 	c.cmd = nil
 }
 
@@ -194,22 +216,30 @@ func (c *container) stop() {
 // as root or, with user set, as the account. It returns stdout and the exit code.
 func (c *container) exec(user bool, args ...string) (string, int) {
 	c.t.Helper()
+	stdout, stderr, code := c.try(user, args...)
+	if stderr != "" {
+		c.t.Logf("%v: %s", args, stderr)
+	}
+	return stdout, code
+}
+
+// try is exec for a command that may fail, as it does, with exit code -1 or 1, where the
+// container ends meanwhile.
+func (c *container) try(user bool, args ...string) (stdout, stderr string, code int) {
+	c.t.Helper()
 	enter := []string{"-t", strconv.Itoa(c.pid), "-m", "-p", "-u", "-r", "-w"}
 	if user {
 		enter = append(enter, "-S", strconv.Itoa(accountUID), "-G", strconv.Itoa(accountUID))
 	}
 	cmd := exec.Command("nsenter", append(enter, args...)...)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HERMES_HOME=/opt/data"}
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
 	if e := (*exec.ExitError)(nil); err != nil && !errors.As(err, &e) {
 		c.t.Fatal(err)
 	}
-	if stderr.Len() > 0 {
-		c.t.Logf("%v: %s", args, stderr.Bytes())
-	}
-	return stdout.String(), cmd.ProcessState.ExitCode()
+	return out.String(), said.String(), cmd.ProcessState.ExitCode()
 }
 
 // must is exec of what has to succeed, or else the test ends.

@@ -174,7 +174,7 @@ func checkShards(t *testing.T, shard, place string, first, replicas int) {
 	t.Helper()
 	var selections []reconcile.Selection
 	for i := range replicas {
-		s, err := reconcile.ParseSelection("", strings.ReplaceAll(shard, place, strconv.Itoa(first+i)))
+		s, err := reconcile.ParseSelection("", strings.ReplaceAll(shard, place, strconv.Itoa(first+i)), false)
 		must.Do(t, err)
 		selections = append(selections, s)
 	}

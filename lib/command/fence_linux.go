@@ -148,7 +148,7 @@ func (l *link) pass() error {
 	case f == nil:
 		l.settleLogger(!s.Elsewhere(l.here()), true)
 		l.Warn("gateway '%s' stands by: it runs elsewhere: %s", l.profile, s.Holder)
-		return l.wait(d.Path(fence.File))
+		return l.setlock(script.FenceWaits, "-N", d.Path(fence.File), l.again())
 	}
 	if l.waited && home.DesiredState(l.profile) == profile.Stopped {
 		l.Warn("gateway '%s': it was stopped meanwhile, and does not take over", l.profile)
@@ -160,6 +160,11 @@ func (l *link) pass() error {
 	}
 	if err := f.Sign(); err != nil {
 		l.Warn("gateway '%s': who holds its fence is not recorded: %v", l.profile, err)
+	}
+	if !fence.KeptByExec() {
+		// Another may have it before s6-setlock does: then we are started again, and wait.
+		f.Close()
+		return l.setlock(script.FenceHeld, "-n", d.Path(fence.File), l.program)
 	}
 	if err := f.Keep(); err != nil {
 		return err
@@ -202,13 +207,14 @@ func (l *link) delay(delay time.Duration) error {
 	return l.execute(script.FenceDelays, "/bin/sh", words)
 }
 
-// wait has s6-setlock execute us again when it has the lock on path, which we then have.
-func (l *link) wait(path string) error {
+// setlock has s6-setlock, with its option how it waits, execute words when it has the lock
+// on path, which these then have.
+func (l *link) setlock(how, waits, path string, words []string) error {
 	setlock, err := l.Programs().Find("s6-setlock")
 	if err != nil {
 		return err
 	}
-	return l.execute(script.FenceWaits, setlock, append([]string{"s6-setlock", path}, l.again()...))
+	return l.execute(how, setlock, append([]string{"s6-setlock", waits, path}, words...))
 }
 
 // again returns our own command line.

@@ -35,7 +35,11 @@ that is named, unless a state says otherwise; with --no-supervise it starts none
 Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml, at the
 top or under gateway), the others are registered and stay down, but for those that
 are standalone, and that one starts if one of them was to run. Where it cannot be
-decided, only the root profile's gateway starts.`,
+decided, only the root profile's gateway starts.
+
+With --follow it stays, and does so for each profile that appears, changes or goes: it
+starts and stops gateways as their desired state says when that changes. SIGHUP has it
+look at all of them. It does not write to the boot log.`,
 		Flags: place.Flags(
 			cli.Bool("say what would be done, touch nothing", "dry-run"),
 			cli.Bool("unregister slots whose profile is gone", "prune"),
@@ -98,15 +102,15 @@ func newPlan(c *place.Context) (*reconcile.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	selection, err := reconcile.ParseSelection(
-		c.Value("profiles", "HERMES_RECONCILE_PROFILES"), c.Value("shard", "HERMES_SHARD"))
-	if err != nil {
-		return nil, err
-	}
 	if _, err := standbyDelay(); err != nil {
 		return nil, err // else each gateway would find out by itself
 	}
 	standby, err := switchedOn(c.Bool("standby"), "HERMES_STANDBY")
+	if err != nil {
+		return nil, err
+	}
+	selection, err := reconcile.ParseSelection(
+		c.Value("profiles", "HERMES_RECONCILE_PROFILES"), c.Value("shard", "HERMES_SHARD"), standby)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +155,7 @@ func makeReady(c *place.Context, plan *reconcile.Plan) (reconcile.Container, err
 	switch container.Kind {
 	case reconcile.Server:
 		c.Info("this container is a dashboard, or the like: it supervises no gateways")
-		plan.Select, _ = reconcile.ParseSelection("none", "")
+		plan.Select, _ = reconcile.ParseSelection("none", "", false)
 	case reconcile.Unsupervised:
 		c.Info("this container runs a gateway itself (--no-supervise): none is started")
 		plan.NoStart = true

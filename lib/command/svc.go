@@ -58,7 +58,8 @@ func Svc(args []string) int {
 		Text: `Tells the service manager that is in charge here: s6, systemd (the user's, or the
 system's with --system), launchd, or the Windows task scheduler. What was asked
 for is recorded in the profile as its desired state, which counts when a
-container starts. Under s6 a profile that has no slot gets one.
+container starts, and which other containers on the home obey. Under s6 a profile
+that has no slot gets one.
 
 A restart waits until the gateway is up under a new pid; start and stop wait with
 --wait. Under s6 a gateway that has not ended in time is killed, which is said.`,

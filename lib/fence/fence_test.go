@@ -210,3 +210,13 @@ func FuzzParse(f *testing.F) {
 		_ = h.String()
 	})
 }
+
+func TestKeptByExec(t *testing.T) {
+	for release, want := range map[string]bool{
+		"6.18.0": true, "5.11.0-rc1": true, "5.15.0-91-generic": true, "5.10.0-28-amd64": false, "5.4.0": false, "4.19.0": false, "": false, "next": false,
+	} {
+		if got := keptByExec(release); got != want {
+			t.Errorf("%q: %t", release, got)
+		}
+	}
+}

@@ -20,30 +20,50 @@ import (
 // whoever takes the fence, or begins to wait for it, has it start again where it has
 // decided otherwise.
 
-// loggerPatience is how long a logger that has only just been started gets to execute
-// s6-log.
-const loggerPatience = time.Second
+// loggerPatience is how long a logger gets to end and to execute s6-log: a fraction of a
+// second, but on a busy machine.
+const loggerPatience = 10 * time.Second
 
-// SettleLogger has the logger of slot write to the log directory, or not. A logger that is
-// still in its script will decide by itself; it is waited for if it may have decided
-// already. No line is lost: what s6-log has not read stays in the pipe.
+// SettleLogger has the logger of slot write to the log directory, or not, and waits until
+// it does. A logger that is still in its script will decide by itself; it is waited for if
+// it may have decided already. What s6-log has not read stays in the pipe, for the next:
+// so that no line is lost, nothing may be printed until that is there, and what has been
+// printed for the directory is to be read first. We run where our stdout is that pipe.
 func SettleLogger(slot s6.Service, p s6.Programs, writes, wait bool) error {
 	logger := slot.Log()
+	told, hurried := 0, false
 	for deadline := time.Now().Add(loggerPatience); ; time.Sleep(10 * time.Millisecond) {
 		st, err := logger.Status(p)
-		if err != nil || !st.Up() {
+		if err != nil || !st.Supervised || !st.WantedUp {
 			return err
 		}
-		if directory, known := writesTo(st.PID); known {
-			if directory == writes {
-				return nil
-			}
-			return logger.Control("t")
+		late := time.Now().After(deadline)
+		directory, known := false, false
+		if st.Up() {
+			directory, known = writesTo(st.PID)
 		}
-		if !wait || time.Now().After(deadline) {
+		switch {
+		case known && directory == writes, late, !known && !wait:
 			return nil
+		case known && told != 0 && st.PID != told:
+			return nil // as it has decided now: it may not write there
+		case known && told == 0 && (writes || drained()):
+			told, wait = st.PID, true
+			err = logger.Control("t")
+		case told != 0 && st.Down() && !hurried:
+			hurried = true // s6-supervise would wait for a second
+			err = logger.Control("u")
+		}
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// drained tells whether nothing is left to read in the pipe to the logger.
+func drained() bool {
+	left, err := unix.IoctlGetInt(unix.Stdout, unix.TIOCINQ) // FIONREAD
+	return err != nil || left == 0
 }
 
 // writesTo tells whether the s6-log that process pid executes writes to a directory;

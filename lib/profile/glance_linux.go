@@ -79,15 +79,13 @@ func (h *Home) Glance(name string, was *Glance) (*Glance, error) {
 // Intends tells whether g wants something else of the gateway than was.
 func (g *Glance) Intends(was *Glance) bool { return was == nil || g.Desired != was.Desired }
 
-// Fresh tells whether g is of a profile that was not there, or is to run now.
-func (g *Glance) Fresh(was *Glance) bool {
-	return was == nil || g.dev != was.dev || g.ino != was.ino || g.Intends(was) && g.Desired == Running
-}
-
 // Differs tells whether g may come to another slot than was.
 func (g *Glance) Differs(was *Glance) bool {
-	return g.Intends(was) || g.dev != was.dev || g.ino != was.ino || g.record != was.record || g.parks != was.parks || g.Reconfigured(was)
+	return g.Other(was) || g.record != was.record || g.parks != was.parks || g.Reconfigured(was)
 }
+
+// Other tells whether g is of another directory than was: another profile of that name.
+func (g *Glance) Other(was *Glance) bool { return was == nil || g.dev != was.dev || g.ino != was.ino }
 
 // Reconfigured tells whether the configuration is another one. That of the root profile
 // is about all others as well.

@@ -33,7 +33,9 @@ type Follower struct {
 	watch    *watch
 	profiles map[string]*followed
 	home, in profile.ID // the home, and its profiles/, when all was well
-	next     time.Time  // when all profiles are looked at
+	looked   time.Time  // when all profiles were looked at
+	next     time.Time  // when they are again
+	trouble  string     // why nothing could be done, when that was last said
 	away     string     // why the home was not to be had, when that was last said
 	limited  bool       // that not all is watched has been said
 }
@@ -129,7 +131,9 @@ func onHangup() (fd int, err error) {
 // changed notes that profile name may have changed; "" for all.
 func (f *Follower) changed(name string) {
 	if name == "" {
-		f.next = time.Time{}
+		if soon := f.looked.Add(pace); soon.Before(f.next) {
+			f.next = soon
+		}
 		return
 	}
 	p := f.profiles[name]

@@ -69,7 +69,7 @@ func FuzzSelection(f *testing.F) {
 		f.Add("", shard, "coder", uint16(1))
 	}
 	f.Fuzz(func(t *testing.T, profiles, shard, name string, n uint16) {
-		s, err := ParseSelection(profiles, shard)
+		s, err := ParseSelection(profiles, shard, false)
 		if err != nil && (fail.CodeOf(err) != fail.Usage || strings.ContainsAny(err.Error(), "\n\x00")) {
 			t.Errorf("%q %q: code %d: %v", profiles, shard, fail.CodeOf(err), err)
 		}
@@ -77,7 +77,7 @@ func FuzzSelection(f *testing.F) {
 			t.Errorf("%q %q: %q", profiles, shard, name)
 		}
 
-		all, err := ParseSelection(profiles, "")
+		all, err := ParseSelection(profiles, "", false)
 		list := strings.Split(profiles, ",")
 		want, valid := profiles == "", true
 		for _, p := range list {
@@ -105,14 +105,14 @@ func FuzzSelection(f *testing.F) {
 			t.Errorf("%q has %q: %v", profiles, name, !want)
 		}
 		// Any part of it selects a part of that.
-		if part, err := ParseSelection(profiles, shard); err == nil && part.Has(name) && !want {
+		if part, err := ParseSelection(profiles, shard, false); err == nil && part.Has(name) && !want {
 			t.Errorf("%q %q has %q", profiles, shard, name)
 		}
 
 		shards := int(n%100) + 1
 		had := 0
 		for i := range shards {
-			part, err := ParseSelection(profiles, fmt.Sprintf("%d/%d", i+1, shards))
+			part, err := ParseSelection(profiles, fmt.Sprintf("%d/%d", i+1, shards), false)
 			must.Do(t, err)
 			if part.Has(name) {
 				had++

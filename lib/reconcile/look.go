@@ -44,7 +44,7 @@ func (f *Follower) look() error {
 	f.rewatch(plan.Home, home, in)
 	all := !now.Before(f.next)
 	if all {
-		f.next = now.Add(f.Interval)
+		f.looked, f.next = now, now.Add(f.Interval)
 		for _, name := range append(names, profile.Default) {
 			if f.profiles[name] == nil {
 				f.profiles[name] = &followed{}
@@ -132,15 +132,14 @@ func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) {
 
 // A change is what one look has found.
 type change struct {
-	seen   map[string]*profile.Glance // of those for which there is something to do
-	intend map[string]bool            // those of which something else is wanted
-	fresh  map[string]bool            // those that were not there, or are to run now
-	gone   []string                   // for long enough
+	seen           map[string]*profile.Glance // of those for which there is something to do
+	define, intend map[string]bool            // see Plan
+	gone           []string                   // for long enough
 }
 
 // glances looks at what is due, or at all.
-func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
-	c.seen, c.intend, c.fresh = map[string]*profile.Glance{}, map[string]bool{}, map[string]bool{}
+func (f *Follower) glances(plan *Plan, now time.Time, all bool) change {
+	c := change{seen: map[string]*profile.Glance{}, define: map[string]bool{}, intend: map[string]bool{}}
 	everybody := false
 	for name, p := range f.profiles {
 		at := p.due(f.PruneDelay)
@@ -159,17 +158,15 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
 			f.miss(&c, name, p, now)
 		default:
 			p.missing = time.Time{}
-			if !g.Differs(p.glance) {
-				p.glance = g
-				continue
-			}
-			c.seen[name], c.intend[name], c.fresh[name] = g, g.Intends(p.glance), g.Fresh(p.glance)
 			everybody = everybody || name == profile.Default && g.Reconfigured(p.glance)
+			if !c.note(plan, name, g, p.glance) {
+				p.glance = g
+			}
 		}
 	}
 	for name, p := range f.profiles {
 		if everybody && p.glance != nil && c.seen[name] == nil {
-			c.seen[name], c.intend[name] = p.glance, true
+			c.seen[name], c.define[name] = p.glance, true
 		}
 	}
 	if f.watch.failed != nil && !f.limited {
@@ -177,6 +174,23 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool) (c change) {
 		f.Warn("not all of the home can be watched, and it is looked at every %v: %v", f.Interval, f.watch.failed)
 	}
 	return c
+}
+
+// note notes what there is to do for profile name, which was like was, and tells whether
+// there is anything. One whose slot somebody has removed since gets one again when it is
+// to run, or is another.
+func (c *change) note(plan *Plan, name string, g, was *profile.Glance) bool {
+	define, intend := g.Differs(was), g.Intends(was)
+	if !define && !intend {
+		return false
+	}
+	if !g.Other(was) && !(intend && g.Desired == profile.Running) {
+		if there, err := plan.ScanDir.Exists(name); err == nil && !there {
+			return false
+		}
+	}
+	c.seen[name], c.define[name], c.intend[name] = g, define, intend
+	return true
 }
 
 // miss notes that profile name is none, or no more.
@@ -188,6 +202,14 @@ func (f *Follower) miss(c *change, name string, p *followed, now time.Time) {
 		p.missing = now
 	case now.Sub(p.missing) >= f.PruneDelay:
 		c.gone = append(c.gone, name)
+	}
+}
+
+// warnOnce says err unless it was the last that was said.
+func (f *Follower) warnOnce(last *string, err error) {
+	if *last != err.Error() {
+		*last = err.Error()
+		f.Warn("%v", err)
 	}
 }
 
@@ -213,7 +235,8 @@ func (f *Follower) act(plan *Plan, c change) error {
 	if len(c.seen)+len(c.gone) == 0 {
 		return nil
 	}
-	plan.Only, plan.Intend, plan.Fresh, plan.Gone, plan.In = map[string]bool{}, c.intend, c.fresh, c.gone, f.in
+	plan.Only, plan.Redefine, plan.Intend = map[string]bool{}, c.define, c.intend
+	plan.Gone, plan.In = c.gone, f.in
 	for name := range c.seen {
 		plan.Only[name] = true
 	}
@@ -224,7 +247,9 @@ func (f *Follower) act(plan *Plan, c change) error {
 	}
 	if err != nil {
 		f.next = time.Now().Add(pace)
-		f.Warn("%v", err)
+		f.warnOnce(&f.trouble, err)
+	} else {
+		f.trouble = ""
 	}
 	done := time.Now()
 	for i := range results {

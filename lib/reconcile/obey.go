@@ -19,7 +19,7 @@ func (r *run) obey(jobs []*job) map[int]string {
 		var names []string
 		var at []int
 		for i, j := range jobs {
-			if j != nil && !j.Down == wanted && r.Intend[j.Found.Name] && r.asked(j) && r.disagrees(j) {
+			if j != nil && r.Intend[j.Found.Name] && j.wants(wanted) && r.disagrees(j, wanted) {
 				names, at = append(names, j.Found.Name), append(at, i)
 			}
 		}
@@ -38,18 +38,26 @@ func (r *run) obey(jobs []*job) map[int]string {
 			}
 		}
 	}
+	for i, j := range jobs {
+		if j != nil && r.Only != nil && !r.Redefine[j.Found.Name] && r.slots[j.Found.Name] {
+			jobs[i], r.results[i].Action = nil, Unchanged // its slot is what it was
+		}
+	}
 	return did
 }
 
-// asked tells whether what is wanted of j's gateway is somebody's word: where nobody has
-// said it, a pass takes the gateway's own account of itself, which is no reason to stop
-// one that starts, or to start one that ended.
-func (r *run) asked(j *job) bool {
-	return j.State.Desired != "" || j.Parked || r.NoStart || r.Multiplex != Separate
+// wants tells whether somebody has said what is wanted of j's gateway, and what. A gateway's
+// own account of itself is no reason to stop one that starts, or to start one that ended;
+// nor is a configuration that keeps it down at a boot a reason to stop one that runs.
+func (j *job) wants(up bool) bool {
+	if up {
+		return j.State.Desired == profile.Running && !j.Down
+	}
+	return j.State.Desired == profile.Stopped
 }
 
-// disagrees tells whether j's slot says something else than what is wanted.
-func (r *run) disagrees(j *job) bool {
+// disagrees tells whether j's slot says something else than that its gateway is up, or not.
+func (r *run) disagrees(j *job, up bool) bool {
 	if !r.slots[j.Found.Name] {
 		return false
 	}
@@ -59,7 +67,7 @@ func (r *run) disagrees(j *job) bool {
 		return false // putting its slot does it
 	}
 	normallyUp, err := service.NormallyUp()
-	return err == nil && normallyUp == j.Down
+	return err == nil && normallyUp != up
 }
 
 // An obedience is the manager.Intent of a run that obeys what is recorded.

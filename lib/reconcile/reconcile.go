@@ -35,13 +35,11 @@ type Plan struct {
 
 	// What follows is for a Follower; Only nil for all others.
 
-	// Only names the profiles for which something is done, Intend those of them whose
-	// gateway is started or stopped if its slot says that something else was asked for
-	// last.
-	Only, Intend map[string]bool
-	// Fresh names those of them that get a slot where they have none: another one that has
-	// none has lost it to whoever unregistered it.
-	Fresh map[string]bool
+	// Only names the profiles for which something is done: Redefine those of them whose
+	// slot is brought to its definition, as that of each that has none; Intend those
+	// whose gateway is started or stopped if its slot says that something else was asked
+	// for last.
+	Only, Redefine, Intend map[string]bool
 	// Gone names slots that are unregistered if there is no such profile, in the
 	// profiles/ that is In.
 	Gone []string
@@ -176,8 +174,6 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 	case !ours && !(r.Standby && r.Select.matches(f.Name)):
 		// What is wrong with it is for whoever selects it to say.
 		result.Action, result.Warning = Skipped, nil
-	case r.Only != nil && !r.Fresh[f.Name] && !r.slots[f.Name]:
-		result.Action = Skipped
 	case f.Err != nil:
 		result.Action, result.Err = Failed, f.Err
 	case f.Stray:

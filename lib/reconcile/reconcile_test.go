@@ -23,7 +23,7 @@ func TestSelection(t *testing.T) {
 		{"none,coder", "", "none coder", "x"},
 		{"", "1/1", "default coder x", ""},
 	} {
-		s, err := ParseSelection(c.profiles, c.shard)
+		s, err := ParseSelection(c.profiles, c.shard, false)
 		must.Do(t, err)
 		for _, name := range strings.Fields(c.in) {
 			if !s.Has(name) {
@@ -40,7 +40,7 @@ func TestSelection(t *testing.T) {
 		{",", ""}, {"a,,b", ""}, {"[", ""}, {" ", ""},
 		{"", "0/1"}, {"", "2/1"}, {"", "1"}, {"", "1/0"}, {"", "/"}, {"", "-1/2"}, {"", "1/2/3"}, {"", "a/b"}, {"", "1/4294967296"},
 	} {
-		if _, err := ParseSelection(bad[0], bad[1]); fail.CodeOf(err) != fail.Usage {
+		if _, err := ParseSelection(bad[0], bad[1], false); fail.CodeOf(err) != fail.Usage {
 			t.Errorf("%q %q: %v", bad[0], bad[1], err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestShards(t *testing.T) {
 			name := fmt.Sprintf("p%d", i)
 			had := 0
 			for k := range n {
-				s, err := ParseSelection("", fmt.Sprintf("%d/%d", k+1, n))
+				s, err := ParseSelection("", fmt.Sprintf("%d/%d", k+1, n), false)
 				must.Do(t, err)
 				if s.Has(name) {
 					had++

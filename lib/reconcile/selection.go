@@ -19,8 +19,10 @@ type Selection struct {
 	i, n     uint32 // this is the i-th of n, counted from 0; n 0: the only one
 }
 
-// ParseSelection reads the forms of --profiles and --shard; "" for all.
-func ParseSelection(profiles, shard string) (Selection, error) {
+// ParseSelection reads the forms of --profiles and --shard; "" for all. Where containers
+// stand by for each other's shards, one beyond the last has none of its own: a swarm
+// that shrinks does not keep the first.
+func ParseSelection(profiles, shard string, standby bool) (Selection, error) {
 	var s Selection
 	switch profiles {
 	case "":
@@ -42,7 +44,7 @@ func ParseSelection(profiles, shard string) (Selection, error) {
 	a, b, ok := strings.Cut(shard, "/")
 	i, err1 := strconv.ParseUint(a, 10, 31)
 	n, err2 := strconv.ParseUint(b, 10, 31)
-	if !ok || err1 != nil || err2 != nil || i < 1 || i > n {
+	if !ok || err1 != nil || err2 != nil || i < 1 || n < 1 || i > n && !standby {
 		return s, fail.Errorf(fail.Usage, "invalid shard %q: it must be I/N with I from 1 to N", shard)
 	}
 	s.i, s.n = uint32(i-1), uint32(n)
