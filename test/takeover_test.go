@@ -70,7 +70,7 @@ func TestTakeOver(t *testing.T) {
 		names = append(names, name)
 	}
 	home := newHomeFor(t)
-	c := newContainer(t, home)
+	c := newContainer(t, home, "HERMES_FOLLOW=0") // it would take them over at once
 	c.boot()
 	for _, name := range names {
 		addProfile(t, home, name, `{"desired_state":"running"}`)
