@@ -28,11 +28,11 @@ func (h *Home) openIfThere(name string) (*dir.Dir, error) {
 	return d, err
 }
 
-// Has tells whether there is a profile name: a directory with a SOUL.md. The root profile
-// is the home itself, and is always there.
+// Has tells whether there is a profile name: a directory with a SOUL.md, or for
+// the root profile a home with that or a state.
 func (h *Home) Has(name string) (bool, error) {
 	if name == Default {
-		return true, nil
+		return isRoot(h.dir)
 	}
 	d, err := h.openIfThere(name)
 	if d == nil {

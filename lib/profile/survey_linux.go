@@ -39,12 +39,19 @@ type Found struct {
 	Warning, Err error
 }
 
-// Survey finds the profiles of h: the root profile, which is the home itself, then the
-// others by name. stale tells of which of them no
+// Survey finds the profiles of h: the root profile, where the home holds a
+// SOUL.md or a state, then the others by name. stale tells of which of them no
 // gateway can be running, here or elsewhere: what names processes is removed
 // there.
 func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
-	found := []Found{h.examine(h.dir, Default, stale)}
+	var found []Found
+	root, err := isRoot(h.dir)
+	if err != nil {
+		return nil, err
+	}
+	if root {
+		found = append(found, h.examine(h.dir, Default, stale))
+	}
 	profiles, names, err := h.list()
 	if err != nil {
 		return nil, err
@@ -60,6 +67,15 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 		}
 	}
 	return found, nil
+}
+
+// isRoot tells whether home holds the root profile.
+func isRoot(home *dir.Dir) (bool, error) {
+	there, err := home.Exists(soulFile)
+	if err == nil && !there {
+		there, err = home.Exists(stateFile)
+	}
+	return there, err
 }
 
 // surveyOne looks at one entry of profiles/; false where it is no profile.
