@@ -474,7 +474,7 @@ func TestFollowJunk(t *testing.T) {
 	addProfile(t, home, "late", `{"desired_state":"running"}`)
 	c.awaitUp("late")
 	t.Logf("beside %d files a profile is up after %v; the reconciler takes %+v", junk, time.Since(began), c.consumes())
-	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\ndefault\nlate\n" {
+	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\nlate\n" {
 		t.Errorf("slots: %q", out)
 	}
 	record := filepath.Join(c.profileDir("coder"), "gateway_service.json")
@@ -594,7 +594,7 @@ func (c *container) change(rng *rand.Rand, model map[string]string) string {
 // agrees is nil where the slots and their gateways are what model says.
 func (c *container) agrees(model map[string]string) error {
 	out, _ := c.exec(false, "hermes-svstat", "-o", "name,up")
-	want := "default false\n" // before all that start with p
+	want := ""
 	for _, name := range slices.Sorted(maps.Keys(model)) {
 		want += fmt.Sprintf("%s %v\n", name, model[name] == "running")
 	}

@@ -32,7 +32,8 @@ func (h *Home) openIfThere(name string) (*dir.Dir, error) {
 // the root profile a home with that or a state.
 func (h *Home) Has(name string) (bool, error) {
 	if name == Default {
-		return isRoot(h.dir)
+		bare, err := h.Bare()
+		return !bare, err
 	}
 	d, err := h.openIfThere(name)
 	if d == nil {
@@ -42,7 +43,7 @@ func (h *Home) Has(name string) (bool, error) {
 	return d.Exists(soulFile)
 }
 
-// Bare tells whether nothing in h says that it has ever been a home.
+// Bare tells whether h holds no root profile: neither a SOUL.md nor a state.
 func (h *Home) Bare() (bool, error) {
 	for _, file := range []string{soulFile, stateFile} {
 		if there, err := h.dir.Exists(file); err != nil || there {

@@ -45,11 +45,11 @@ type Found struct {
 // there.
 func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	var found []Found
-	root, err := isRoot(h.dir)
+	bare, err := h.Bare()
 	if err != nil {
 		return nil, err
 	}
-	if root {
+	if !bare {
 		found = append(found, h.examine(h.dir, Default, stale))
 	}
 	profiles, names, err := h.list()
@@ -67,15 +67,6 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 		}
 	}
 	return found, nil
-}
-
-// isRoot tells whether home holds the root profile.
-func isRoot(home *dir.Dir) (bool, error) {
-	there, err := home.Exists(soulFile)
-	if err == nil && !there {
-		there, err = home.Exists(stateFile)
-	}
-	return there, err
 }
 
 // surveyOne looks at one entry of profiles/; false where it is no profile.
