@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
 )
 
@@ -67,19 +66,27 @@ func drained() bool {
 }
 
 // writesTo tells whether the s6-log that process pid executes writes to a directory;
-// nothing is known of any other program. One whose file has been renamed since, by the
-// logger of another slot, does not.
+// nothing is known of any other program, nor of one that has yet to open its file. One
+// whose file has been renamed or removed since, by the logger of another slot, does not.
 func writesTo(pid int) (directory, known bool) {
-	line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	proc := "/proc/" + strconv.Itoa(pid)
+	line, _ := os.ReadFile(proc + "/cmdline")
 	args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
 	if filepath.Base(args[0]) != "s6-log" {
 		return false, false
 	}
-	last := args[len(args)-1]
-	if !filepath.IsAbs(last) {
+	if !filepath.IsAbs(args[len(args)-1]) {
 		return false, true
 	}
-	var st unix.Stat_t
-	p := proc.Process{PID: pid}
-	return unix.Stat(last+"/current", &st) == nil && p.HasOpen(&st), true
+	files, _ := os.ReadDir(proc + "/fd")
+	for _, f := range files {
+		path, _ := os.Readlink(proc + "/fd/" + f.Name())
+		switch name := filepath.Base(path); {
+		case name == "current":
+			return true, true
+		case strings.HasPrefix(name, "@"), name == "current (deleted)": // what another has made of it
+			return false, true
+		}
+	}
+	return false, false
 }
