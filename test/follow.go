@@ -209,3 +209,14 @@ func (c *container) consumes() (u consumption) {
 	}
 	return u
 }
+
+// usageOf is usage of the process whose directory of procfs this is.
+func usageOf(proc string) (rss, fds int) {
+	status, _ := os.ReadFile(proc + "/status")
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	if f := strings.Fields(rest); len(f) > 0 {
+		rss, _ = strconv.Atoi(f[0])
+	}
+	open, _ := os.ReadDir(proc + "/fd")
+	return rss, len(open)
+}

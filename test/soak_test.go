@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,17 +42,6 @@ func (s soaked) String() string {
 
 // usage returns the resident memory in KB and the open descriptors of a process.
 func usage(pid int) (rss, fds int) { return usageOf(fmt.Sprint("/proc/", pid)) }
-
-// usageOf is usage of the process whose directory of procfs this is.
-func usageOf(proc string) (rss, fds int) {
-	status, _ := os.ReadFile(proc + "/status")
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	if f := strings.Fields(rest); len(f) > 0 {
-		rss, _ = strconv.Atoi(f[0])
-	}
-	open, _ := os.ReadDir(proc + "/fd")
-	return rss, len(open)
-}
 
 // soakMeasure measures p's tree.
 func soakMeasure(t *testing.T, p place, tree *s6test.Svscan) (s soaked) {
