@@ -308,10 +308,12 @@ func TestDistBoots(t *testing.T) {
 ./logs/gateways/never/current
 ./logs/gateways/never/lock
 ./logs/gateways/never/state
+./profiles/coder/.gateway-fence
 ./profiles/coder/SOUL.md
 ./profiles/coder/gateway.pid
 ./profiles/coder/gateway_service.json
 ./profiles/coder/gateway_state.json
+./profiles/never/.gateway-fence
 ./profiles/never/.gateway-planned-stop.json
 ./profiles/never/SOUL.md
 ./profiles/never/gateway_service.json

@@ -326,7 +326,7 @@ func TestFollowBusy(t *testing.T) {
 	n := float64(stop()) / time.Since(began).Seconds()
 	share := 100 * used.Seconds() / took.Seconds()
 	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
-	note("%s: state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", t.Name(), n, share, obeyed)
+	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
 	if share >= 2 {
 		t.Errorf("%.2f %% of a processor, want less than 2", share)
 	}
@@ -517,7 +517,7 @@ func TestFollowIdle(t *testing.T) {
 	share := 100 * (after.processor - before.processor).Seconds() / took.Seconds()
 	said := fmt.Sprintf("%d profiles, %v: %.2f %% of a processor, %d KB, %d descriptors, %d watches", profiles, took.Round(time.Second), share, after.rss, after.fds, after.watching)
 	t.Log(said)
-	note("%s: %s", t.Name(), said)
+	t.Log(said)
 	if share >= 1 || after.rss >= 20<<10 || after.fds > before.fds || after.watching != profiles+2 {
 		t.Errorf("%s; it was %+v", said, before)
 	}
