@@ -48,6 +48,7 @@ func (s *State) Elsewhere(slot s6.Service) bool {
 	if !s.Held || s.PID <= 0 {
 		return s.Held
 	}
-	v, ok := proc.Environ(s.PID, script.SlotVariable)
-	return ok && v[0] != slot.Path()
+	// One without any environment executes the next link of the chain just now.
+	v, ok := proc.Environ(s.PID, script.SlotVariable, "PATH")
+	return ok && v[0] != slot.Path() && (v[0] != "" || v[1] != "")
 }

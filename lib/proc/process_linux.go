@@ -242,7 +242,8 @@ func (p *Process) mark(prefix []byte, dir string, st *unix.Stat_t) (name string)
 }
 
 // Environ returns the values of keys in the environment that process pid was executed
-// with, each "" where it has none, and false where that is not to be seen.
+// with, each "" where it has none, and false where that is not to be seen. All are "" as
+// well while it executes another program.
 func Environ(pid int, keys ...string) (values []string, ok bool) {
 	values = make([]string, len(keys))
 	p := Process{PID: pid}
@@ -250,7 +251,7 @@ func Environ(pid int, keys ...string) (values []string, ok bool) {
 	defer runtime.UnlockOSThread()
 	p.asItself(func() {
 		environ, err := os.ReadFile(p.path("/environ"))
-		ok = err == nil && len(environ) > 0 // a zombie's is empty
+		ok = err == nil
 		for v := range bytes.SplitSeq(environ, []byte{0}) {
 			key, value, _ := bytes.Cut(v, []byte{'='})
 			if i := slices.Index(keys, string(key)); i >= 0 {
