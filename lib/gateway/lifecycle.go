@@ -124,14 +124,11 @@ func (j *job) give(c command, o manager.Options) error {
 		o.Intent.PlanStop(j.Name, j.before.PID)
 	}
 	j.ends, j.backsOff = ending(&j.before), c.wanted
-	if !c.wanted {
-		o.Intent.Record(j.Name) // before a stand-by elsewhere gets the fence, and looks
-	}
+	// First, for who looks at both: a follower that finds a slot at odds with an earlier
+	// intent would undo this; a stand-by that gets the fence goes by what is recorded.
+	o.Intent.Record(j.Name)
 	if err := j.control(c.letters(j)); err != nil {
 		return err
-	}
-	if c.wanted {
-		o.Intent.Record(j.Name)
 	}
 	return j.taken(c.wanted)
 }

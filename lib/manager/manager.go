@@ -46,8 +46,7 @@ type Options struct {
 type Intent interface {
 	// PlanStop is called before the gateway that runs as pid is told to stop for good.
 	PlanStop(name string, pid int)
-	// Record is called when a gateway has been given its command, before anything is
-	// waited for; one to stop is recorded just before it is given.
+	// Record is called just before a gateway is given its command.
 	Record(name string)
 	// Confirm is called when all is done, if what was asked for still counts: a gateway
 	// may have replaced the record by what it had read before.
