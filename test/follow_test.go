@@ -366,7 +366,8 @@ func TestFollowTwoContainers(t *testing.T) {
 	var cmds []*exec.Cmd
 	for _, c := range cs {
 		cmds = append(cmds, exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "-r", "-w",
-			"sh", "-c", "cd /opt/data && mkdir -p profiles/both && cp staged/both/* profiles/both/ && chown -R hermes profiles/both"))
+			// cp fails where the other makes the file between its look and its open.
+			"sh", "-c", "cd /opt/data && mkdir -p profiles/both && until cp -a staged/both/. profiles/both; do :; done"))
 	}
 	if codes := all(cmds); slices.Max(codes) != 0 {
 		t.Fatalf("exit codes %v", codes)
