@@ -4,7 +4,6 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
-
 	"strconv"
 
 	"golang.org/x/sys/unix"

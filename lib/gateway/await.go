@@ -15,10 +15,6 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// killGrace is what a gateway gets after SIGKILL: a finish script that is not of ours may
-// have 5 s to run (timeout-finish in servicedir's manual page).
-const killGrace = 7 * time.Second
-
 // nudgeEvery is how often a finish script that waits is told again that it need not.
 const nudgeEvery = 500 * time.Millisecond
 
@@ -185,7 +181,7 @@ func (j *job) awaitRestart(o manager.Options) error {
 	}
 	switch {
 	case j.Killed != "":
-		j.deadline = time.Now().Add(killGrace)
+		j.deadline = time.Now().Add(slot.KillGrace)
 	case o.Drain != 0:
 		j.deadline = slot.Deadline(o.Timeout) // the drain may have used it up
 	}
@@ -208,7 +204,7 @@ func (j *job) awaitEnd(o manager.Options, ended func(*s6.Status) bool) error {
 	if err := j.signal(kill); err != nil {
 		return err
 	}
-	if err = j.wait(time.Now().Add(killGrace), ended); errors.Is(err, os.ErrDeadlineExceeded) {
+	if err = j.wait(time.Now().Add(slot.KillGrace), ended); errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fail.Errorf(fail.Timeout, "gateway '%s': still there after SIGKILL", j.Name)
 	}
 	if err == nil && j.before.Up() {

@@ -10,6 +10,7 @@ import (
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/fence"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
 )
 
 // This file is about gateways that run in another container, or without a supervisor,
@@ -78,7 +79,7 @@ func (j *job) endOrphan() {
 	}
 	deadline := j.deadline
 	if deadline.IsZero() {
-		deadline = time.Now().Add(killGrace)
+		deadline = time.Now().Add(slot.KillGrace)
 	}
 	if j.m.ScanDir.EndOrphan(j.Name, s.PID, deadline) {
 		j.m.Warn("gateway '%s': process %d ran it without a supervisor: ended", j.Name, s.PID)

@@ -39,7 +39,7 @@ func (f *Follower) look() error {
 		f.away = ""
 	}
 	now := time.Now()
-	if f.watch == nil || f.home == (profile.ID{}) {
+	if f.home == (profile.ID{}) {
 		if err := f.adopt(plan, names, now); err != nil {
 			return err
 		}

@@ -207,7 +207,7 @@ func endRoots(supervisors []proc.Process) {
 	for _, p := range roots {
 		_ = p.Signal(unix.SIGKILL)
 	}
-	proc.AwaitEnds(roots, time.Now().Add(killGrace))
+	proc.AwaitEnds(roots, time.Now().Add(KillGrace))
 	for _, p := range roots {
 		proc.EndGroup(p.PID)
 	}

@@ -21,7 +21,7 @@ import (
 // run (timeout-finish in servicedir's manual page).
 const (
 	dropGrace = 2 * time.Second
-	killGrace = 7 * time.Second
+	KillGrace = 7 * time.Second
 )
 
 // batch returns how many slots Retire can have in hand at a time: each takes a
@@ -162,7 +162,7 @@ func (s *ScanDir) endLeft(all retirees, deadline time.Time) {
 		return
 	}
 	if deadline.IsZero() {
-		deadline = time.Now().Add(killGrace)
+		deadline = time.Now().Add(KillGrace)
 	}
 	deadline = atLeast(deadline, dropGrace)
 	for range maxRounds {

@@ -65,7 +65,7 @@ func (r *retiree) awaitDown(deadline time.Time) {
 	if r.err = r.wait(deadline); errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.killed = "the gateway"
 		_ = r.at.Control("k")
-		r.err = r.wait(time.Now().Add(killGrace))
+		r.err = r.wait(time.Now().Add(KillGrace))
 	}
 	if errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.err = fail.Errorf(fail.Timeout, "profile %s: its gateway (pid %d) is still there after SIGKILL", r.name, r.pid)
@@ -141,7 +141,7 @@ func (r *retiree) awaitGone(deadline time.Time) {
 	}
 	r.killed = "the logger, whose pipe something held open"
 	r.command("dkx", "dkx", true)
-	if r.err = r.gone(time.Now().Add(killGrace)); errors.Is(r.err, os.ErrDeadlineExceeded) {
+	if r.err = r.gone(time.Now().Add(KillGrace)); errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.err = fail.Errorf(fail.Timeout, "profile %s: its supervisors are still there; the next run tries again", r.name)
 	}
 }
@@ -149,7 +149,7 @@ func (r *retiree) awaitGone(deadline time.Time) {
 func (r *retiree) gone(deadline time.Time) error {
 	if r.forged {
 		if deadline.IsZero() {
-			deadline = time.Now().Add(killGrace)
+			deadline = time.Now().Add(KillGrace)
 		}
 		if !proc.AwaitEnds(r.supervisors, deadline) {
 			return os.ErrDeadlineExceeded
