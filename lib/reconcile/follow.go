@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hermes-s6/lib/inotify"
 	"hermes-s6/lib/profile"
 )
 
@@ -83,7 +84,7 @@ func (f *Follower) Run() error {
 			ready = true
 		}
 		if err := f.await(hup); err != nil {
-			return os.NewSyscallError("poll", err)
+			return err
 		}
 	}
 }
@@ -92,7 +93,7 @@ func (f *Follower) Run() error {
 // whoever writes all the time would have us look all the time else.
 func (f *Follower) await(hup int) error {
 	for {
-		if err := await(f.due(), f.watch.fd, hup); err != nil {
+		if err := inotify.Poll(f.due(), f.watch.FD, hup); err != nil {
 			return err
 		}
 		f.watch.read(f.changed)
@@ -107,7 +108,7 @@ func (f *Follower) await(hup int) error {
 		if end := now.Add(lot); end.Before(due) {
 			due = end
 		}
-		if err := await(due, hup); err != nil {
+		if err := inotify.Poll(due, hup); err != nil {
 			return err
 		}
 	}

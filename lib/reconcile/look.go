@@ -124,12 +124,12 @@ func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) {
 		return
 	}
 	if f.watch != nil {
-		f.watch.close()
+		f.watch.Close()
 	}
 	f.watch = newWatch()
 	f.home, f.in = home, in
-	f.watch.add(h, watchedHome)
-	f.watch.add(h, watchedProfiles)
+	f.watch.follow(h, watchedHome)
+	f.watch.follow(h, watchedProfiles)
 	f.next = time.Time{} // what happened before we watched
 }
 
@@ -150,7 +150,7 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool) change {
 			continue
 		}
 		if name != profile.Default {
-			f.watch.add(plan.Home, name) // before it is looked at: nothing falls in between
+			f.watch.follow(plan.Home, name) // before it is looked at: nothing falls in between
 		}
 		p.first = time.Time{}
 		g, err := plan.Home.Glance(name, p.glance)

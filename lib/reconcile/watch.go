@@ -3,18 +3,16 @@
 package reconcile
 
 import (
-	"encoding/binary"
-	"time"
-
 	"golang.org/x/sys/unix"
 
+	"hermes-s6/lib/inotify"
 	"hermes-s6/lib/profile"
 )
 
 // A watch has inotify(7) tell which profiles may have changed. Where it cannot, since
 // another machine writes or the kernel has no watches left, the follower looks.
 type watch struct {
-	fd     int
+	*inotify.Watch
 	names  map[int32]string // by watch descriptor: a profile's, or below
 	failed error            // why not all is watched
 }
@@ -27,27 +25,21 @@ const (
 
 const (
 	watchMask = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_CLOSE_WRITE |
-		unix.IN_ONLYDIR | unix.IN_EXCL_UNLINK
+		unix.IN_EXCL_UNLINK
 	// watchBuffer is room for what a gateway does that writes all the time.
 	watchBuffer = 64 << 10
 )
 
 func newWatch() *watch {
 	w := &watch{names: map[int32]string{}}
-	w.fd, w.failed = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	w.Watch, w.failed = inotify.New()
 	return w
 }
 
-func (w *watch) close() {
-	if w.fd >= 0 {
-		unix.Close(w.fd)
-	}
-}
-
-// add watches the directory of profile name, or what name stands for. To watch it again
+// follow watches the directory of profile name, or what name stands for. To watch it again
 // changes nothing; it may be another directory by now.
-func (w *watch) add(home *profile.Home, name string) {
-	if w.fd < 0 {
+func (w *watch) follow(home *profile.Home, name string) {
+	if w.FD < 0 {
 		return
 	}
 	of := name
@@ -62,58 +54,35 @@ func (w *watch) add(home *profile.Home, name string) {
 		return // not there, or not any more
 	}
 	defer done()
-	wd, err := unix.InotifyAddWatch(w.fd, path, watchMask)
+	dir, err := w.Add(path, watchMask)
 	if err != nil {
 		w.failed = err
 		return
 	}
-	w.names[int32(wd)] = name
-}
-
-// await waits until one of fds is readable, or it is due. Those below 0 are left out.
-func await(due time.Time, fds ...int) error {
-	polled := make([]unix.PollFd, len(fds))
-	for i, fd := range fds {
-		polled[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	}
-	timeout := max(0, time.Until(due))
-	_, err := unix.Poll(polled, int((timeout+time.Millisecond-1)/time.Millisecond))
-	if err == unix.EINTR {
-		err = nil
-	}
-	return err
+	w.names[dir] = name
 }
 
 // read calls changed with each profile that may have changed, and with "" where it may be
 // any of them.
 func (w *watch) read(changed func(name string)) {
-	buf := make([]byte, watchBuffer)
-	n, err := unix.Read(w.fd, buf)
-	if err != nil {
-		return
-	}
-	for b := buf[:max(n, 0)]; len(b) >= unix.SizeofInotifyEvent; {
-		wd, mask := int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:])
-		end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:]))
-		file := unix.ByteSliceToString(b[unix.SizeofInotifyEvent:end])
-		b = b[end:]
-		name, known := w.names[wd]
+	w.Read(make([]byte, watchBuffer), func(e inotify.Event) {
+		name, known := w.names[e.Dir]
 		switch {
-		case mask&unix.IN_Q_OVERFLOW != 0:
+		case e.Lost():
 			changed("")
-		case mask&unix.IN_IGNORED != 0:
-			delete(w.names, wd)
+		case e.Ended():
+			delete(w.names, e.Dir)
 		case !known:
 		case name == watchedProfiles:
-			if profile.CheckName(file) == nil {
-				changed(file)
+			if profile.CheckName(e.Name) == nil {
+				changed(e.Name)
 			}
-		case name == watchedHome && file == "profiles":
+		case name == watchedHome && e.Name == "profiles":
 			changed("")
-		case name == watchedHome && profile.Watched(file):
+		case name == watchedHome && profile.Watched(e.Name):
 			changed(profile.Default)
-		case profile.Watched(file):
+		case profile.Watched(e.Name):
 			changed(name)
 		}
-	}
+	})
 }

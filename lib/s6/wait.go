@@ -3,11 +3,12 @@
 package s6
 
 import (
-	"encoding/binary"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/inotify"
 )
 
 // pollEvery is how often Wait looks where it cannot be told.
@@ -39,82 +40,57 @@ func (s Service) Gone(deadline time.Time) error {
 // go of supervise/lock, which it closes; inotify(7) tells us of both. It is told
 // before over is asked, so that no change falls between the two.
 func (s Service) wait(deadline time.Time, over func() (bool, error)) error {
-	var w *watch
-	defer func() { w.close() }()
+	var w *inotify.Watch
+	defer func() { w.Close() }()
 	for {
 		if done, err := over(); done {
 			return err
 		}
 		if w == nil {
-			w = newWatch(s.Path() + superviseDir)
+			w = s.watch()
 			continue
 		}
-		if err := w.next(deadline); err != nil {
+		ended, err := next(w, deadline)
+		if err != nil {
 			return err
 		}
-		if w.ended {
-			w.close()
+		if ended { // there may be another directory by its name
+			w.Close()
 			w = nil
 		}
 	}
 }
 
-// A watch is an inotify instance on one directory; with fd -1 it stands for
-// one that could not be had (there are 128 a user, which a busy host uses up)
-// and makes us poll.
-type watch struct {
-	fd    int
-	ended bool // the directory is gone; there may be another by its name
-}
-
-func newWatch(path string) *watch {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+// watch watches what s6-supervise writes of s. Where it cannot, its FD is -1.
+func (s Service) watch() *inotify.Watch {
+	w, err := inotify.New()
+	if err == nil {
+		_, err = w.Add(s.Path()+superviseDir, unix.IN_MOVED_TO|unix.IN_CREATE|unix.IN_CLOSE_WRITE)
+	}
 	if err != nil {
-		return &watch{fd: -1}
+		w.Close()
+		w.FD = -1
 	}
-	_, err = unix.InotifyAddWatch(fd, path, unix.IN_MOVED_TO|unix.IN_CREATE|unix.IN_CLOSE_WRITE|unix.IN_ONLYDIR)
-	if err != nil {
-		unix.Close(fd)
-		return &watch{fd: -1}
-	}
-	return &watch{fd: fd}
+	return w
 }
 
-func (w *watch) close() {
-	if w != nil && w.fd >= 0 {
-		unix.Close(w.fd)
+// next returns when something may have changed, and tells whether w has ended.
+func next(w *inotify.Watch, deadline time.Time) (ended bool, err error) {
+	switch {
+	case deadline.IsZero():
+		deadline = time.Now().Add(time.Hour)
+	case !time.Now().Before(deadline):
+		return false, os.ErrDeadlineExceeded
 	}
-}
-
-// next returns when something may have changed.
-func (w *watch) next(deadline time.Time) error {
-	left := time.Duration(-1)
-	if !deadline.IsZero() {
-		if left = time.Until(deadline); left <= 0 {
-			return os.ErrDeadlineExceeded
-		}
-	}
-	if w.fd < 0 {
+	if w.FD < 0 {
 		time.Sleep(pollEvery)
-		return nil
+		return false, nil
 	}
-	ms := -1
-	if left >= 0 {
-		ms = int((left + time.Millisecond - 1) / time.Millisecond)
-	}
-	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}}, ms); err != nil && err != unix.EINTR {
-		return os.NewSyscallError("poll", err)
+	if err := inotify.Poll(deadline, w.FD); err != nil {
+		return false, err
 	}
 	var buf [4096]byte
-	for {
-		n, err := unix.Read(w.fd, buf[:])
-		if n <= 0 || err != nil {
-			return nil
-		}
-		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
-			mask, name := binary.NativeEndian.Uint32(b[4:]), binary.NativeEndian.Uint32(b[12:])
-			w.ended = w.ended || mask&unix.IN_IGNORED != 0
-			b = b[unix.SizeofInotifyEvent+int(name):]
-		}
+	for w.Read(buf[:], func(e inotify.Event) { ended = ended || e.Ended() }) {
 	}
+	return ended, nil
 }
