@@ -131,8 +131,11 @@ func fileName(i int) string { return "file" + strconv.Itoa(i) }
 // supervisors that can stay, else by making it anew.
 func (h *Hold) change(d *script.Definition) (change Change, err error) {
 	slot, err := h.scan.dir.Dir(profile.Slot(h.profile))
-	if err != nil { // what is no directory, nobody supervises
+	switch {
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP): // what is no directory, nobody supervises
 		return h.anew(d, h.evict(true))
+	case err != nil: // of what cannot be opened, nobody knows
+		return change, err
 	}
 	defer slot.Close()
 	group := groupOf(d.Account)
