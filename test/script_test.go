@@ -82,7 +82,7 @@ func tree(ts *testscript.TestScript) *s6test.Svscan {
 // N services at most; a process of the tree that outlives it fails the script.
 func cmdSvscan(ts *testscript.TestScript, neg bool, args []string) {
 	env := []string{}
-	for _, key := range []string{"PATH", "HERMES_HOME", "HERMES_CRASH_LIMIT", "HERMES_FENCE", "HERMES_STANDBY_DELAY"} {
+	for _, key := range []string{"PATH", "HERMES_HOME", "HERMES_CRASH_LIMIT", "HERMES_FENCE", "HERMES_LOG_PREFIX", "HERMES_STANDBY_DELAY"} {
 		if v := ts.Getenv(key); v != "" {
 			env = append(env, key+"="+v)
 		}

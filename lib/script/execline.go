@@ -164,13 +164,15 @@ func elLog(d *Definition) string {
 	s.elHome("home")
 	s.line("%s dir ${home}/logs/gateways/%s", s.el("define"), d.Profile)
 	s.line("%s { %s -n { %s -d $dir } { mkdir $dir } }", s.el("foreground"), s.el("ifelse"), s.el("eltest"))
+	s.line(`%s -E name { %s -D "" v %s %s { %s x${v} = x0 } { echo } echo %s: }`, s.el("backtick"), s.el("importas"), prefixVariable,
+		s.el("ifelse"), s.el("eltest"), d.Profile)
 	s.line("# While another slot's gateway runs, the directory is its logger's.")
-	s.line("%s { %s -w 1 /dev/null %s -c 2 1 %s HERMES_HOME $home %[4]s %s %s %s --holder %s } { %s 1 }", s.el("ifelse"), s.el("redirfd"), s.el("fdmove"),
+	s.line("%s { %s -w 1 /dev/null %s -c 2 1 %s HERMES_HOME $home %[4]s %s %s %s --holder %s } { %s p${name} 1 }", s.el("ifelse"), s.el("redirfd"), s.el("fdmove"),
 		s.el("export"), SlotVariable, elWord(d.slot()), fenceProgram, d.Profile, elWord(d.Paths.Log))
 	s.line("# Else nobody writes there: the lock is another's who has nothing to log, or a dead one's.")
 	s.line("%s { rm -f ${dir}/lock }", s.el("foreground"))
-	s.line("%s { %s -w $dir } { %s 1 %s $dir }", s.el("ifelse"), s.el("eltest"), elWord(d.Paths.Log), logArgs)
+	s.line("%s { %s -w $dir } { %s p${name} 1 p %s $dir }", s.el("ifelse"), s.el("eltest"), elWord(d.Paths.Log), logArgs)
 	s.line(`%s { %s -c 1 2 echo "hermes-s6: cannot write ${dir}: logging to the container's log only" }`, s.el("foreground"), s.el("fdmove"))
-	s.line("%s 1", elWord(d.Paths.Log))
+	s.line("%s p${name} 1", elWord(d.Paths.Log))
 	return s.String()
 }

@@ -184,8 +184,12 @@ func (d *Definition) Drops() bool { return d.Account.UID != 0 }
 // venv is where the image has the hermes program.
 const venv = "/opt/hermes/.venv/bin"
 
-// logArgs are s6-log's, before the directory: to the container's log as well
-// as to ten files of 1 MB, with ISO 8601 time stamps.
+// prefixVariable is 0 for lines in the container's log that do not begin with the
+// profile's name (s6-log's p directive).
+const prefixVariable = "HERMES_LOG_PREFIX"
+
+// logArgs are s6-log's, before the directory, and after the container's log: ten files of
+// 1 MB, with ISO 8601 time stamps.
 const logArgs = "n10 s1000000 T"
 
 // basePath is where a gateway's programs are if nobody says.

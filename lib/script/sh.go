@@ -160,15 +160,16 @@ func shLog(d *Definition) string {
 	s.shHome()
 	s.line(`dir=$HERMES_HOME/logs/gateways/%s`, d.Profile)
 	s.line(`[ -d "$dir" ] || mkdir "$dir"`)
+	s.line(`[ "${%s:-}" = 0 ] && name= || name=%s:`, prefixVariable, d.Profile)
 	s.line("# While another slot's gateway runs, the directory is its logger's.")
-	s.line(`HERMES_HOME=$HERMES_HOME %s=%s %s --holder %s >/dev/null 2>&1 && exec %s 1`,
+	s.line(`HERMES_HOME=$HERMES_HOME %s=%s %s --holder %s >/dev/null 2>&1 && exec %s "p$name" 1`,
 		SlotVariable, shWord(d.slot()), fenceProgram, d.Profile, shWord(d.Paths.Log))
 	s.line("# Else nobody writes there: the lock is another's who has nothing to log, or a dead one's.")
 	s.line(`rm -f "$dir/lock"`)
 	s.line(`[ -w "$dir" ] || {`)
 	s.line(`	echo "hermes-s6: cannot write $dir: logging to the container's log only" >&2`)
-	s.line("	exec %s 1", shWord(d.Paths.Log))
+	s.line(`	exec %s "p$name" 1`, shWord(d.Paths.Log))
 	s.line("}")
-	s.line(`exec %s 1 %s "$dir"`, shWord(d.Paths.Log), logArgs)
+	s.line(`exec %s "p$name" 1 p %s "$dir"`, shWord(d.Paths.Log), logArgs)
 	return s.String()
 }
