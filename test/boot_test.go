@@ -134,6 +134,9 @@ func TestTwoContainers(t *testing.T) {
 					t.Errorf("%s runs %d times", p, runs[p])
 				}
 			}
+			if want := map[string]int{"shards": 1}[name]; runs["default"] != want {
+				t.Errorf("default has %d slots, want %d", runs["default"], want)
+			}
 		})
 	}
 }
