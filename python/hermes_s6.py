@@ -553,10 +553,12 @@ def register_unregistered_profile_gateway(mgr: ServiceManager, profile: str) -> 
     """Register the gateway of a profile that has no slot yet, down.
 
     False, and nothing done, where there is no such profile: no SOUL.md in its
-    directory. S6ServiceManager.start does this by itself.
+    directory, or for default, which needs none, no home. S6ServiceManager.start does
+    this by itself.
     """
     validate_profile_name(profile)
-    if not (_profile_dir(profile) / "SOUL.md").exists():
+    marker = "." if profile == "default" else "SOUL.md"
+    if not (_profile_dir(profile) / marker).exists():
         return False
     mgr.register_profile_gateway(profile, start_now=False)
     return True

@@ -220,7 +220,7 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s: failed, and was not repelled: exit code %d: %s", a.name, code, said)
 		}
 	}
-	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\nsecret\n" {
+	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\ndefault\nsecret\n" {
 		t.Errorf("gateways: %s", out)
 	}
 	c.serves(t)

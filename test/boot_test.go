@@ -21,7 +21,7 @@ func TestRestart(t *testing.T) {
 	addProfile(t, home, "failed", `{"gateway_state":"startup_failed"}`)
 	c := newContainer(t, home, "HERMES_DASHBOARD=true")
 	c.boot()
-	c.awaitStatus("failed false false\nnever false false\nran false false\nstopped false false\n")
+	c.awaitStatus("default false false\nfailed false false\nnever false false\nran false false\nstopped false false\n")
 	c.must(false, "hermes-svc-unregister", "ran")
 	c.must(false, "hermes-svc-register", "--wait", "--port", "4321", "--env", "TOKEN=it's", "ran")
 	state := filepath.Join(home, "profiles/ran/gateway_state.json")
@@ -30,7 +30,7 @@ func TestRestart(t *testing.T) {
 	for name, end := range map[string]func(){"stop": c.stop, "kill": c.kill} {
 		await := func() {
 			t.Helper()
-			c.awaitStatus("failed false false\nnever false false\nran true true\nstopped false false\n")
+			c.awaitStatus("default false false\nfailed false false\nnever false false\nran true true\nstopped false false\n")
 		}
 		await()
 		waitForFile(t, state)
@@ -59,7 +59,7 @@ func TestAccountAfterRestart(t *testing.T) {
 	c := newContainer(t, home)
 	for _, end := range []func(){c.stop, c.kill} {
 		c.boot()
-		c.awaitStatus("coder true true\n")
+		c.awaitStatus("coder true true\ndefault false false\n")
 		for _, args := range [][]string{
 			{"hermes-svstat", "coder"},
 			{"hermes-detect", "--is", "s6"},
@@ -96,7 +96,7 @@ func TestCrashLimitInContainer(t *testing.T) {
 	must.Do(t, os.WriteFile(filepath.Join(home, "behaviour"), []byte(`[ "$2" != bad ] || { echo "no good"; exit 1; }`), 0o644))
 	c := newContainer(t, home, "HERMES_CRASH_LIMIT=3/60")
 	c.boot()
-	c.awaitStatus("bad false false\ngood true true\n")
+	c.awaitStatus("bad false false\ndefault false false\ngood true true\n")
 	log := readFile(t, filepath.Join(home, "logs/gateways/bad/current"))
 	if n := strings.Count(log, "no good"); n != 3 {
 		t.Errorf("%d attempts in the log, want 3:\n%s", n, log)
@@ -134,6 +134,9 @@ func TestTwoContainers(t *testing.T) {
 					t.Errorf("%s runs %d times", p, runs[p])
 				}
 			}
+			if want := map[string]int{"shards": 1}[name]; runs["default"] != want {
+				t.Errorf("default has %d slots, want %d", runs["default"], want)
+			}
 		})
 	}
 }
@@ -150,17 +153,17 @@ func TestContainerCommand(t *testing.T) {
 	}
 	c.stop()
 	c.boot("gateway", "run", "--no-supervise")
-	c.awaitStatus("coder false false\n")
+	c.awaitStatus("coder false false\ndefault false false\n")
 	c.stop()
 	c.boot("hermes", "-p", "x", "gateway", "run")
-	c.awaitStatus("coder true true\n") // and not default
+	c.awaitStatus("coder true true\ndefault false false\n")
 	if out := c.said(); !strings.Contains(out, `warning: profile "x": its state could not be recorded as running: `) {
 		t.Error(out)
 	}
 	c.stop()
 	addProfile(t, home, "writer", "")
 	c.boot("--profile=writer", "gateway", "run")
-	c.awaitStatus("coder true true\nwriter true true\n")
+	c.awaitStatus("coder true true\ndefault false false\nwriter true true\n")
 	c.stop()
 	c.boot("hermes", "gateway", "run")
 	c.awaitStatus("coder true true\ndefault true true\nwriter true true\n")
@@ -198,7 +201,7 @@ func TestRunOfAnybody(t *testing.T) {
 	addProfile(t, home, "coder", `{"desired_state":"running"}`)
 	c := newContainer(t, home, "RUN_MODE=0777")
 	c.boot()
-	c.awaitStatus("coder true true\n")
+	c.awaitStatus("coder true true\ndefault false false\n")
 	for _, name := range []string{"/run/service", "/run/s6"} {
 		if _, code := c.exec(true, "mv", name, name+".not"); code == 0 {
 			t.Errorf("the account can rename %s", name)

@@ -326,7 +326,7 @@ func (c *chaos) check() {
 		return
 	}
 	diff(t, contents(t, c.scan), model(t, c.place))
-	want := []string{".s6-svscan"}
+	want := []string{".s6-svscan", "gateway-default"}
 	for _, name := range chaosProfiles {
 		if !slices.Contains(chaosGhosts, name) {
 			want = append(want, "gateway-"+name)

@@ -285,12 +285,12 @@ func TestDistBoots(t *testing.T) {
 	c := newBareContainer(t, home)
 	run(t, "tar", "-C", c.upper(), "-Jxpf", archiveOf(t, mustRelease(t), ours))
 	c.boot()
-	c.awaitStatus("coder true true\nnever false false\n")
+	c.awaitStatus("coder true true\ndefault false false\nnever false false\n")
 	c.awaitRegistrar()
 	if out, code := c.exec(true, "hermes-svc-unregister", "never"); code != 0 {
 		t.Errorf("hermes-svc-unregister by the account: exit code %d: %s", code, out)
 	}
-	c.awaitStatus("coder true true\n")
+	c.awaitStatus("coder true true\ndefault false false\n")
 	for _, args := range [][]string{
 		{"hermes-svc-register", "--wait", "--env", "TOKEN=x", "never"},
 		{"hermes-svc", "stop", "--wait", "never"},

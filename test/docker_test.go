@@ -31,7 +31,7 @@ func TestDocker(t *testing.T) {
 	docker(t, "exec", "-u", "hermes", name, "touch", "/opt/data/profiles/coder/SOUL.md", "/opt/data/profiles/writer/SOUL.md")
 	docker(t, "exec", name, "hermes-svc-register", "--wait", "--env", "TOKEN=x", "coder")
 	docker(t, "exec", name, "hermes-reconcile")
-	awaitDockerStatus(t, name, "coder true true\nwriter false false\n")
+	awaitDockerStatus(t, name, "coder true true\ndefault false false\nwriter false false\n")
 	docker(t, "exec", "-u", "hermes", name, "hermes-svstat", "coder")
 	// The stand-in says that it runs a moment after it was started.
 	s6test.Await(t, func() error {
@@ -43,7 +43,7 @@ func TestDocker(t *testing.T) {
 			docker(t, "start", name)
 		}
 		awaitBooted(t, name)
-		awaitDockerStatus(t, name, "coder true true\nwriter false false\n")
+		awaitDockerStatus(t, name, "coder true true\ndefault false false\nwriter false false\n")
 		docker(t, "exec", name, "grep", "-q", "TOKEN=x", "/run/service/gateway-coder/run")
 	}
 }

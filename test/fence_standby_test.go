@@ -101,7 +101,7 @@ func TestFenceMemory(t *testing.T) {
 		holdFence(t, p, name)
 	}
 	tree := s6test.Start(t, p.scan, p.env(), s6test.MaxServices(2*standbys+100)...)
-	p.run(t, 0, "hermes-reconcile", "--timeout", "120000")
+	p.run(t, 0, "hermes-reconcile", "--profiles", "p*", "--timeout", "120000")
 	var waits, others []int // pids
 	awaitMoves(t, func() error {
 		waits, others = nil, nil

@@ -3,8 +3,10 @@
 package test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -129,8 +131,8 @@ func TestFollowDepartures(t *testing.T) {
 	if now := c.gateway("back"); now != pids["back"] || slices.Contains(c.did("back"), "removed") {
 		t.Errorf("back: its gateway was %s and is %s: %v", pids["back"], now, c.did("back"))
 	}
-	if out, _ := c.exec(false, "sh", "-c", "ps -eo args | grep -c '^s6-supervise gateway-'"); out != "8\n" {
-		t.Errorf("supervisors: %s", out) // back, stays, another, marker, with their loggers
+	if out, _ := c.exec(false, "sh", "-c", "ps -eo args | grep -c '^s6-supervise gateway-'"); out != "10\n" {
+		t.Errorf("supervisors: %s", out) // back, stays, another, marker, default, with their loggers
 	}
 }
 
@@ -206,10 +208,59 @@ func TestFollowLosesRoot(t *testing.T) {
 	if now := c.gateway("default"); now != pid || len(c.did("default")) > 0 {
 		t.Errorf("the gateway was %s and is %s: %v", pid, now, c.did("default"))
 	}
-	// As a profile it is deleted as others are.
-	must.Do(t, os.Remove(filepath.Join(home, "SOUL.md")))
-	must.Do(t, os.Remove(filepath.Join(home, "gateway_state.json")))
-	c.awaitNo("default")
+	// While there is a home there is a root profile, with files of its own or without.
+	for _, file := range []string{"SOUL.md", "gateway_state.json"} {
+		if err := os.Remove(filepath.Join(home, file)); !errors.Is(err, fs.ErrNotExist) {
+			must.Do(t, err)
+		}
+	}
+	c.looked("bare")
+	lapse(2500 * time.Millisecond) // twice the delay
+	c.looked("later")
+	if now := c.gateway("default"); now != pid || len(c.did("default")) > 0 {
+		t.Errorf("the gateway was %s and is %s: %v", pid, now, c.did("default"))
+	}
+}
+
+// TestFollowEmptyHome follows a home that nobody has used. The root profile has its slot,
+// which waits for a start, and keeps it while another file system is in the home's place.
+func TestFollowEmptyHome(t *testing.T) {
+	home := newHomeFor(t)
+	must.Do(t, os.RemoveAll(filepath.Join(home, "profiles")))
+	c := follow(t, home)
+	c.awaitStatus("default false false\n")
+	lose := func() {
+		t.Helper()
+		c.must(false, "sh", "-c", "mount -t tmpfs none /opt/data && chown hermes: /opt/data")
+		c.must(false, "/command/s6-svc", "-h", reconciler)
+	}
+	back := func() {
+		t.Helper()
+		lapse(2500 * time.Millisecond) // twice the delay
+		c.must(false, "umount", "-l", "/opt/data")
+	}
+	// One empty home is as good as another.
+	lose()
+	c.awaitFollower()
+	back()
+	c.looked("marker")
+	c.awaitStatus("default false false\nmarker false false\n")
+	if slices.Contains(c.did("default"), "removed") || c.saysTimes("waited for") > 0 {
+		t.Errorf("default: %v; %q", c.did("default"), c.warnings())
+	}
+	if out, code := c.exec(true, "hermes-svc", "start", "--wait", "--timeout", "60000", "default"); code != 0 {
+		t.Fatalf("start: exit code %d: %s", code, out)
+	}
+	pid := c.awaitUp("default")
+	before := len(c.did("default"))
+	lose()
+	c.awaitSays(1, "waited for")
+	back()
+	c.awaitSays(1, "there again")
+	c.looked("again")
+	if now := c.gateway("default"); now != pid || len(c.did("default")) != before {
+		t.Errorf("the gateway was %s and is %s: %v", pid, now, c.did("default"))
+	}
 }
 
 // ends are how gateways end, by what their profiles are called: what the file behaviour
@@ -236,7 +287,7 @@ func TestFollowLeavesAlone(t *testing.T) {
 	c.awaitUp("byhand")
 	pid := c.awaitUp("forgets")
 	c.must(false, "/command/s6-svc", "-d", "/run/service/gateway-byhand")
-	all := "byhand false false\ndies false false\ndone false false\nforgets true true\nmisconfigured false false\n"
+	all := "byhand false false\ndefault false false\ndies false false\ndone false false\nforgets true true\nmisconfigured false false\n"
 	c.awaitStatus(all)
 	starts := func() (n int) { return strings.Count(readFile(t, c.path("/run/log")), "up: -p ") }
 	began := starts()
@@ -475,7 +526,7 @@ func TestFollowJunk(t *testing.T) {
 	addProfile(t, home, "late", `{"desired_state":"running"}`)
 	c.awaitUp("late")
 	t.Logf("beside %d files a profile is up after %v; the reconciler takes %+v", junk, time.Since(began), c.consumes())
-	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\nlate\n" {
+	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\ndefault\nlate\n" {
 		t.Errorf("slots: %q", out)
 	}
 	record := filepath.Join(c.profileDir("coder"), "gateway_service.json")
@@ -595,7 +646,7 @@ func (c *container) change(rng *rand.Rand, model map[string]string) string {
 // agrees is nil where the slots and their gateways are what model says.
 func (c *container) agrees(model map[string]string) error {
 	out, _ := c.exec(false, "hermes-svstat", "-o", "name,up")
-	want := ""
+	want := "default false\n" // before all that start with p
 	for _, name := range slices.Sorted(maps.Keys(model)) {
 		want += fmt.Sprintf("%s %v\n", name, model[name] == "running")
 	}

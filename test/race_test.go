@@ -146,7 +146,7 @@ func TestOwnerAlive(t *testing.T) {
 	}
 	dir.Close()
 	p.run(t, 0, "hermes-svc-register", "coder")
-	if got := p.listing(t); !slices.Equal(got, []string{".s6-svscan", "gateway-coder", "gateway-writer"}) {
+	if got := p.listing(t); !slices.Equal(got, []string{".s6-svscan", "gateway-coder", "gateway-default", "gateway-writer"}) {
 		t.Errorf("scan directory: %v", got)
 	}
 }

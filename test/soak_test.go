@@ -89,7 +89,7 @@ func TestSoak(t *testing.T) {
 	// settle brings all to the same state: supervised, and running but for those
 	// that die, whose logger has nothing more to read.
 	settle := func() {
-		p.run(t, 0, "hermes-reconcile", "--timeout", "120000")
+		p.run(t, 0, "hermes-reconcile", "--profiles", "p*", "--timeout", "120000")
 		// Those that die have a start that fails.
 		var live []string
 		for i, name := range names {
@@ -170,7 +170,7 @@ func soakStep(t *testing.T, p place, rng *rand.Rand, names []string) {
 	case 4:
 		args = []string{"hermes-svc-register", "--replace", "--env", fmt.Sprint("X=", rng.IntN(3)), some[0]}
 	case 5:
-		args = []string{"hermes-reconcile"}
+		args = []string{"hermes-reconcile", "--profiles", "p*"}
 	}
 	// Others are at the same gateways: that some could not be had is no
 	// failure, nor that one which dies at once does not stay up.

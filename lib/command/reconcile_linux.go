@@ -22,11 +22,11 @@ func Reconcile(args []string) int {
 	return cli.Main(&cli.Command{
 		Name:    "hermes-reconcile",
 		Summary: "make the slots of the scan directory match the profiles of the home",
-		Text: `For the root profile (where the home holds SOUL.md or gateway_state.json), then
-every profile by name: registers it where it has no slot, starts its gateway if
-it ran before, and brings a slot that differs to what it should be. Says what it
-did on stdout and in HOME/logs/container-boot.log. Exits 1 if some profile could
-not be done; that costs the others nothing.
+		Text: `For the root profile, also on an empty home, then every profile by name: registers
+it where it has no slot, starts its gateway if it ran before, and brings a slot that
+differs to what it should be. Says what it did on stdout and in
+HOME/logs/container-boot.log. Exits 1 if some profile could not be done; that costs
+the others nothing.
 
 A container started as the dashboard, or the like, supervises no gateways. One
 started as "gateway run" has the root profile's gateway start, or with -p the one

@@ -28,12 +28,11 @@ func (h *Home) openIfThere(name string) (*dir.Dir, error) {
 	return d, err
 }
 
-// Has tells whether there is a profile name: a directory with a SOUL.md, or for
-// the root profile a home with that or a state.
+// Has tells whether there is a profile name: a directory with a SOUL.md. The root profile
+// is the home itself, with that or without.
 func (h *Home) Has(name string) (bool, error) {
 	if name == Default {
-		bare, err := h.Bare()
-		return !bare, err
+		return true, nil
 	}
 	d, err := h.openIfThere(name)
 	if d == nil {
@@ -43,7 +42,8 @@ func (h *Home) Has(name string) (bool, error) {
 	return d.Exists(soulFile)
 }
 
-// Bare tells whether h holds no root profile: neither a SOUL.md nor a state.
+// Bare tells whether nothing in h says that it has been used, as an empty mount point:
+// there is neither a SOUL.md nor a state.
 func (h *Home) Bare() (bool, error) {
 	for _, file := range []string{soulFile, stateFile} {
 		if there, err := h.dir.Exists(file); err != nil || there {

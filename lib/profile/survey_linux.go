@@ -39,19 +39,11 @@ type Found struct {
 	Warning, Err error
 }
 
-// Survey finds the profiles of h: the root profile, where the home holds a
-// SOUL.md or a state, then the others by name. stale tells of which of them no
-// gateway can be running, here or elsewhere: what names processes is removed
-// there.
+// Survey finds the profiles of h: first the root profile, which is the home itself, also
+// an empty one, then the others by name. stale tells of which of them no gateway can be
+// running, here or elsewhere: what names processes is removed there.
 func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
-	var found []Found
-	bare, err := h.Bare()
-	if err != nil {
-		return nil, err
-	}
-	if !bare {
-		found = append(found, h.examine(h.dir, Default, stale))
-	}
+	found := []Found{h.examine(h.dir, Default, stale)}
 	profiles, names, err := h.list()
 	if err != nil {
 		return nil, err

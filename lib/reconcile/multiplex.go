@@ -5,6 +5,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hermes-s6/lib/profile"
@@ -45,14 +46,16 @@ func (r *run) starts(f *profile.Found) bool {
 	return f.State.Starts() && r.Multiplex == Separate
 }
 
-// prepare finds out what is folded into the root profile's gateway, which is found
-// thereby if it was not.
-func (r *run) prepare(found []profile.Found) []profile.Found {
-	for _, name := range r.Bootstrap {
-		found = bootstrapped(found, name)
+// prepare finds out what is folded into the root profile's gateway.
+func (r *run) prepare(found []profile.Found) {
+	for i := range found {
+		// What profile.Home.Bootstrap would have recorded.
+		if !found[i].Stray && slices.Contains(r.Bootstrap, found[i].Name) {
+			found[i].State.Desired = profile.Running
+		}
 	}
 	if r.Multiplex != Multiplexed || r.NoStart {
-		return found
+		return
 	}
 	names := map[string]bool{}
 	for i := range found {
@@ -64,34 +67,15 @@ func (r *run) prepare(found []profile.Found) []profile.Found {
 		}
 	}
 	if len(names) == 0 {
-		return found
-	}
-	if len(found) == 0 || found[0].Name != profile.Default || found[0].Stray {
-		found = append([]profile.Found{{Name: profile.Default}}, found...)
+		return
 	}
 	root := &found[0]
 	if root.State.Desired == profile.Stopped {
 		// The operator's last word on the gateway that serves them all.
 		root.Warning = errors.Join(root.Warning, fmt.Errorf("its gateway serves all profiles, of which %d are to run, but it was stopped: start it with hermes-svc start %s", len(names), profile.Default))
-		return found
+		return
 	}
 	r.fold = folding{names: names, root: true, record: !root.State.Starts() && root.Err == nil && r.Select.Has(root.Name) && !r.DryRun}
-	return found
-}
-
-// bootstrapped gives profile name the state that it has once profile.Home.Bootstrap has
-// recorded it.
-func bootstrapped(found []profile.Found, name string) []profile.Found {
-	for i := range found {
-		if found[i].Name == name && !found[i].Stray {
-			found[i].State.Desired = profile.Running
-			return found
-		}
-	}
-	if name != profile.Default {
-		return found
-	}
-	return append([]profile.Found{{Name: name, State: profile.State{Desired: profile.Running}}}, found...)
 }
 
 // recordFolded records what was folded into the root profile's gateway, so that it

@@ -112,7 +112,7 @@ func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 	if found, err = r.Home.Survey(r.stale); err != nil {
 		return nil, nil, err
 	}
-	found = r.prepare(found)
+	r.prepare(found)
 	r.claimInForce(found, names)
 	jobs = make([]*job, len(found))
 	r.results = make([]Result, len(found))

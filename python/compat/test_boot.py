@@ -70,7 +70,7 @@ class TestReconcile(Boot):
         self.assertEqual((self.action().prior_state, self.action().action), (None, "unchanged"))
 
     def test_each_profile_has_a_record(self):
-        self.assertEqual([a.profile for a in self.reconcile() if a.profile != "default"], ["coder", "stubborn", "writer"])
+        self.assertEqual([a.profile for a in self.reconcile()], ["default", "coder", "stubborn", "writer"])
 
     def test_a_dry_run_touches_nothing(self):
         self.state(gateway_state="running")

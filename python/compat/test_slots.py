@@ -207,6 +207,14 @@ class TestUnregisteredProfile(Slots):
         self.assertIs(s6.register_unregistered_profile_gateway(self.manager, "typo"), False)
         self.assertFalse(self.slot("typo").exists())
 
+    def test_default_needs_a_home_alone(self):
+        self.assertIs(s6.register_unregistered_profile_gateway(self.manager, "default"), True)
+        self.assertTrue((self.slot("default") / "down").is_file())
+
+    def test_without_a_home_there_is_no_default(self):
+        self.environ(HERMES_HOME=f"{self.home}/nowhere")
+        self.assertIs(s6.register_unregistered_profile_gateway(self.manager, "default"), False)
+
     def test_the_home_may_be_another_profiles(self):
         self.environ(HERMES_HOME=f"{self.home}/profiles/writer")
         self.assertIs(s6.register_unregistered_profile_gateway(self.manager, "coder"), True)
