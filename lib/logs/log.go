@@ -143,11 +143,11 @@ func look(d *dir.Dir) (l listing, settled bool, err error) {
 	if !l.current.named(d, "current") || l.previous != nil && !l.previous.named(d, "previous") {
 		return l, false, nil
 	}
-	// It may have its last name already.
-	linked := func(name string) bool { return l.previous.named(d, name) }
-	if l.previous != nil && slices.ContainsFunc(l.rotated, linked) {
-		l.previous.close()
-		l.previous = nil
+	for _, name := range l.rotated {
+		if l.previous != nil && l.previous.named(d, name) { // its last name, already
+			l.previous.close()
+			l.previous = nil
+		}
 	}
 	return l, true, nil
 }
@@ -163,26 +163,8 @@ func isRotated(name string) bool {
 	return ok && is
 }
 
-// begin lists the log for the first time. What is rotated is opened when its turn comes:
-// it stays what it is as long as it is there.
-func (l *Log) begin() error {
-	now, err := list(l.d)
-	if err != nil {
-		return err
-	}
-	l.now = now
-	for _, name := range now.rotated {
-		l.queue = append(l.queue, &file{name: name, fd: -1})
-	}
-	for _, f := range []*file{now.previous, now.current} {
-		if f != nil {
-			l.queue = append(l.queue, f)
-		}
-	}
-	return nil
-}
-
-// refresh looks what has become of the directory, and appends what is new to the queue.
+// refresh looks what has become of the directory, and appends what is new to the queue:
+// at first all that is there.
 func (l *Log) refresh() error {
 	l.dry = false
 	if l.now.previous == nil && l.now.current != nil && l.now.current.named(l.d, "current") {
@@ -193,8 +175,17 @@ func (l *Log) refresh() error {
 		return err
 	}
 	was := l.now
+	known := was.rotated
 	for _, name := range now.rotated {
-		if _, known := slices.BinarySearch(was.rotated, name); !known {
+		for len(known) > 0 && known[0] < name {
+			known = known[1:]
+		}
+		switch {
+		case len(known) > 0 && known[0] == name:
+		case was.previous == nil && was.current == nil:
+			// It stays what it is as long as it is there, and is opened when its turn comes.
+			l.queue = append(l.queue, &file{name: name, fd: -1})
+		default:
 			l.addRotated(name)
 		}
 	}
@@ -217,25 +208,23 @@ func (l *Log) addRotated(name string) {
 	f, err := openFile(l.d, name)
 	if err != nil {
 		l.fail(err)
-		return
 	}
-	if f == nil {
-		l.lost = true
-		return
-	}
+	l.lost = l.lost || f == nil && err == nil
 	l.add(f)
 }
 
 // add appends f, unless it is a file that we have had under another name, which it returns
 // then.
 func (l *Log) add(f *file) *file {
-	for _, had := range []*file{l.now.previous, l.now.current} {
-		if f.same(had) {
-			f.close()
-			return had
-		}
+	had := l.now.current
+	if f.same(l.now.previous) {
+		had = l.now.previous
 	}
-	if f != nil {
+	switch {
+	case f.same(had):
+		f.close()
+		return had
+	case f != nil:
 		l.queue = append(l.queue, f)
 	}
 	return f
@@ -244,7 +233,12 @@ func (l *Log) add(f *file) *file {
 // release closes f unless it is needed: what can be renamed stays open until we have seen
 // by what name, or another file could be taken for it.
 func (l *Log) release(f *file) {
-	if f != l.now.previous && f != l.now.current && !slices.Contains(l.queue, f) {
+	for _, queued := range l.queue {
+		if f == queued {
+			return
+		}
+	}
+	if f != l.now.previous && f != l.now.current {
 		f.close()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,8 +96,8 @@ func TestStamps(t *testing.T) {
 	}
 	a, _ := stampOf([]byte(real))
 	b, _ := stampOf([]byte("@400000006b0b7b841603d7bf x")) // of the file that was made of it
-	if ta, _ := time.Parse(time.RFC3339Nano, a.time()); b.before(&a) || !strings.HasPrefix(b.time(), ta.Format("2006-01-02T15:04:05")) && time.Local == time.UTC {
-		t.Errorf("%s is rotated at %s", a.time(), b.time())
+	if ta, _ := time.Parse(`"`+time.RFC3339Nano+`"`, a.json()); b.before(&a) || !strings.HasPrefix(b.json(), ta.Format(`"2006-01-02T15:04:05`)) && time.Local == time.UTC {
+		t.Errorf("%s is rotated at %s", a.json(), b.json())
 	}
 }
 
@@ -295,7 +296,13 @@ func TestFollowEachMoment(t *testing.T) {
 func TestRotatedMeanwhile(t *testing.T) {
 	s := newShelf(t, "a")
 	cmd := exec.Command("sh", "-c", `i=0; while [ $i -lt 60000 ]; do i=$((i + 1)); echo $i; done | s6-log -b n1000 s4096 "$0"`, s.path("a", ""))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must.Do(t, cmd.Start())
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	waitFor(t, s.path("a", "current"))

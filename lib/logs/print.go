@@ -20,25 +20,19 @@ type Printer struct {
 
 // print prints the head of l, the n-th of the logs; false where nothing can be printed.
 func (p *Printer) print(l *Log, n int) bool {
-	end := "\n"
+	head, end := "", "\n"
 	switch {
 	case p.JSON:
-		// A name needs no quoting: it has been checked.
-		p.Out.WriteString(`{"name":"` + l.Name + `","time":`)
 		s, size := stampOf(l.buf)
-		if text := s.time(); text != "" {
-			p.Out.WriteString(`"` + text + `"`)
-		} else {
-			p.Out.WriteString("null")
-		}
 		l.buf = l.buf[size:]
-		p.Out.WriteString(`,"line":"`)
-		end = "\"}\n"
+		// A name needs no quoting: it has been checked.
+		head, end = `{"name":"`+l.Name+`","time":`+s.json()+`,"line":"`, "\"}\n"
 	case p.Names && p.Colours:
-		p.Out.WriteString("\x1b[" + strconv.Itoa(31+n%6) + "m" + l.Name + "\x1b[39m: ")
+		head = "\x1b[" + strconv.Itoa(31+n%6) + "m" + l.Name + "\x1b[39m: "
 	case p.Names:
-		p.Out.WriteString(l.Name + ": ")
+		head = l.Name + ": "
 	}
+	p.Out.WriteString(head)
 	l.line(p.part)
 	_, err := p.Out.WriteString(end) // of all that was written to Out
 	return err == nil

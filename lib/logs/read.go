@@ -193,10 +193,6 @@ func begunRune(b []byte) int {
 // than that.
 func (l *Log) tail(n int) error {
 	for i := len(l.queue) - 1; i >= 0; i-- {
-		if n == 0 && i < len(l.queue)-1 {
-			l.queue = l.queue[i+1:]
-			return nil
-		}
 		f := l.queue[i]
 		if err := l.needFile(f); err != nil {
 			return err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +34,7 @@ type Set struct {
 	Warn func(format string, args ...any)
 
 	logs  []*Log
+	known map[string]bool // of which there is one
 	watch *inotify.Watch
 	all   int32 // of the watch: what all directories are in
 }
@@ -86,6 +86,10 @@ func (s *Set) add(name string) *Log {
 		l.since.setTo(s.Since)
 	}
 	s.logs = append(s.logs, l)
+	if s.known == nil {
+		s.known = map[string]bool{}
+	}
+	s.known[name] = true
 	return l
 }
 
@@ -95,15 +99,16 @@ func (s *Set) open(l *Log) (err error) {
 		return err
 	}
 	s.watchLog(l)
-	if err := l.begin(); err != nil {
+	if err := l.refresh(); err != nil {
 		return err
 	}
-	if !s.Since.IsZero() {
+	for len(l.queue) > 0 {
 		// By its name, nothing in it is later.
-		l.queue = slices.DeleteFunc(l.queue, func(f *file) bool {
-			t, ok := labelTime(f.name[:min(len(f.name), labelSize)])
-			return ok && t.Before(s.Since)
-		})
+		t, ok := labelTime(l.queue[0].name[:min(len(l.queue[0].name), labelSize)])
+		if !ok || !t.Before(s.Since) {
+			break
+		}
+		l.queue = l.queue[1:]
 	}
 	if s.Lines >= 0 {
 		return l.tail(s.Lines)
@@ -213,7 +218,7 @@ func (s *Set) lookAtAll(first bool) error {
 		return err
 	}
 	for _, name := range names {
-		if !slices.ContainsFunc(s.logs, func(l *Log) bool { return l.Name == name }) {
+		if !s.known[name] {
 			s.add(name)
 		}
 	}

@@ -30,13 +30,13 @@ func (s *stamp) setTo(t time.Time) {
 	}
 }
 
-// time is what JSON has of s.
-func (s *stamp) time() string {
+// json is what JSON has of s.
+func (s *stamp) json() string {
 	t, err := time.ParseInLocation(stampForm, string(s[:]), time.Local)
 	if err != nil {
-		return ""
+		return "null"
 	}
-	return t.Format(time.RFC3339Nano)
+	return t.Format(`"` + time.RFC3339Nano + `"`)
 }
 
 // stampOf returns the stamp that line begins with, that of T or of t, and its size with
