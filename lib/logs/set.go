@@ -17,7 +17,7 @@ import (
 
 // lookEvery is how often a follower looks at all directories: of what another machine
 // writes, and of a directory whose parent is not there yet, the kernel tells nothing.
-const lookEvery = time.Second
+const lookEvery = 2 * time.Second
 
 // A Set is several logs, printed in the order of their times. The lines of each keep
 // their own order, whatever their stamps say.
@@ -165,7 +165,7 @@ func (s *Set) follow() error {
 	var err error
 	s.all = -1
 	if s.watch, err = inotify.New(); err != nil {
-		s.Warn("inotify: %v: looking once a second", err)
+		s.Warn("inotify: %v: looking every two seconds", err)
 	}
 	reader := pipe(os.Stdout)
 	first, everything, due := true, true, time.Time{}
