@@ -24,12 +24,11 @@ BENCH_RUNS = 10
 # of 5 that an image is to carry at most, and a start is the same within what can be
 # measured. Of several patterns the last that matches counts.
 LEAN = -gcflags=all=-l -gcflags=runtime= -gcflags=internal/runtime/maps=
-# purego: of what we hash, names, nobody notices how fast; 49 kB of assembly stay out.
 
 # The version says which commit this is. What git says of the work tree besides would
 # make two builds of one commit differ.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags $(TAGS),purego $(LEAN) \
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) $(LEAN) \
 		-ldflags "-s -w -X hermes-s6/lib/cli.Version=$(VERSION)" -o "$(BIN)/" $(PROGRAMS)
 
 # Ours, and those of the libraries that are in what was built.

@@ -34,4 +34,4 @@ _hermes_s6_own() {
 	mapfile -t COMPREPLY < <(compgen "$2" -- "$1")
 }
 
-complete -F _hermes_s6 hermes-{detect,fence,reconcile,registrar,s6,svc,svc-register,svc-unregister,svstat}
+complete -F _hermes_s6 hermes-{detect,fence,logs,reconcile,registrar,s6,svc,svc-register,svc-unregister,svstat}

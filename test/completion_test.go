@@ -34,9 +34,9 @@ func eachShell(t *testing.T, f func(*testing.T, *completer)) {
 		t.Fatalf("make install-share: %v: %s", err, out)
 	}
 	bin := static(t)
-	for _, d := range []string{"bin", "scan/gateway-coder", "scan/gateway-trader", "scan/gateway-;id", "home/profiles/coder", "home/profiles/writer", "home/profiles/$(id)", "home/profiles/empty"} {
+	for _, d := range []string{"bin", "scan/gateway-coder", "scan/gateway-trader", "scan/gateway-;id", "home/profiles/coder", "home/profiles/writer", "home/profiles/$(id)", "home/profiles/empty", "home/logs/gateways/coder", "home/logs/gateways/gone"} {
 		must.Do(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
-		if strings.HasPrefix(d, "home/") && d != "home/profiles/empty" {
+		if strings.HasPrefix(d, "home/profiles/") && d != "home/profiles/empty" {
 			must.Do(t, os.WriteFile(filepath.Join(dir, d, "SOUL.md"), nil, 0o644))
 		}
 	}
@@ -108,6 +108,8 @@ func TestCompletions(t *testing.T) {
 			"hermes-svc-register ":                  {"coder", "default", "writer"},
 			"hermes-svc-register --port 1 --wait w": {"writer"},
 			"hermes-svc-register -- w":              {"writer"},
+			"hermes-logs ":                          {"coder", "gone"},
+			"hermes-logs -n 10 coder g":             {"gone"},
 			"hermes-fence --holder ":                {"coder", "default", "writer"},
 			"hermes-fence coder ":                   nil,
 			"hermes-svc ":                           {"restart", "start", "stop"},
@@ -153,7 +155,7 @@ func TestCompletionRunsNothing(t *testing.T) {
 // TestCompletionOptions: what begins with a dash is what --help lists, in each shell.
 func TestCompletionOptions(t *testing.T) {
 	lines := map[string][]string{}
-	for _, line := range []string{"hermes-detect", "hermes-fence", "hermes-reconcile", "hermes-registrar", "hermes-registrar register", "hermes-registrar unregister",
+	for _, line := range []string{"hermes-detect", "hermes-fence", "hermes-logs", "hermes-reconcile", "hermes-registrar", "hermes-registrar register", "hermes-registrar unregister",
 		"hermes-s6", "hermes-s6 hermes-svstat", "hermes-svc start", "hermes-svc stop", "hermes-svc-register", "hermes-svc-unregister", "hermes-svstat"} {
 		words := strings.Fields(line)
 		for names := range helpOf(t, words[0], words[1:]...).options {

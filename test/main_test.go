@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 		"hermes-svc-unregister": func() { os.Exit(command.Unregister(os.Args)) },
 		"hermes-reconcile":      func() { os.Exit(command.Reconcile(os.Args)) },
 		"hermes-svstat":         func() { os.Exit(command.Svstat(os.Args)) },
+		"hermes-logs":           func() { os.Exit(command.Logs(os.Args)) },
 		"hermes-detect":         func() { os.Exit(command.Detect(os.Args)) },
 		"hermes-svc":            func() { os.Exit(command.Svc(os.Args)) },
 		"hermes-fence":          func() { os.Exit(command.Fence(os.Args)) },

@@ -65,7 +65,7 @@ func TestManualExamples(t *testing.T) {
 				return strings.ReplaceAll(string(out), scan, "/run/service")
 			}
 			switch filepath.Base(path) {
-			case "hermes-s6.1", "hermes-svstat.1", "hermes-svc.1", "hermes-svc-unregister.1":
+			case "hermes-logs.1", "hermes-s6.1", "hermes-svstat.1", "hermes-svc.1", "hermes-svc-unregister.1":
 				run("hermes-svc-register --wait coder && hermes-svc-register --down writer")
 			}
 			examples := readManual(t, filepath.Base(path)).examples()

@@ -191,30 +191,41 @@ func Given[T any](v T, ok bool) *T {
 
 // JSON prints v as one line, which may stand on a terminal as well.
 func (c *Context) JSON(v any) error {
-	var line bytes.Buffer
+	line, err := JSONText(v)
+	if err == nil {
+		c.Out.WriteString(line)
+		c.Out.WriteByte('\n') // what Out could not write is said when it is flushed
+	}
+	return err
+}
+
+// JSONText is v in JSON that may stand on a terminal.
+func JSONText(v any) (string, error) {
+	var line, text bytes.Buffer
 	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return err
+		return "", err
 	}
 	// encoding/json leaves DEL and the C1 controls as they are. What is not ASCII
 	// stands inside strings.
-	for _, r := range line.String() {
+	for _, r := range strings.TrimSuffix(line.String(), "\n") {
 		if r < 0x7f || strconv.IsPrint(r) {
-			c.Out.WriteRune(r)
+			text.WriteRune(r)
 			continue
 		}
 		for _, unit := range utf16.AppendRune(nil, r) {
-			fmt.Fprintf(c.Out, `\u%04x`, unit)
+			fmt.Fprintf(&text, `\u%04x`, unit)
 		}
 	}
-	return nil // what Out could not write is said when it is flushed
+	return text.String(), nil
 }
 
-// Fancy tells whether stdout is for a person's eyes.
-func (c *Context) Fancy() bool {
-	return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd()))
-}
+// Terminal tells whether stdout is for a person's eyes.
+func (c *Context) Terminal() bool { return term.IsTerminal(int(os.Stdout.Fd())) }
+
+// Fancy tells whether colours and borders are wanted.
+func (c *Context) Fancy() bool { return os.Getenv("NO_COLOR") == "" && c.Terminal() }
 
 // Several returns the error of a command that worked on count items of which
 // some failed: the item's own where it was the only one, else exit code 1 with

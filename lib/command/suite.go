@@ -20,6 +20,7 @@ var programs = []struct {
 	{"hermes-reconcile", Reconcile},
 	{"hermes-svc", Svc},
 	{"hermes-svstat", Svstat},
+	{"hermes-logs", Logs},
 	{"hermes-detect", Detect},
 	{"hermes-fence", Fence},
 	{"hermes-registrar", Registrar},

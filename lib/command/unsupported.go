@@ -59,6 +59,9 @@ func Svstat(args []string) int {
 	}, args)
 }
 
+// Logs is hermes-logs.
+func Logs(args []string) int { return unsupported("hermes-logs", args) }
+
 // Registrar is hermes-registrar.
 func Registrar(args []string) int { return unsupported("hermes-registrar", args) }
 

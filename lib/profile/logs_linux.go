@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
+	"slices"
 	"time"
 
 	"hermes-s6/lib/dir"
@@ -53,9 +55,32 @@ func (h *Home) rotateBootLog(logs *dir.Dir) error {
 	return logs.Rename(bootLog, logs, bootLogOld)
 }
 
+// logsDir is what each gateway's logger makes its directory in, named for the profile.
+const logsDir = "logs/gateways"
+
 // LogFile returns the path of the file that profile name's gateway logs to.
-func (h *Home) LogFile(name string) string {
-	return h.dir.Path("logs/gateways/" + name + "/current")
+func (h *Home) LogFile(name string) string { return h.dir.Path(logsDir + "/" + name + "/current") }
+
+// LogDir opens the directory that it is in, or with "" the one that all of those are in.
+func (h *Home) LogDir(name string) (*dir.Dir, error) {
+	at := path.Join(logsDir, name)
+	d, err := h.dir.Dir(at)
+	return d, notLink(h.dir, at, err)
+}
+
+// Logged returns the profiles whose gateways have a log, by name.
+func (h *Home) Logged() ([]string, error) {
+	d, err := h.LogDir("")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Names()
+	slices.Sort(names)
+	return slices.DeleteFunc(names, func(name string) bool { return CheckName(name) != nil }), err
 }
 
 // MakeLogDir makes logs/gateways, in which each gateway's logger makes its own

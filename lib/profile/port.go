@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 
 	"hermes-s6/lib/par"
@@ -16,7 +15,7 @@ const (
 // DerivePort returns the port that profile name gets if it is free: firstPort
 // plus the first 8 hexadecimal digits of SHA-256(name), modulo ports.
 func DerivePort(name string) int {
-	sum := sha256.Sum256([]byte(name))
+	sum := Digest(name)
 	return firstPort + int(binary.BigEndian.Uint32(sum[:4])%ports)
 }
 

@@ -3,13 +3,13 @@
 package reconcile
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"path"
 	"strconv"
 	"strings"
 
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
 )
 
 // A Selection says which profiles are this container's. The zero value: all.
@@ -60,7 +60,7 @@ func (s *Selection) Has(name string) bool {
 // share returns which of n containers profile name belongs to. It does not go by the
 // digits that the port is derived from.
 func share(name string, n uint32) uint32 {
-	sum := sha256.Sum256([]byte(name))
+	sum := profile.Digest(name)
 	return binary.BigEndian.Uint32(sum[4:]) % n
 }
 

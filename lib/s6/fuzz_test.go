@@ -66,7 +66,7 @@ func FuzzStatus(f *testing.F) {
 			t.Errorf("%x: exit code %d, signal %d", b, st.ExitCode(), st.Signal())
 		}
 		var since TAI64N
-		if !since.parse(st.Since.String()) || since != st.Since {
+		if !since.Parse(st.Since.String()) || since != st.Since {
 			t.Errorf("%s is read as %s", st.Since, since)
 		}
 	})

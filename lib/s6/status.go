@@ -216,7 +216,7 @@ func (s *Status) parse(out string) error {
 	case f[0] != "true":
 		s.Started = false
 	}
-	if err1 != nil || err2 != nil || err3 != nil || !s.Since.parse(f[7]) || !s.ReadySince.parse(f[8]) {
+	if err1 != nil || err2 != nil || err3 != nil || !s.Since.Parse(f[7]) || !s.ReadySince.Parse(f[8]) {
 		return fail.Errorf(fail.Program, "s6-svstat: cannot parse %q", out)
 	}
 	s.stamp = s.Since

@@ -46,8 +46,8 @@ func (l TAI64N) until(now TAI64N) uint64 {
 // String writes l as timestamp_fmt.c does.
 func (l TAI64N) String() string { return fmt.Sprintf("@%x", l[:]) }
 
-// parse is the inverse of String; false where s is none.
-func (l *TAI64N) parse(s string) bool {
+// Parse is the inverse of String; false where s is none.
+func (l *TAI64N) Parse(s string) bool {
 	if len(s) != 1+2*len(l) || s[0] != '@' {
 		return false
 	}
