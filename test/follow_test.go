@@ -462,8 +462,9 @@ func TestFollowJunk(t *testing.T) {
 	if *soakFor > time.Minute {
 		junk = 100000
 	}
-	for i := range junk {
-		must.Do(t, os.WriteFile(filepath.Join(home, "profiles", fmt.Sprint("junk", i)), nil, 0o644))
+	for i := range junk / 2 {
+		must.Do(t, os.WriteFile(filepath.Join(home, "profiles", fmt.Sprint("file", i)), nil, 0o644))
+		must.Do(t, os.Mkdir(filepath.Join(home, "profiles", fmt.Sprint("junk", i)), 0o755))
 	}
 	c := follow(t, home)
 	pid := c.awaitUp("coder")
@@ -474,8 +475,16 @@ func TestFollowJunk(t *testing.T) {
 	began := time.Now()
 	addProfile(t, home, "late", `{"desired_state":"running"}`)
 	c.awaitUp("late")
-	t.Logf("beside %d files a profile is up after %v; the reconciler takes %+v", junk, time.Since(began), c.consumes())
-	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\nlate\n" {
+	took, before := time.Since(began), c.consumes()
+	// Once all are looked at again, which is what it costs in each interval.
+	c.looked("marker")
+	uses := c.consumes()
+	t.Logf("beside %d entries a profile is up after %v; the reconciler takes %+v, and for a look at all %v",
+		junk, took, uses, uses.processor-before.processor)
+	if uses.rss >= 20<<10 {
+		t.Errorf("%d KB of memory, want less than %d", uses.rss, 20<<10)
+	}
+	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\nlate\nmarker\n" {
 		t.Errorf("slots: %q", out)
 	}
 	record := filepath.Join(c.profileDir("coder"), "gateway_service.json")

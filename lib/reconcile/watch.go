@@ -3,7 +3,9 @@
 package reconcile
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +29,7 @@ const (
 
 const (
 	watchMask = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_CLOSE_WRITE |
-		unix.IN_ONLYDIR | unix.IN_EXCL_UNLINK
+		unix.IN_MOVE_SELF | unix.IN_ONLYDIR | unix.IN_EXCL_UNLINK
 	// watchBuffer is room for what a gateway does that writes all the time.
 	watchBuffer = 64 << 10
 )
@@ -70,6 +72,27 @@ func (w *watch) add(home *profile.Home, name string) {
 	w.names[int32(wd)] = name
 }
 
+// watches watches profile name before it is looked at, so that nothing falls in between,
+// and tells whether it does. Of directories that are no profiles, and may become some,
+// there is room for so many: each costs the kernel a watch, and us memory.
+func (f *Follower) watches(h *profile.Home, name string, p *followed) bool {
+	switch {
+	case name == profile.Default: // by the home
+	case p.known() || len(f.watch.names) < f.known+f.room:
+		f.watch.add(h, name)
+	default:
+		f.watch.failed = cmp.Or(f.watch.failed, errStrangers)
+		return false
+	}
+	return true
+}
+
+// maxStrangers is how many directories below profiles/ are watched that are no profiles,
+// and how many of them can be due.
+const maxStrangers = 2048
+
+var errStrangers = errors.New("too many directories in profiles/ have no SOUL.md")
+
 // await waits until one of fds is readable, or it is due. Those below 0 are left out.
 func await(due time.Time, fds ...int) error {
 	polled := make([]unix.PollFd, len(fds))
@@ -104,6 +127,12 @@ func (w *watch) read(changed func(name string)) {
 		case mask&unix.IN_IGNORED != 0:
 			delete(w.names, wd)
 		case !known:
+		case mask&unix.IN_MOVE_SELF != 0:
+			// Where it is now it may be none of ours. What has its name is watched anew.
+			if name != watchedHome && name != watchedProfiles {
+				_, _ = unix.InotifyRmWatch(w.fd, uint32(wd))
+				changed(name)
+			}
 		case name == watchedProfiles:
 			if profile.CheckName(file) == nil {
 				changed(file)
