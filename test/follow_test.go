@@ -147,11 +147,26 @@ var losses = []struct {
 	{"a file", `cd /opt/data && mv profiles kept && : >profiles`, `cd /opt/data && rm profiles && mv kept profiles`},
 	{"a link", `cd /opt/data && mv profiles kept && ln -s kept profiles`, `cd /opt/data && rm profiles && mv kept profiles`},
 	{"a file system over the home", `mount -t tmpfs none /opt/data`, `umount -l /opt/data`},
+	{"a new file system over profiles/", `mount -t tmpfs none /opt/data/profiles && mkdir /opt/data/profiles/lost+found /opt/data/profiles/lost`, `umount -l /opt/data/profiles`},
+	{"a bad disk", failing("getdents64:error=EIO -P /opt/data/profiles"), whole},
+	{"a server that has forgotten us", failing("openat2:error=ESTALE"), whole},
 }
+
+// failing is a script that has system calls of the reconciler fail.
+func failing(calls string) string {
+	return `pid=$(/command/s6-svstat -o pid ` + reconciler + `)
+strace -f -qq -o /dev/null -p "$pid" -e inject=` + calls + ` </dev/null >/run/strace.err 2>&1 &
+echo $! >/run/strace
+until ! grep -l '^TracerPid:.0$' /proc/$pid/task/*/status; do kill -0 $!; sleep 0.01; done`
+}
+
+// whole is a script that ends failing.
+const whole = `read -r tracer </run/strace && kill "$tracer" && while kill -0 "$tracer"; do sleep 0.01; done`
 
 // TestFollowLosses takes the profiles away from the reconciler in ways that no user
 // deletes one. It says so, and nothing is removed, however long it takes.
 func TestFollowLosses(t *testing.T) {
+	needStrace(t)
 	home := newHomeFor(t)
 	names := []string{"default", "one", "two"}
 	putFile(t, accountUID, home, "SOUL.md", "")
@@ -187,6 +202,10 @@ func TestFollowLosses(t *testing.T) {
 		if said := c.warnings()[before:]; len(said) > 4 || len(slices.Compact(said)) != len(said) {
 			t.Errorf("%s: said %q, want each once at a time", loss.name, said)
 		}
+	}
+	for _, state := range []string{"stopped", "running"} {
+		c.desire("two", state)
+		c.await(false, fmt.Sprintln(state == "running"), "hermes-svstat", "-o", "up", "two")
 	}
 }
 
@@ -326,7 +345,11 @@ func TestFollowBusy(t *testing.T) {
 	n := float64(stop()) / time.Since(began).Seconds()
 	share := 100 * used.Seconds() / took.Seconds()
 	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
-	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
+	// One of those that were asked for just after the last was obeyed: this machine has
+	// other things to do.
+	if slices.Min(obeyed[1:]) > 900*time.Millisecond {
+		t.Errorf("intents were obeyed after %v, want them within a second", obeyed)
+	}
 	if share >= 2 {
 		t.Errorf("%.2f %% of a processor, want less than 2", share)
 	}
@@ -526,7 +549,6 @@ func TestFollowIdle(t *testing.T) {
 	after, took := c.consumes(), time.Since(began)
 	share := 100 * (after.processor - before.processor).Seconds() / took.Seconds()
 	said := fmt.Sprintf("%d profiles, %v: %.2f %% of a processor, %d KB, %d descriptors, %d watches", profiles, took.Round(time.Second), share, after.rss, after.fds, after.watching)
-	t.Log(said)
 	t.Log(said)
 	if share >= 1 || after.rss >= 20<<10 || after.fds > before.fds || after.watching != profiles+2 {
 		t.Errorf("%s; it was %+v", said, before)
