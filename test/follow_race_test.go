@@ -48,7 +48,6 @@ func TestFollowSupervisorReturns(t *testing.T) {
 		return nil
 	}
 	s6test.Await(t, up)
-	waitForFile(t, filepath.Join(p.home, "profiles/one/gateway.pid"))
 	hold := filepath.Join(p.scan, ".gateway-one")
 	s6test.Await(t, func() error { return noFile(hold) })
 
