@@ -345,9 +345,9 @@ func TestFollowBusy(t *testing.T) {
 	n := float64(stop()) / time.Since(began).Seconds()
 	share := 100 * used.Seconds() / took.Seconds()
 	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
-	// One of those that were asked for just after the last was obeyed: this machine has
-	// other things to do.
-	if slices.Min(obeyed[1:]) > 900*time.Millisecond {
+	// The second and the fourth were asked for when the one before was just obeyed. One of
+	// them will do: this machine has other things to do.
+	if min(obeyed[1], obeyed[3]) > 700*time.Millisecond {
 		t.Errorf("intents were obeyed after %v, want them within a second", obeyed)
 	}
 	if share >= 2 {
@@ -550,7 +550,14 @@ func TestFollowIdle(t *testing.T) {
 	share := 100 * (after.processor - before.processor).Seconds() / took.Seconds()
 	said := fmt.Sprintf("%d profiles, %v: %.2f %% of a processor, %d KB, %d descriptors, %d watches", profiles, took.Round(time.Second), share, after.rss, after.fds, after.watching)
 	t.Log(said)
-	if share >= 1 || after.rss >= 20<<10 || after.fds > before.fds || after.watching != profiles+2 {
+	// A look that is going on has some open.
+	s6test.Await(t, func() error {
+		if now := c.consumes(); now.fds > before.fds {
+			return fmt.Errorf("%+v; it was %+v", now, before)
+		}
+		return nil
+	})
+	if share >= 1 || after.rss >= 20<<10 || after.watching != profiles+2 {
 		t.Errorf("%s; it was %+v", said, before)
 	}
 }
