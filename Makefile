@@ -83,7 +83,7 @@ chaos: deps
 	$(GO) test -count=1 -timeout 10m -tags $(TAGS) -v -run 'TestChaos$$' ./test -chaos 1m
 
 soak: deps
-	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestSoak$$' ./test -soak 10m
+	$(GO) test -count=1 -timeout 60m -tags $(TAGS) -v -run 'Test(Soak|FollowIdle|FollowJunk)$$' ./test -soak 10m
 
 fence: deps
 	$(GO) test -count=1 -timeout 30m -tags $(TAGS) -v -run 'TestFenceExactlyOnce$$' ./test -fence 5m

@@ -149,11 +149,26 @@ var losses = []struct {
 	{"a file", `cd /opt/data && mv profiles kept && : >profiles`, `cd /opt/data && rm profiles && mv kept profiles`},
 	{"a link", `cd /opt/data && mv profiles kept && ln -s kept profiles`, `cd /opt/data && rm profiles && mv kept profiles`},
 	{"a file system over the home", `mount -t tmpfs none /opt/data`, `umount -l /opt/data`},
+	{"a new file system over profiles/", `mount -t tmpfs none /opt/data/profiles && mkdir /opt/data/profiles/lost+found /opt/data/profiles/lost`, `umount -l /opt/data/profiles`},
+	{"a bad disk", failing("getdents64:error=EIO -P /opt/data/profiles"), whole},
+	{"a server that has forgotten us", failing("openat2:error=ESTALE"), whole},
 }
+
+// failing is a script that has system calls of the reconciler fail.
+func failing(calls string) string {
+	return `pid=$(/command/s6-svstat -o pid ` + reconciler + `)
+strace -f -qq -o /dev/null -p "$pid" -e inject=` + calls + ` </dev/null >/run/strace.err 2>&1 &
+echo $! >/run/strace
+until ! grep -l '^TracerPid:.0$' /proc/$pid/task/*/status; do kill -0 $!; sleep 0.01; done`
+}
+
+// whole is a script that ends failing.
+const whole = `read -r tracer </run/strace && kill "$tracer" && while kill -0 "$tracer"; do sleep 0.01; done`
 
 // TestFollowLosses takes the profiles away from the reconciler in ways that no user
 // deletes one. It says so, and nothing is removed, however long it takes.
 func TestFollowLosses(t *testing.T) {
+	needStrace(t)
 	home := newHomeFor(t)
 	names := []string{"default", "one", "two"}
 	putFile(t, accountUID, home, "SOUL.md", "")
@@ -189,6 +204,10 @@ func TestFollowLosses(t *testing.T) {
 		if said := c.warnings()[before:]; len(said) > 4 || len(slices.Compact(said)) != len(said) {
 			t.Errorf("%s: said %q, want each once at a time", loss.name, said)
 		}
+	}
+	for _, state := range []string{"stopped", "running"} {
+		c.desire("two", state)
+		c.await(false, fmt.Sprintln(state == "running"), "hermes-svstat", "-o", "up", "two")
 	}
 }
 
@@ -377,7 +396,11 @@ func TestFollowBusy(t *testing.T) {
 	n := float64(stop()) / time.Since(began).Seconds()
 	share := 100 * used.Seconds() / took.Seconds()
 	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
-	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
+	// The second and the fourth were asked for when the one before was just obeyed. One of
+	// them will do: this machine has other things to do.
+	if min(obeyed[1], obeyed[3]) > 700*time.Millisecond {
+		t.Errorf("intents were obeyed after %v, want them within a second", obeyed)
+	}
 	if share >= 2 {
 		t.Errorf("%.2f %% of a processor, want less than 2", share)
 	}
@@ -513,8 +536,9 @@ func TestFollowJunk(t *testing.T) {
 	if *soakFor > time.Minute {
 		junk = 100000
 	}
-	for i := range junk {
-		must.Do(t, os.WriteFile(filepath.Join(home, "profiles", fmt.Sprint("junk", i)), nil, 0o644))
+	for i := range junk / 2 {
+		must.Do(t, os.WriteFile(filepath.Join(home, "profiles", fmt.Sprint("file", i)), nil, 0o644))
+		must.Do(t, os.Mkdir(filepath.Join(home, "profiles", fmt.Sprint("junk", i)), 0o755))
 	}
 	c := follow(t, home)
 	pid := c.awaitUp("coder")
@@ -525,8 +549,16 @@ func TestFollowJunk(t *testing.T) {
 	began := time.Now()
 	addProfile(t, home, "late", `{"desired_state":"running"}`)
 	c.awaitUp("late")
-	t.Logf("beside %d files a profile is up after %v; the reconciler takes %+v", junk, time.Since(began), c.consumes())
-	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\ndefault\nlate\n" {
+	took, before := time.Since(began), c.consumes()
+	// Once all are looked at again, which is what it costs in each interval.
+	c.looked("marker")
+	uses := c.consumes()
+	t.Logf("beside %d entries a profile is up after %v; the reconciler takes %+v, and for a look at all %v",
+		junk, took, uses, uses.processor-before.processor)
+	if uses.rss >= 20<<10 {
+		t.Errorf("%d KB of memory, want less than %d", uses.rss, 20<<10)
+	}
+	if out, _ := c.exec(false, "hermes-svstat", "--list"); out != "coder\ndefault\nlate\nmarker\n" {
 		t.Errorf("slots: %q", out)
 	}
 	record := filepath.Join(c.profileDir("coder"), "gateway_service.json")
@@ -569,8 +601,14 @@ func TestFollowIdle(t *testing.T) {
 	share := 100 * (after.processor - before.processor).Seconds() / took.Seconds()
 	said := fmt.Sprintf("%d profiles, %v: %.2f %% of a processor, %d KB, %d descriptors, %d watches", profiles, took.Round(time.Second), share, after.rss, after.fds, after.watching)
 	t.Log(said)
-	t.Log(said)
-	if share >= 1 || after.rss >= 20<<10 || after.fds > before.fds || after.watching != profiles+2 {
+	// A look that is going on has some open.
+	s6test.Await(t, func() error {
+		if now := c.consumes(); now.fds > before.fds {
+			return fmt.Errorf("%+v; it was %+v", now, before)
+		}
+		return nil
+	})
+	if share >= 1 || after.rss >= 20<<10 || after.watching != profiles+2 {
 		t.Errorf("%s; it was %+v", said, before)
 	}
 }

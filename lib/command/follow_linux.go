@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -38,6 +39,9 @@ func follow(c *place.Context) error {
 	if err != nil {
 		return err
 	}
+	// It stays: what one look leaves is to be collected before another needs as much.
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(10 << 20)
 	ready, err := notification(c)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"encoding/binary"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -196,7 +197,29 @@ func (d *Dir) File(name string) (fd int, err error) {
 }
 
 // Names lists d from its beginning, without "." and "..", in no order.
-func (d *Dir) Names() ([]string, error) {
+func (d *Dir) Names() ([]string, error) { return d.names(func([]byte) {}) }
+
+// Subdirs is Names without what the file system says is no directory, and no link.
+func (d *Dir) Subdirs() ([]string, error) { return d.names(dropFiles) }
+
+// dropFiles takes the files out of what getdents64(2) has returned, as if they had been
+// removed: an entry of inode 0 is none.
+func dropFiles(entries []byte) {
+	for len(entries) > direntType {
+		switch entries[direntType] {
+		case unix.DT_DIR, unix.DT_LNK, unix.DT_UNKNOWN:
+		default:
+			clear(entries[:direntLength])
+		}
+		entries = entries[min(int(binary.NativeEndian.Uint16(entries[direntLength:])), len(entries)):]
+	}
+}
+
+// Where an entry has its length, after its inode and its place, and its type.
+const direntLength, direntType = 16, 18
+
+// names lists what is left of d when edit has had each part of the list.
+func (d *Dir) names(edit func(entries []byte)) ([]string, error) {
 	if _, err := unix.Seek(d.fd, 0, io.SeekStart); err != nil {
 		return nil, d.Fail("seek", "", err)
 	}
@@ -213,6 +236,7 @@ func (d *Dir) Names() ([]string, error) {
 		if n <= 0 {
 			return names, nil
 		}
+		edit(buf[:n])
 		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 	}
 }

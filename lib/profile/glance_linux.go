@@ -3,6 +3,7 @@ package profile
 import (
 	"errors"
 	"io/fs"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -104,28 +105,39 @@ func Watched(name string) bool {
 // An ID tells one directory from another that has its name later.
 type ID struct{ dev, ino uint64 }
 
-// Names returns the names of the directories below profiles/ that can be profiles, and
-// the identities of the home and of profiles/: zero where there is none.
-func (h *Home) Names() (names []string, home, profiles ID, err error) {
-	st, err := h.dir.Stat(".")
-	if err != nil {
-		return nil, home, profiles, err
-	}
-	home = ID{uint64(st.Dev), st.Ino}
-	d, all, err := h.list()
+// idOf returns the ID of d, zero of nil.
+func idOf(d *dir.Dir, err error) (ID, error) {
 	if d == nil || err != nil {
-		return nil, home, profiles, err
+		return ID{}, err
 	}
+	st, err := d.Stat(".")
+	return ID{uint64(st.Dev), st.Ino}, err
+}
+
+// IDs returns the identities of the home and of profiles/: zero where there is none.
+func (h *Home) IDs() (home, profiles ID, err error) {
+	if home, err = idOf(h.dir, nil); err != nil {
+		return home, profiles, err
+	}
+	d, err := h.dir.Dir(profilesDir)
 	defer d.Close()
-	if st, err = d.Stat("."); err != nil {
+	if err = notLink(h.dir, profilesDir, err); errors.Is(err, fs.ErrNotExist) {
+		return home, profiles, nil
+	}
+	profiles, err = idOf(d, err)
+	return home, profiles, err
+}
+
+// Names returns the names of the directories below profiles/ that can be profiles, and
+// what IDs does.
+func (h *Home) Names() (names []string, home, profiles ID, err error) {
+	if home, err = idOf(h.dir, nil); err != nil {
 		return nil, home, profiles, err
 	}
-	for _, name := range all {
-		if CheckName(name) == nil && name != Default {
-			names = append(names, name)
-		}
-	}
-	return names, home, ID{uint64(st.Dev), st.Ino}, nil
+	d, all, err := h.list()
+	defer d.Close()
+	profiles, err = idOf(d, err)
+	return slices.DeleteFunc(all, func(name string) bool { return CheckName(name) != nil || name == Default }), home, profiles, err
 }
 
 // Watch returns a path by which the kernel finds the directory of profile name, or with

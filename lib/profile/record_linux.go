@@ -268,7 +268,7 @@ func (h *Home) list() (*dir.Dir, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	names, err := d.Names()
+	names, err := d.Subdirs()
 	if err != nil {
 		d.Close()
 		return nil, nil, err

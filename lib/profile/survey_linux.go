@@ -50,12 +50,15 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	}
 	defer profiles.Close()
 	slices.Sort(names)
-	all := make([]Found, len(names))
-	is := make([]bool, len(names))
-	par.Do(len(names), func(i int) { all[i], is[i] = h.surveyOne(profiles, names[i], stale) })
-	for i := range all {
-		if is[i] {
-			found = append(found, all[i])
+	all := make([]*Found, len(names)) // of which most may be none
+	par.Do(len(names), func(i int) {
+		if f, is := h.surveyOne(profiles, names[i], stale); is {
+			all[i] = &f
+		}
+	})
+	for _, f := range all {
+		if f != nil {
+			found = append(found, *f)
 		}
 	}
 	return found, nil

@@ -40,6 +40,8 @@ type Follower struct {
 	trouble  string     // why nothing could be done, when that was last said
 	away     string     // why the home was not to be had, when that was last said
 	limited  bool       // that not all is watched has been said
+	known    int        // how many of profiles are, or were, when they were counted
+	room     int        // how many others may be watched
 }
 
 // followed is what a Follower knows of a profile.
@@ -47,8 +49,9 @@ type followed struct {
 	glance  *profile.Glance // nil: it is none, or is no more
 	first   time.Time       // of the events since it was looked at, zero for none
 	last    time.Time
-	acted   time.Time // when something was last done for it
+	paid    time.Time // when it will have waited for all that was done for it
 	missing time.Time // since when it is gone, zero where it is not
+	slot    bool      // it had a slot before it was looked at
 	said    string    // why nothing could be done
 }
 
@@ -60,9 +63,21 @@ const (
 	latest = 600 * time.Millisecond
 	// lot is for how long events are left to gather.
 	lot = 50 * time.Millisecond
-	// pace is how often something is done for one profile.
+	// pace is how often something is done for one profile, on the average: who asks for
+	// something else just after he was obeyed does not wait so long.
 	pace = time.Second
 )
+
+// known tells whether p is or was a profile.
+func (p *followed) known() bool { return p.glance != nil || p.slot || !p.missing.IsZero() }
+
+// pay notes that something was done for p.
+func (p *followed) pay(now time.Time) {
+	if p.paid.Before(now) {
+		p.paid = now
+	}
+	p.paid = p.paid.Add(pace)
+}
 
 // Run follows until it is killed, or cannot go on.
 func (f *Follower) Run() error {
@@ -140,6 +155,10 @@ func (f *Follower) changed(name string) {
 	}
 	p := f.profiles[name]
 	if p == nil {
+		if len(f.profiles) >= f.known+maxStrangers {
+			f.changed("")
+			return
+		}
 		p = &followed{}
 		f.profiles[name] = p
 	}
@@ -167,7 +186,8 @@ func (p *followed) due(pruneDelay time.Duration) (at time.Time) {
 		if end := p.first.Add(latest); end.Before(at) {
 			at = end
 		}
-		if next := p.acted.Add(pace); next.After(at) {
+		// The first is on credit.
+		if next := p.paid.Add(-pace); next.After(at) {
 			at = next
 		}
 	}

@@ -24,9 +24,14 @@ func (f *Follower) look() error {
 	if plan.Home == nil {
 		return f.wait(errors.New("there is no home"))
 	}
-	names, home, in, err := plan.Home.Names()
-	if err == nil {
-		err = f.lost(plan.Home, names, home, in)
+	now := time.Now()
+	home, in, err := plan.Home.IDs()
+	all := !now.Before(f.next) || home != f.home || in != f.in
+	var names []string
+	if all && err == nil {
+		if names, home, in, err = plan.Home.Names(); err == nil {
+			err = f.lost(plan.Home, names, home, in)
+		}
 	}
 	if err != nil {
 		return f.wait(err)
@@ -38,84 +43,17 @@ func (f *Follower) look() error {
 		f.Warn("the home is there again")
 		f.away = ""
 	}
-	now := time.Now()
 	if f.home == (profile.ID{}) {
 		if err := f.adopt(plan, names, now); err != nil {
 			return err
 		}
 	}
 	f.rewatch(plan.Home, home, in)
-	all := !now.Before(f.next)
 	if all {
 		f.looked, f.next = now, now.Add(f.Interval)
-		for _, name := range append(names, profile.Default) {
-			if f.profiles[name] == nil {
-				f.profiles[name] = &followed{}
-			}
-		}
+		names = append(names, profile.Default)
 	}
-	return f.act(plan, f.glances(plan, now, all))
-}
-
-// wait says why there is nothing to look at, once, and has the next look come soon.
-func (f *Follower) wait(err error) error {
-	if f.away != err.Error() {
-		f.away = err.Error()
-		f.Warn("the home is waited for, and nothing is removed meanwhile: %v", err)
-	}
-	if f.watch == nil {
-		f.watch = newWatch()
-	}
-	for _, p := range f.profiles {
-		p.missing = time.Time{} // it is not known whether it is
-	}
-	f.next = time.Now().Add(min(f.Interval, pace))
-	return nil
-}
-
-// lost is an error where the profiles that were there are not, since profiles/, or the
-// home, is another directory than it was: a volume that is not mounted is no profile
-// that somebody has removed.
-func (f *Follower) lost(h *profile.Home, names []string, home, in profile.ID) error {
-	if f.home == home && f.in == in || f.home == (profile.ID{}) {
-		return nil
-	}
-	there := map[string]bool{}
-	for _, name := range names {
-		there[name] = true
-	}
-	had := false
-	for name, p := range f.profiles {
-		if p.glance != nil && name != profile.Default {
-			if had = true; there[name] {
-				return nil
-			}
-		}
-	}
-	if !had && f.home != home && !f.bare {
-		bare, err := h.Bare()
-		if err != nil {
-			return err
-		}
-		had = bare
-	}
-	if had {
-		return errors.New("another directory is in its place, with none of the profiles that were there")
-	}
-	return nil
-}
-
-// adopt takes the slots that are there at the beginning for those of profiles that are
-// gone, unless they are found: a follower that was killed has not removed them.
-func (f *Follower) adopt(plan *Plan, names []string, now time.Time) error {
-	if len(names) == 0 {
-		return nil // as an empty mount point has
-	}
-	slots, err := plan.ScanDir.Profiles()
-	for _, name := range slots {
-		f.profiles[name] = &followed{missing: now}
-	}
-	return err
+	return f.act(plan, f.glances(plan, now, all, names), now)
 }
 
 // rewatch watches the home and profiles/, and all anew where they are not what they were.
@@ -137,39 +75,39 @@ func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) {
 type change struct {
 	seen           map[string]*profile.Glance // of those for which there is something to do
 	define, intend map[string]bool            // see Plan
+	everybody      bool                       // what concerns all has changed
 	gone           []string                   // for long enough
 }
 
-// glances looks at what is due, or at all.
-func (f *Follower) glances(plan *Plan, now time.Time, all bool) change {
+// glances looks at what is due, or at all, and at names.
+func (f *Follower) glances(plan *Plan, now time.Time, all bool, names []string) change {
 	c := change{seen: map[string]*profile.Glance{}, define: map[string]bool{}, intend: map[string]bool{}}
-	everybody := false
-	for name, p := range f.profiles {
-		at := p.due(f.PruneDelay)
-		if !all && (at.IsZero() || now.Before(at)) {
-			continue
-		}
-		if name != profile.Default {
-			f.watch.follow(plan.Home, name) // before it is looked at: nothing falls in between
-		}
-		p.first = time.Time{}
-		g, err := plan.Home.Glance(name, p.glance)
-		switch {
-		case err != nil: // it may be there
-			p.missing = time.Time{}
-		case g == nil:
-			f.miss(&c, name, p, now)
-		default:
-			p.missing = time.Time{}
-			everybody = everybody || name == profile.Default && g.Reconfigured(p.glance)
-			if !c.note(plan, name, g, p.glance) {
-				p.glance = g
-			}
+	// Some room is left for those that come: they are the more likely to become profiles.
+	f.room = maxStrangers
+	if all {
+		f.room = maxStrangers / 2
+	}
+	f.known = 0
+	for _, p := range f.profiles {
+		if p.known() {
+			f.known++
 		}
 	}
 	for name, p := range f.profiles {
-		if everybody && p.glance != nil && c.seen[name] == nil {
-			c.seen[name], c.define[name] = p.glance, true
+		if at := p.due(f.PruneDelay); all || !at.IsZero() && !now.Before(at) {
+			f.glance(plan, &c, name, p, now)
+		}
+	}
+	for _, name := range names {
+		if f.profiles[name] == nil {
+			f.glance(plan, &c, name, &followed{}, now)
+		}
+	}
+	if c.everybody {
+		for name, p := range f.profiles {
+			if p.glance != nil && c.seen[name] == nil {
+				c.seen[name], c.define[name] = p.glance, true
+			}
 		}
 	}
 	if f.watch.failed != nil && !f.limited {
@@ -177,6 +115,36 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool) change {
 		f.Warn("not all of the home can be watched, and it is looked at every %v: %v", f.Interval, f.watch.failed)
 	}
 	return c
+}
+
+// glance looks at profile name, and notes in c what is to be done for it.
+func (f *Follower) glance(plan *Plan, c *change, name string, p *followed, now time.Time) {
+	p.first = time.Time{}
+	watched := f.watches(plan.Home, name, p)
+	g, err := plan.Home.Glance(name, p.glance)
+	if g != nil && !watched {
+		f.watch.follow(plan.Home, name)
+		g, err = plan.Home.Glance(name, p.glance)
+	}
+	if g != nil && !p.known() {
+		f.profiles[name] = p
+		f.known++
+	}
+	switch {
+	case err != nil: // it may be there
+		p.missing = time.Time{}
+		if !p.known() {
+			delete(f.profiles, name)
+		}
+	case g == nil:
+		f.miss(c, name, p, now)
+	default:
+		p.missing = time.Time{}
+		c.everybody = c.everybody || name == profile.Default && g.Reconfigured(p.glance)
+		if !c.note(plan, name, g, p.glance) {
+			p.glance = g
+		}
+	}
 }
 
 // note notes what there is to do for profile name, which was like was, and tells whether
@@ -199,7 +167,7 @@ func (c *change) note(plan *Plan, name string, g, was *profile.Glance) bool {
 // miss notes that profile name is none, or no more.
 func (f *Follower) miss(c *change, name string, p *followed, now time.Time) {
 	switch {
-	case p.glance == nil && p.missing.IsZero():
+	case !p.known():
 		delete(f.profiles, name) // its directory, if it is one, stays watched
 	case p.missing.IsZero():
 		p.missing = now
@@ -233,8 +201,8 @@ func (f *Follower) forget(plan *Plan, gone []string, now time.Time) error {
 	return err
 }
 
-// act has plan do what follows from c.
-func (f *Follower) act(plan *Plan, c change) error {
+// act has plan do what follows from c, which was seen at now.
+func (f *Follower) act(plan *Plan, c change, now time.Time) error {
 	if len(c.seen)+len(c.gone) == 0 {
 		return nil
 	}
@@ -254,12 +222,11 @@ func (f *Follower) act(plan *Plan, c change) error {
 	} else {
 		f.trouble = ""
 	}
-	done := time.Now()
 	for i := range results {
 		r := &results[i]
 		p := f.profiles[r.Profile]
 		if p != nil {
-			p.acted = done
+			p.pay(now)
 			if r.Err != nil {
 				// It keeps what it has, and is tried again when all are looked at.
 				if p.said == r.Err.Error() {
@@ -277,5 +244,5 @@ func (f *Follower) act(plan *Plan, c change) error {
 			return err
 		}
 	}
-	return f.forget(plan, c.gone, done)
+	return f.forget(plan, c.gone, time.Now())
 }

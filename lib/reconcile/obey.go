@@ -5,6 +5,7 @@ package reconcile
 import (
 	"time"
 
+	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/profile"
 )
@@ -14,12 +15,18 @@ import (
 // what somebody has told a supervisor is not done a second time, and what a killed
 // follower has not done the next one does.
 func (r *run) obey(jobs []*job) map[int]string {
-	did := map[int]string{}
+	did, alone := map[int]string{}, map[int]bool{} // alone: nobody supervises it
 	for _, wanted := range []bool{false, true} {
 		var names []string
 		var at []int
 		for i, j := range jobs {
-			if j != nil && r.Intend[j.Found.Name] && j.wants(wanted) && r.disagrees(j, wanted) {
+			if j == nil || !r.Intend[j.Found.Name] || !j.wants(wanted) || !r.slots[j.Found.Name] {
+				continue
+			}
+			service := r.ScanDir.Service(j.Found.Name)
+			if supervised, err := service.Supervised(); err == nil && !supervised {
+				alone[i] = true // to put its slot does it
+			} else if normallyUp, e := service.NormallyUp(); err == nil && e == nil && normallyUp != wanted {
 				names, at = append(names, j.Found.Name), append(at, i)
 			}
 		}
@@ -39,7 +46,7 @@ func (r *run) obey(jobs []*job) map[int]string {
 		}
 	}
 	for i, j := range jobs {
-		if j != nil && r.Only != nil && !r.Redefine[j.Found.Name] && r.slots[j.Found.Name] {
+		if j != nil && r.Only != nil && !r.Redefine[j.Found.Name] && r.slots[j.Found.Name] && !alone[i] {
 			jobs[i], r.results[i].Action = nil, Unchanged // its slot is what it was
 		}
 	}
@@ -56,18 +63,27 @@ func (j *job) wants(up bool) bool {
 	return j.State.Desired == profile.Stopped
 }
 
-// disagrees tells whether j's slot says something else than that its gateway is up, or not.
-func (r *run) disagrees(j *job, up bool) bool {
-	if !r.slots[j.Found.Name] {
-		return false
+// tell tells the supervisor of profile name's slot what ./down says, which was just changed:
+// it may have come up when obey had looked, and have gone by what that said before. It is
+// called with the slot locked, so that no later command comes in between.
+func (r *run) tell(name string, down bool) error {
+	service := r.ScanDir.Service(name)
+	st, err := service.Status(r.ScanDir.Programs)
+	if err != nil {
+		return err
 	}
-	service := r.ScanDir.Service(j.Found.Name)
-	supervised, err := service.Supervised()
-	if err != nil || !supervised {
-		return false // putting its slot does it
+	command := "u"
+	if down {
+		command = "d"
+		if st.Up() {
+			obedience{r}.PlanStop(name, st.PID)
+		}
 	}
-	normallyUp, err := service.NormallyUp()
-	return err == nil && normallyUp != up
+	// One that does not listen yet has not looked for ./down yet.
+	if err = service.Control(command); fail.CodeOf(err) == fail.Absent {
+		return nil
+	}
+	return err
 }
 
 // An obedience is the manager.Intent of a run that obeys what is recorded.

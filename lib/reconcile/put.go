@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
 	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
@@ -85,7 +86,10 @@ func (r *run) change(j *job, d *script.Definition, result *Result) (change slot.
 		return change, err
 	}
 	d.Down = !r.starts(&now)
-	return hold.Put(d)
+	if change, err = hold.Put(d); err == nil && r.Intend[j.Found.Name] && slices.Contains(change.Files, script.DownFile) {
+		err = r.tell(j.Found.Name, d.Down)
+	}
+	return change, err
 }
 
 // same tells whether now, which is on record, is what j is made of.

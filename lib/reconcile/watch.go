@@ -3,6 +3,9 @@
 package reconcile
 
 import (
+	"cmp"
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/inotify"
@@ -25,7 +28,7 @@ const (
 
 const (
 	watchMask = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_CLOSE_WRITE |
-		unix.IN_EXCL_UNLINK
+		unix.IN_MOVE_SELF | unix.IN_EXCL_UNLINK
 	// watchBuffer is room for what a gateway does that writes all the time.
 	watchBuffer = 64 << 10
 )
@@ -62,6 +65,27 @@ func (w *watch) follow(home *profile.Home, name string) {
 	w.names[dir] = name
 }
 
+// watches watches profile name before it is looked at, so that nothing falls in between,
+// and tells whether it does. Of directories that are no profiles, and may become some,
+// there is room for so many: each costs the kernel a watch, and us memory.
+func (f *Follower) watches(h *profile.Home, name string, p *followed) bool {
+	switch {
+	case name == profile.Default: // by the home
+	case p.known() || len(f.watch.names) < f.known+f.room:
+		f.watch.follow(h, name)
+	default:
+		f.watch.failed = cmp.Or(f.watch.failed, errStrangers)
+		return false
+	}
+	return true
+}
+
+// maxStrangers is how many directories below profiles/ are watched that are no profiles,
+// and how many of them can be due.
+const maxStrangers = 2048
+
+var errStrangers = errors.New("too many directories in profiles/ have no SOUL.md")
+
 // read calls changed with each profile that may have changed, and with "" where it may be
 // any of them.
 func (w *watch) read(changed func(name string)) {
@@ -73,6 +97,12 @@ func (w *watch) read(changed func(name string)) {
 		case e.Ended():
 			delete(w.names, e.Dir)
 		case !known:
+		case e.Mask&unix.IN_MOVE_SELF != 0:
+			// Where it is now it may be none of ours. What has its name is watched anew.
+			if name != watchedHome && name != watchedProfiles {
+				w.Remove(e.Dir)
+				changed(name)
+			}
 		case name == watchedProfiles:
 			if profile.CheckName(e.Name) == nil {
 				changed(e.Name)
