@@ -73,7 +73,9 @@ func (s *shelf) print() string {
 }
 
 // label is a rotated file's name; at 0 that is 2026-11-29, on the hour.
-func label(at int) string { return fmt.Sprintf("@%016x00000000.s", uint64(1<<62+37+1795910400)+uint64(at)) }
+func label(at int) string {
+	return fmt.Sprintf("@%016x00000000.s", uint64(1<<62+37+1795910400)+uint64(at))
+}
 
 func stamped(at int, text string) string {
 	t := time.Unix(1795910400+int64(at), int64(at)).Local()
