@@ -25,6 +25,9 @@ func isServiceDir(operand string) bool {
 	return strings.Contains(operand, "/") || operand == "." || operand == ".."
 }
 
+// checks tells whether --check is given. (It can be =false, as any option without a value.)
+func checks(c *place.Context) bool { return c.IsSet("check") && c.String("check") != "false" }
+
 // onHost tells whether operands ask for gateways of a host, and of which kind of
 // service manager.
 func onHost(c *place.Context, operands []string) (manager.Kind, bool) {
@@ -40,6 +43,9 @@ func onHost(c *place.Context, operands []string) (manager.Kind, bool) {
 func hostStatus(c *place.Context, kind manager.Kind, names []string) error {
 	if c.Bool("list") && len(names) > 0 {
 		return fail.Errorf(fail.Usage, "--list: it takes no operands")
+	}
+	if checks(c) {
+		return fail.Errorf(fail.Unsupported, "--check: service manager %s does not tell what is to be up", kind)
 	}
 	if c.IsSet("o") {
 		return fail.Errorf(fail.Unsupported, "-o: service manager %s has no such fields; --json shows what it has", kind)

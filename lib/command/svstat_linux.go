@@ -40,6 +40,7 @@ PROFILE that is named: whether it is up, and its pid.`,
 		Flags: place.Flags(
 			cli.List("o", "print these `FIELDS`, as s6-svstat does; repeatable"),
 			cli.Bool("print the names alone", "list"),
+			checkFlag(),
 			systemFlag(),
 		),
 		Variables: []cli.Variable{place.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
@@ -63,12 +64,15 @@ func svstatRun(c *place.Context) error {
 	if err := q.resolve(c.Args); err != nil {
 		return err
 	}
+	q.fine = (*svstat.State).Works
 	if c.Bool("list") {
 		return q.list()
 	}
 	r := &svstat.Reader{Programs: c.Programs(), OpenHome: c.OpenHome}
 	defer r.Close()
 	switch {
+	case checks(c):
+		return q.check(r)
 	case fields != nil:
 		return q.report(r, svstat.Status, func(states []svstat.State) error { return q.fields(states, fields) })
 	case c.Bool("json"):
@@ -80,6 +84,9 @@ func svstatRun(c *place.Context) error {
 // fieldsOf returns the fields of -o, nil where it is not given. Several -o add
 // up, and a comma at the end is none, as with s6-svstat.
 func fieldsOf(c *place.Context) ([]string, error) {
+	if checks(c) && (c.IsSet("o") || c.Bool("json") || c.Bool("list")) {
+		return nil, fail.Errorf(fail.Usage, "--check: it prints nothing, and goes with none of -o, --json and --list")
+	}
 	if !c.IsSet("o") {
 		return nil, nil
 	}
@@ -103,6 +110,7 @@ type query struct {
 	*place.Context
 	scan  *dir.Dir // nil where there is no scan directory, or none was needed
 	asked []svstat.Asked
+	fine  func(*svstat.State) bool // else the answer is no
 }
 
 // resolve finds the services that operands name. A service directory is read
@@ -183,7 +191,7 @@ func (q *query) list() error {
 }
 
 // report prints the states of all that is asked about. It returns the exit code: the
-// last error for what does not exist or cannot be read, 1 for what is not up.
+// last error for what does not exist or cannot be read, 1 for what is not fine.
 func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat.State) error) error {
 	states, errs := r.Read(q.asked, depth)
 	if len(q.Args) == 0 {
@@ -202,7 +210,7 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 		return err
 	}
 	for i := range states {
-		if !states[i].Works() {
+		if !q.fine(&states[i]) {
 			return cli.Quiet(fail.No)
 		}
 	}

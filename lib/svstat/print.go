@@ -32,11 +32,11 @@ func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
 		paint = func(colour, text string) string { return colour + text + plain }
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "NAME\t%s\tPID\tFOR\tWANTED\tDEATHS/MIN\tLAST EXIT\tDESIRED\n", paint(plain, "STATE"))
+	fmt.Fprintf(w, "NAME\t%s\tPID\tFOR\tWANTED\tDEATHS/MIN\tLAST EXIT\tDESIRED\tGATEWAY\n", paint(plain, "STATE"))
 	for i := range states {
 		s := &states[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", cli.Printable(s.Name), paint(s.colour(), s.Word),
-			s.pid(), s.span(), s.wanted(), s.Deaths, s.lastExit(), cli.Printable(cmp.Or(s.Desired, "-")))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", cli.Printable(s.Name), paint(s.colour(), s.Word),
+			s.pid(), s.span(), s.wanted(), s.Deaths, s.lastExit(), cli.Printable(cmp.Or(s.Desired, "-")), s.says())
 	}
 	if err := w.Flush(); err != nil || r.opened == nil {
 		return err
@@ -45,6 +45,9 @@ func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
 		s := &states[i]
 		if s.Trouble != "" {
 			fmt.Fprintf(out, "%s: %s; see %s\n", s.Name, s.Trouble, r.opened.LogFile(s.Name))
+		}
+		for _, line := range s.complaints() {
+			fmt.Fprintf(out, "%s: %s\n", s.Name, line)
 		}
 		switch {
 		case s.Holder != nil:
@@ -145,11 +148,12 @@ func (s *State) Object() any {
 		ServedBy   *string `json:"served_by"`
 		Standby    bool    `json:"standby"`
 		Holder     any     `json:"holder"`
+		Says       any     `json:"gateway"`
 	}{
 		s.Name, s.Supervised, s.Up, s.WantedUp, s.NormallyUp, s.Ready, s.Paused,
 		cli.Given(s.PID, s.Up), cli.Given(s.ExitCode, s.ExitCode >= 0), cli.Given(s.Signal, s.Signal != ""),
 		cli.Given(s.Since.Format(time.RFC3339), dated), cli.Given(s.Seconds, dated), s.Deaths,
 		cli.Given(s.NextStart, s.NextStart > 0), cli.Given(s.Desired, s.Desired != ""),
-		cli.Given(profile.Default, s.Served), s.Standby, holder,
+		cli.Given(profile.Default, s.Served), s.Standby, holder, s.Says.object(),
 	}
 }
