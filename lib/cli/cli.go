@@ -213,8 +213,11 @@ func (c *Context) JSON(v any) error {
 
 // Fancy tells whether stdout is for a person's eyes.
 func (c *Context) Fancy() bool {
-	return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd()))
+	return os.Getenv("NO_COLOR") == "" && Terminal()
 }
+
+// Terminal tells whether stdout is one.
+func Terminal() bool { return term.IsTerminal(int(os.Stdout.Fd())) }
 
 // Several returns the error of a command that worked on count items of which
 // some failed: the item's own where it was the only one, else exit code 1 with

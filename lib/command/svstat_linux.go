@@ -1,9 +1,7 @@
 package command
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,6 +38,7 @@ PROFILE that is named: whether it is up, and its pid.`,
 		Flags: place.Flags(
 			cli.List("o", "print these `FIELDS`, as s6-svstat does; repeatable"),
 			cli.Bool("print the names alone", "list"),
+			cli.Bool("go on, and print each that changes again", "follow"),
 			systemFlag(),
 		),
 		Variables: []cli.Variable{place.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
@@ -55,12 +54,18 @@ func svstatRun(c *place.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("list") && c.Bool("follow") {
+		return fail.Errorf(fail.Usage, "--list and --follow: only one can be")
+	}
 	if c.Bool("list") && len(c.Args) > 0 {
 		return fail.Errorf(fail.Usage, "--list: it takes no operands")
 	}
 	q := &query{Context: c}
 	defer func() { q.scan.Close() }()
-	if err := q.resolve(c.Args); err != nil {
+	if !c.Bool("follow") {
+		err = q.resolve()
+	}
+	if err != nil {
 		return err
 	}
 	if c.Bool("list") {
@@ -69,6 +74,8 @@ func svstatRun(c *place.Context) error {
 	r := &svstat.Reader{Programs: c.Programs(), OpenHome: c.OpenHome}
 	defer r.Close()
 	switch {
+	case c.Bool("follow"):
+		return q.follow(r, fields)
 	case fields != nil:
 		return q.report(r, svstat.Status, func(states []svstat.State) error { return q.fields(states, fields) })
 	case c.Bool("json"):
@@ -105,32 +112,43 @@ type query struct {
 	asked []svstat.Asked
 }
 
-// resolve finds the services that operands name. A service directory is read
-// wherever it is; everything else needs an s6 that is in charge.
-func (q *query) resolve(operands []string) error {
-	for _, o := range operands {
+// operands finds the services that operands name. One without an In is in the scan
+// directory.
+func operands(names []string) (asked []svstat.Asked, err error) {
+	for _, o := range names {
 		if isServiceDir(o) {
 			base := filepath.Base(o)
 			name, ok := profile.FromSlot(base)
 			if !ok {
 				name = base
 			}
-			q.asked = append(q.asked, svstat.Asked{Name: name, Gateway: ok, Service: s6.Service{In: dir.Working, Name: o}})
+			asked = append(asked, svstat.Asked{Name: name, Gateway: ok, Service: s6.Service{In: dir.Working, Name: o}})
 			continue
 		}
 		if err := profile.CheckName(o); err != nil {
-			return err
+			return nil, err
 		}
-		q.asked = append(q.asked, svstat.Asked{Name: o, Gateway: true, Service: s6.Service{Name: profile.Slot(o)}})
+		asked = append(asked, svstat.GatewayAsked(o))
 	}
-	if len(operands) > 0 && !slices.ContainsFunc(operands, func(o string) bool { return !isServiceDir(o) }) {
-		return nil
+	return asked, nil
+}
+
+// inScanDir tells whether something is asked for that is in the scan directory.
+func (q *query) inScanDir() bool {
+	return len(q.Args) == 0 || slices.ContainsFunc(q.Args, func(o string) bool { return !isServiceDir(o) })
+}
+
+// resolve finds the services that are asked for. A service directory is read
+// wherever it is; everything else needs an s6 that is in charge.
+func (q *query) resolve() (err error) {
+	if q.asked, err = operands(q.Args); err != nil || !q.inScanDir() {
+		return err
 	}
 	open, err := q.open()
 	if err != nil {
 		return err
 	}
-	if len(operands) == 0 && open {
+	if len(q.Args) == 0 && open {
 		err = q.all()
 	}
 	for i := range q.asked {
@@ -154,17 +172,14 @@ func (q *query) open() (bool, error) {
 	if kind != manager.S6 {
 		return false, nil
 	}
-	q.scan, err = dir.Open(q.Tree().ScanDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	q.scan, err = q.openScan()
+	return q.scan != nil, err
 }
 
 func (q *query) all() error {
 	names, err := slot.Profiles(q.scan)
 	for _, name := range names {
-		q.asked = append(q.asked, svstat.Asked{Name: name, Gateway: true, Service: s6.Service{In: q.scan, Name: profile.Slot(name)}})
+		q.asked = append(q.asked, svstat.GatewayAsked(name))
 	}
 	return err
 }
@@ -212,20 +227,24 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 // fields is -o.
 func (q *query) fields(states []svstat.State, fields []string) error {
 	for i := range states {
-		s := &states[i]
-		if !s.Supervised {
-			q.Warn("%s: not supervised", s.Path())
-			continue
-		}
-		for i, f := range fields {
-			if i > 0 {
-				q.Out.WriteByte(' ')
-			}
-			q.Out.WriteString(cli.Printable(s.Field(q.Programs(), f)))
-		}
-		q.Out.WriteByte('\n')
+		q.line(&states[i], fields)
 	}
 	return nil
+}
+
+// line prints fields of s, of which there are none where it is not supervised.
+func (q *query) line(s *svstat.State, fields []string) {
+	if !s.Supervised {
+		q.Warn("%s: not supervised", s.Path())
+		return
+	}
+	for i, f := range fields {
+		if i > 0 {
+			q.Out.WriteByte(' ')
+		}
+		q.Out.WriteString(q.field(s, f))
+	}
+	q.Out.WriteByte('\n')
 }
 
 // objects is --json.
