@@ -25,12 +25,8 @@ func (j *job) self() (self profile.Self, its bool) {
 	if j.m.Home == nil || !j.before.Up() {
 		return self, false
 	}
-	start, ok := proc.StartTime(j.before.PID)
-	if !ok {
-		return self, false
-	}
 	self = j.m.Home.Self(j.Name)
-	return self, self.Is(j.before.PID, start)
+	return self, self.Is(profile.TargetOf(j.before.PID))
 }
 
 // makeWay returns the letters that have j's gateway end in favour of another: by a drain

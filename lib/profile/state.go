@@ -19,12 +19,14 @@ const (
 	Unknown  = "unknown"
 	draining = "draining"
 	degraded = "degraded"
+
+	startupFailed = "startup_failed"
 )
 
 // known returns state where it is a state, else Unknown.
 func known(state string) string {
 	switch state {
-	case "", Running, Stopped, draining, degraded, "starting", "stopping", "startup_failed":
+	case "", Running, Stopped, draining, degraded, "starting", "stopping", startupFailed:
 		return state
 	}
 	return Unknown

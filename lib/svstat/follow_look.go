@@ -181,6 +181,7 @@ func (f *Follower) found(e *followed, s State, now time.Time) (c Change, differs
 	if s.PID != e.state.PID {
 		e.tries = 0
 	}
+	s.of.self = profile.Self{} // of any size, and derived from by now
 	e.state = s
 	f.failed(e, s.Linked)
 	f.again(e, now)

@@ -52,7 +52,7 @@ type Rows struct {
 }
 
 // usual are widths that most rows to come fit in.
-var usual = []int{12, 12, 7, len(time.RFC3339) - len("07:00"), 0, 0, 0, 0}
+var usual = []int{12, 12, 7, len(time.RFC3339) - len("07:00"), 0, 0, 9, 7, 0}
 
 var followedTitles = slices.Replace(slices.Clone(titles), spanColumn, spanColumn+1, "SINCE")
 

@@ -27,7 +27,7 @@ const (
 )
 
 // titles are those of the table's columns.
-var titles = []string{"NAME", "STATE", "PID", "FOR", "WANTED", "DEATHS/MIN", "LAST EXIT", "DESIRED"}
+var titles = []string{"NAME", "STATE", "PID", "FOR", "WANTED", "DEATHS/MIN", "LAST EXIT", "DESIRED", "GATEWAY"}
 
 // Columns of it.
 const (
@@ -38,7 +38,7 @@ const (
 // cells returns s's line of it.
 func (s *State) cells() []string {
 	return []string{cli.Printable(s.Name), s.Word, s.pid(), s.span(), s.wanted(), strconv.Itoa(s.Deaths), s.lastExit(),
-		cli.Printable(cmp.Or(s.Desired, "-"))}
+		cli.Printable(cmp.Or(s.Desired, "-")), s.says()}
 }
 
 // Table prints states for people, and below that what is wrong with them. There is a
@@ -73,6 +73,9 @@ func (r *Reader) notes(s *State) (lines []string) {
 	}
 	if s.Trouble != "" {
 		lines = append(lines, fmt.Sprintf("%s: %s; see %s", s.Name, s.Trouble, r.opened.LogFile(s.Name)))
+	}
+	for _, complaint := range s.complaints() {
+		lines = append(lines, s.Name+": "+complaint)
 	}
 	switch {
 	case s.Holder != nil:
@@ -172,11 +175,12 @@ func (s *State) Object() any {
 		ServedBy   *string `json:"served_by"`
 		Standby    bool    `json:"standby"`
 		Holder     any     `json:"holder"`
+		Says       any     `json:"gateway"`
 	}{
 		s.Name, s.Supervised, s.Up, s.WantedUp, s.NormallyUp, s.Ready, s.Paused,
 		cli.Given(s.PID, s.Up), cli.Given(s.ExitCode, s.ExitCode >= 0), cli.Given(s.Signal, s.Signal != ""),
 		cli.Given(s.Since.Format(time.RFC3339), dated), cli.Given(s.Seconds, dated), s.Deaths,
 		cli.Given(s.NextStart, s.NextStart > 0), cli.Given(s.Desired, s.Desired != ""),
-		cli.Given(profile.Default, s.Served), s.Standby, holder,
+		cli.Given(profile.Default, s.Served), s.Standby, holder, s.Says.object(),
 	}
 }

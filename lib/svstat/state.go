@@ -38,6 +38,7 @@ type State struct {
 	Standby    bool          // it is up, and waits for another to let go of its fence
 	Holder     *fence.Holder // who that is, nil where nobody has it
 	Lacks      bool          // it is up without its fence
+	Says       *Account      // what it says of itself, nil where that process says nothing
 	Trouble    string        // what is wrong with it, "" for nothing
 	of         *facts
 }
@@ -73,6 +74,9 @@ func derive(f *facts) State {
 		s.Standby = f.standing == fence.StandsBy
 		if s.Standby && f.fence.Held {
 			s.Holder = &f.fence.Holder
+		}
+		if f.believed {
+			s.Says = accountOf(&f.self)
 		}
 	}
 	if st.Dated() {
@@ -128,9 +132,6 @@ func (s *State) lastExit() string {
 	return cmp.Or(s.Signal, "-")
 }
 
-// maxReason is how many bytes of a gateway's own words are shown.
-const maxReason = 200
-
 // trouble says what is wrong with a gateway: that it is not up although it is to be, or
 // that it dies again and again.
 func (s *State) trouble() string {
@@ -141,6 +142,11 @@ func (s *State) trouble() string {
 	switch {
 	case s.Lacks:
 		why = "it runs without its fence, and another container may run it as well"
+	case s.Says != nil && s.Says.Failed:
+		why = "it says that it could not start"
+		if reason := s.Says.ExitReason; reason != "" {
+			why += ": " + reason
+		}
 	case s.Up && s.Deaths > 1: // one may be a stop that it answered with an exit code of its own
 		why = "it is restarted again and again"
 	case s.Up, !s.WantedUp && s.Desired != profile.Running && !s.failed():
@@ -171,7 +177,7 @@ func (s *State) whyDown() string {
 		return "it was not started"
 	case s.ExitCode == script.ExitConfig:
 		why += ", it refused its configuration and is not restarted"
-		if reason := cli.Excerpt(s.of.reason, maxReason); reason != "" {
+		if reason := cli.Excerpt(s.of.self.ExitReason, maxText); reason != "" {
 			why += ": " + reason
 		}
 	case s.NextStart > 0:

@@ -35,7 +35,7 @@ func TestDerive(t *testing.T) {
 		"never started, wanted": {func(f *facts) { f.died = false }, "not started red - up 0 -", "it was not started"},
 		"exited 0 at its start": {func(f *facts) { f.status.WantedUp = false }, "down yellow - down 0 exit 0", ""},
 		"refused": {func(f *facts) {
-			f.status.WantedUp, f.status.Wait, f.reason = false, exited(78), "no\ntoken"
+			f.status.WantedUp, f.status.Wait, f.self.ExitReason = false, exited(78), "no\ntoken"
 		}, "down yellow - down 0 exit 78", "exit 78, it refused its configuration and is not restarted: no token"},
 		"asks to be restarted": {func(f *facts) { f.status.Wait = exited(75) }, "down red - up 0 exit 75", "exit 75, it asked to be restarted"},
 		"crashed":              {func(f *facts) { f.status.Wait = 9; f.deaths = 1 }, "down red - up 1 SIGKILL", "SIGKILL, it is being restarted"},

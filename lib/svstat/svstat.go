@@ -72,9 +72,10 @@ type facts struct {
 	deaths     int  // those that count, within deathSpan
 	next       int  // in how many seconds it is started again; 0 where it does not wait
 	desired    string
-	linked     error       // its profile's directory is a link, and desired is not known
-	reason     string      // why it refused its configuration, if it says so
-	fence      fence.State // of a gateway that is up, where it does not hold it
+	linked     error        // its profile's directory is a link, and desired is not known
+	self       profile.Self // what it says of itself, or one that ran before it does
+	believed   bool         // it is the process that runs now that says it
+	fence      fence.State  // of a gateway that is up, where it does not hold it
 	standing   fence.Standing
 	served     bool // it is down, and the root profile's gateway does its work
 }
@@ -147,16 +148,17 @@ func (r *Reader) readRecord(f *facts) {
 	if home == nil {
 		return
 	}
-	if f.desired = home.DesiredState(f.Name); f.desired == "" {
+	record, self := home.Says(f.Name)
+	f.self = self
+	if f.desired = record.Desired; f.desired == "" {
 		f.linked = home.Linked(f.Name)
 	}
 	if f.status.Up() {
 		at, path := home.At(f.Name, fence.File)
 		f.fence, _ = fence.Look(at, path, f.status.PID) // without one it has none
 		f.standing = f.fence.Of(f.status.PID)
-	}
-	if f.status.ExitCode() == script.ExitConfig {
-		f.reason = home.Self(f.Name).ExitReason
+		// Of a stand-by the gateway does not run yet: what is there another one wrote.
+		f.believed = f.standing != fence.StandsBy && f.self.By(profile.TargetOf(f.status.PID))
 	}
 }
 
