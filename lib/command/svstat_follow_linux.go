@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -124,12 +123,4 @@ func (q *query) followFields(f *svstat.Follower, fields []string) {
 		}
 		return q.Out.Flush()
 	}
-}
-
-// field returns a field of s, all of which are of one moment.
-func (q *query) field(s *svstat.State, name string) string {
-	if name == "normallyup" && q.Bool("follow") {
-		return strconv.FormatBool(s.NormallyUp)
-	}
-	return cli.Printable(s.Field(q.Programs(), name))
 }

@@ -41,8 +41,10 @@ func hostStatus(c *place.Context, kind manager.Kind, names []string) error {
 	if c.Bool("list") && len(names) > 0 {
 		return fail.Errorf(fail.Usage, "--list: it takes no operands")
 	}
-	if c.IsSet("o") {
-		return fail.Errorf(fail.Unsupported, "-o: service manager %s has no such fields; --json shows what it has", kind)
+	for _, option := range []string{"o", "follow", "metrics"} {
+		if c.IsSet(option) && c.String(option) != "false" {
+			return fail.Errorf(fail.Unsupported, "--%s: not with service manager %s; --json shows what it has", option, kind)
+		}
 	}
 	if err := checkNames(names); err != nil {
 		return err

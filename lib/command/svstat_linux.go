@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/dir"
@@ -39,6 +38,7 @@ PROFILE that is named: whether it is up, and its pid.`,
 			cli.List("o", "print these `FIELDS`, as s6-svstat does; repeatable"),
 			cli.Bool("print the names alone", "list"),
 			cli.Bool("go on, and print each that changes again", "follow"),
+			cli.Bool("print metrics for Prometheus, as OpenMetrics text", "metrics"),
 			systemFlag(),
 		),
 		Variables: []cli.Variable{place.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
@@ -53,9 +53,6 @@ func svstatRun(c *place.Context) error {
 	fields, err := fieldsOf(c)
 	if err != nil {
 		return err
-	}
-	if c.Bool("list") && c.Bool("follow") {
-		return fail.Errorf(fail.Usage, "--list and --follow: only one can be")
 	}
 	if c.Bool("list") && len(c.Args) > 0 {
 		return fail.Errorf(fail.Usage, "--list: it takes no operands")
@@ -76,33 +73,14 @@ func svstatRun(c *place.Context) error {
 	switch {
 	case c.Bool("follow"):
 		return q.follow(r, fields)
+	case c.Bool("metrics"):
+		return q.metrics(r)
 	case fields != nil:
 		return q.report(r, svstat.Status, func(states []svstat.State) error { return q.fields(states, fields) })
 	case c.Bool("json"):
 		return q.report(r, svstat.Object, q.objects)
 	}
 	return q.report(r, svstat.Table, func(states []svstat.State) error { return r.Table(c.Out, states, c.Fancy()) })
-}
-
-// fieldsOf returns the fields of -o, nil where it is not given. Several -o add
-// up, and a comma at the end is none, as with s6-svstat.
-func fieldsOf(c *place.Context) ([]string, error) {
-	if !c.IsSet("o") {
-		return nil, nil
-	}
-	if c.Bool("json") || c.Bool("list") {
-		return nil, fail.Errorf(fail.Usage, "-o, --json and --list: only one can be")
-	}
-	var fields []string
-	for _, some := range c.List("o") {
-		for _, f := range strings.Split(strings.TrimSuffix(some, ","), ",") {
-			if f != "name" && !slices.Contains(s6.Fields, f) {
-				return nil, fail.Errorf(fail.Usage, "invalid field %q: it must be name or one of %s", f, strings.Join(s6.Fields, ","))
-			}
-			fields = append(fields, f)
-		}
-	}
-	return fields, nil
 }
 
 // A query is one run of hermes-svstat.
@@ -197,9 +175,8 @@ func (q *query) list() error {
 	return nil
 }
 
-// report prints the states of all that is asked about. It returns the exit code: the
-// last error for what does not exist or cannot be read, 1 for what is not up.
-func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat.State) error) error {
+// read reads the states of all that is asked about.
+func (q *query) read(r *svstat.Reader, depth svstat.Depth) ([]svstat.State, []error) {
 	states, errs := r.Read(q.asked, depth)
 	if len(q.Args) == 0 {
 		// What was unregistered since it was listed nobody asked for.
@@ -210,6 +187,13 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 			q.Warn("profile %s: %v", s.Name, s.Linked)
 		}
 	}
+	return states, errs
+}
+
+// report prints the states of all that is asked about. It returns the exit code: the
+// last error for what does not exist or cannot be read, 1 for what is not up.
+func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat.State) error) error {
+	states, errs := q.read(r, depth)
 	if err := print(states); err != nil {
 		return err
 	}
@@ -222,29 +206,6 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 		}
 	}
 	return nil
-}
-
-// fields is -o.
-func (q *query) fields(states []svstat.State, fields []string) error {
-	for i := range states {
-		q.line(&states[i], fields)
-	}
-	return nil
-}
-
-// line prints fields of s, of which there are none where it is not supervised.
-func (q *query) line(s *svstat.State, fields []string) {
-	if !s.Supervised {
-		q.Warn("%s: not supervised", s.Path())
-		return
-	}
-	for i, f := range fields {
-		if i > 0 {
-			q.Out.WriteByte(' ')
-		}
-		q.Out.WriteString(q.field(s, f))
-	}
-	q.Out.WriteByte('\n')
 }
 
 // objects is --json.

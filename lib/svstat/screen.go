@@ -60,7 +60,7 @@ func (s *Screen) draw() error {
 	for _, line := range s.lines(height - 1) {
 		text, width := cut(line, columns)
 		drawn = append(drawn, width)
-		b.WriteString("\r" + text + eraseLine + "\n")
+		b.WriteString("\r" + eraseLine + text + "\n")
 	}
 	b.WriteString(eraseRest)
 	if b.String() == s.last {
