@@ -11,6 +11,7 @@ for as well.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import json
 import logging
@@ -342,18 +343,34 @@ class _Manager:
         Each profile is returned with what became of it: with wait, "standby" where the
         gateway runs in another container and this one waits to take over.
         """
-        return self._svc("start", wait, name, *more)
+        return self._svc("start", ["--wait"] * wait, name, *more)
+
+    def wait_ready(self, name: str, timeout: Union[Timeout, Literal["manager"]] = "manager") -> bool:
+        """Wait until the gateway says that it does its work; False where it stands by.
+
+        timeout is as for the manager, whose it is by default; ServiceTimeoutError when
+        it is over. S6Error, with the reason, for a gateway that could not start, at
+        once; also for one that is down and not to be up, which is not started.
+        """
+        waits = self
+        if timeout != "manager":
+            waits = copy.copy(self)
+            _Manager.__init__(waits, timeout=timeout)
+        status = self.status(name)
+        if not status["up"] and not status.get("wantedup", True):
+            raise _error(1, f"gateway '{self._profile(name)}': it is down, and is not to be up")
+        return waits._svc("start", ["--ready"], name) != {self._profile(name): "standby"}
 
     def stop(self, name: str, *more: str, wait: bool = False) -> Dict[str, str]:
         """Stop gateways. With wait, return when they are down.
 
         S6Error is raised for one that goes on in another container: it names that.
         """
-        return self._svc("stop", wait, name, *more)
+        return self._svc("stop", ["--wait"] * wait, name, *more)
 
     def restart(self, name: str, *more: str) -> Dict[str, str]:
         """Restart gateways, and return when they are up under new pids."""
-        return self._svc("restart", False, name, *more)
+        return self._svc("restart", [], name, *more)
 
     def is_running(self, name: str) -> bool:
         """Tell whether the gateway is up, or stands by; one that there is not is not."""
@@ -374,6 +391,9 @@ class _Manager:
 
     def status(self, name: str) -> Dict[str, Any]:
         """Return what hermes-svstat --json knows of the gateway, by its keys.
+
+        "gateway" is what it says of itself, an object or None: its state, platforms
+        (name to state), active_agents and attention (what platforms complain of).
 
         On a host that is name, up, and pid where it is known, else None.
         """
@@ -398,8 +418,8 @@ class _Manager:
         # The programs are not to find another service manager than we have.
         return dict(os.environ, HERMES_SERVICE_MANAGER=self.kind)
 
-    def _svc(self, verb: str, wait: bool, *names: str) -> Dict[str, str]:
-        options = self._which() + self._patience() + ["--json"] + ["--wait"] * wait
+    def _svc(self, verb: str, how: List[str], *names: str) -> Dict[str, str]:
+        options = self._which() + self._patience() + ["--json"] + how
         out = self._call("hermes-svc", [verb], options, [self._profile(name) for name in names])
         return {o["name"]: o["action"] for o in _objects("hermes-svc", out)}
 

@@ -62,10 +62,12 @@ container starts, and which other containers on the home obey. Under s6 a profil
 that has no slot gets one.
 
 A restart waits until the gateway is up under a new pid; start and stop wait with
---wait. Under s6 a gateway that has not ended in time is killed, which is said.`,
+--wait, and start and restart with --ready until a gateway says that it does its
+work. Under s6 a gateway that has not ended in time is killed, which is said.`,
 		Flags: place.Flags(
 			cli.Bool("every gateway that is registered", "all"),
 			cli.Bool("wait until they are up (ready, where that is known) or down", "wait"),
+			readyFlag(),
 			systemFlag(),
 			cli.TimeoutFlag(),
 		),
@@ -90,11 +92,19 @@ func svc(c *place.Context, v *verb) error {
 	if err != nil {
 		return err
 	}
+	ready := c.Bool("ready")
+	if ready && v.desired == profile.Stopped {
+		return fail.Errorf(fail.Usage, "--ready: a gateway that is stopped does not get ready")
+	}
 	m, err := managerOf(c)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	if ready && !m.SupportsRegistration() {
+		kind, _ := c.Manager()
+		return fail.Errorf(fail.Unsupported, "--ready: service manager %s does not know when a gateway is", kind)
+	}
 	if c.Bool("all") {
 		names, err = m.List()
 		if err != nil {
@@ -109,9 +119,14 @@ func svc(c *place.Context, v *verb) error {
 	i := newIntent(c, v.desired)
 	defer i.home.Close()
 	outcomes := v.do(m, names, manager.Options{
-		Wait: c.Bool("wait"), Timeout: timeout, Drain: drain, Intent: i, Progress: progress(),
+		Wait: ready || c.Bool("wait"), Ready: ready, Timeout: timeout, Drain: drain, Intent: i, Progress: progress(),
 	})
 	return reportOutcomes(c, outcomes)
+}
+
+// readyFlag is --ready for the commands that wait.
+func readyFlag() *cli.Flag {
+	return cli.Bool("wait until the gateway says that it does its work", "ready")
 }
 
 // drainVariable is about gateways that have agents at work.

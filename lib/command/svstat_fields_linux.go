@@ -17,7 +17,9 @@ import (
 // fieldsOf returns the fields of -o, nil where it is not given. Several -o add
 // up, and a comma at the end is none, as with s6-svstat.
 func fieldsOf(c *place.Context) ([]string, error) {
-	for _, options := range [][]string{{"o", "json", "metrics"}, {"o", "list", "metrics"}, {"follow", "list"}, {"follow", "metrics"}} {
+	for _, options := range [][]string{
+		{"check", "follow", "metrics", "list"}, {"check", "o", "json", "metrics"}, {"o", "list", "metrics"},
+	} {
 		if err := alone(c, options...); err != nil {
 			return nil, err
 		}
@@ -39,16 +41,16 @@ func fieldsOf(c *place.Context) ([]string, error) {
 
 // alone is an error where two of options are given.
 func alone(c *place.Context, options ...string) error {
-	var given []string
+	var both []string
 	for _, o := range options {
-		if c.IsSet(o) && c.String(o) != "false" {
-			given = append(given, strings.Replace("--"+o, "--o", "-o", 1))
+		if given(c, o) {
+			both = append(both, dashed(o))
 		}
 	}
-	if len(given) < 2 {
+	if len(both) < 2 {
 		return nil
 	}
-	return fail.Errorf(fail.Usage, "%s: only one can be", strings.Join(given, " and "))
+	return fail.Errorf(fail.Usage, "%s: only one can be", strings.Join(both, " and "))
 }
 
 // fields is -o.

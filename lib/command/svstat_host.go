@@ -25,15 +25,17 @@ func isServiceDir(operand string) bool {
 	return strings.Contains(operand, "/") || operand == "." || operand == ".."
 }
 
-// onHost tells whether operands ask for gateways of a host, and of which kind of
-// service manager.
-func onHost(c *place.Context, operands []string) (manager.Kind, bool) {
-	system := c.Bool("system")
-	if !system && (len(operands) == 0 || slices.ContainsFunc(operands, isServiceDir)) {
-		return "", false
+// given tells whether option is, and was not put off again.
+func given(c *place.Context, option string) bool {
+	return c.IsSet(option) && c.String(option) != "false"
+}
+
+// dashed returns option as it is written.
+func dashed(option string) string {
+	if option == "o" {
+		return "-o"
 	}
-	kind, err := c.Manager()
-	return kind, err == nil && (system || kind != manager.S6 && kind != manager.None)
+	return "--" + option
 }
 
 // hostStatus is hermes-svstat for such gateways.
@@ -41,9 +43,9 @@ func hostStatus(c *place.Context, kind manager.Kind, names []string) error {
 	if c.Bool("list") && len(names) > 0 {
 		return fail.Errorf(fail.Usage, "--list: it takes no operands")
 	}
-	for _, option := range []string{"o", "follow", "metrics"} {
-		if c.IsSet(option) && c.String(option) != "false" {
-			return fail.Errorf(fail.Unsupported, "--%s: not with service manager %s; --json shows what it has", option, kind)
+	for _, option := range []string{"o", "follow", "metrics", "check"} {
+		if given(c, option) {
+			return fail.Errorf(fail.Unsupported, "%s: not with service manager %s; --json shows what it has", dashed(option), kind)
 		}
 	}
 	if err := checkNames(names); err != nil {

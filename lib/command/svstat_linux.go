@@ -39,6 +39,7 @@ PROFILE that is named: whether it is up, and its pid.`,
 			cli.Bool("print the names alone", "list"),
 			cli.Bool("go on, and print each that changes again", "follow"),
 			cli.Bool("print metrics for Prometheus, as OpenMetrics text", "metrics"),
+			checkFlag(),
 			systemFlag(),
 		),
 		Variables: []cli.Variable{place.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
@@ -65,6 +66,7 @@ func svstatRun(c *place.Context) error {
 	if err != nil {
 		return err
 	}
+	q.fine = (*svstat.State).Works
 	if c.Bool("list") {
 		return q.list()
 	}
@@ -75,6 +77,8 @@ func svstatRun(c *place.Context) error {
 		return q.follow(r, fields)
 	case c.Bool("metrics"):
 		return q.metrics(r)
+	case given(c, "check"):
+		return q.check(r)
 	case fields != nil:
 		return q.report(r, svstat.Status, func(states []svstat.State) error { return q.fields(states, fields) })
 	case c.Bool("json"):
@@ -88,6 +92,7 @@ type query struct {
 	*place.Context
 	scan  *dir.Dir // nil where there is no scan directory, or none was needed
 	asked []svstat.Asked
+	fine  func(*svstat.State) bool // else the answer is no
 }
 
 // operands finds the services that operands name. One without an In is in the scan
@@ -191,7 +196,7 @@ func (q *query) read(r *svstat.Reader, depth svstat.Depth) ([]svstat.State, []er
 }
 
 // report prints the states of all that is asked about. It returns the exit code: the
-// last error for what does not exist or cannot be read, 1 for what is not up.
+// last error for what does not exist or cannot be read, 1 for what is not fine.
 func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat.State) error) error {
 	states, errs := q.read(r, depth)
 	if err := print(states); err != nil {
@@ -201,7 +206,7 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 		return err
 	}
 	for i := range states {
-		if !states[i].Works() {
+		if !q.fine(&states[i]) {
 			return cli.Quiet(fail.No)
 		}
 	}

@@ -18,6 +18,9 @@ type Self struct {
 	Platforms    []Platform // in no order, and as many as it likes
 }
 
+// MaxWords is how many bytes of a gateway's own words are shown.
+const MaxWords = 200
+
 // A Platform is what a gateway says of one that it serves, in words of its own.
 type Platform struct {
 	Name, State string

@@ -26,7 +26,6 @@ type Account struct {
 }
 
 const (
-	maxText      = 200 // bytes of a gateway's own words
 	maxPlatforms = 500
 	maxAgents    = 1e9
 )
@@ -38,7 +37,7 @@ func accountOf(self *profile.Self) *Account {
 		a.ActiveAgents = int(self.ActiveAgents)
 	}
 	if a.Failed {
-		a.ExitReason = cli.Excerpt(self.ExitReason, maxText)
+		a.ExitReason = cli.Excerpt(self.ExitReason, profile.MaxWords)
 	}
 	all := slices.SortedFunc(slices.Values(self.Platforms), func(p, q profile.Platform) int {
 		if p.Complains() != q.Complains() && len(self.Platforms) > maxPlatforms {
@@ -50,9 +49,9 @@ func accountOf(self *profile.Self) *Account {
 		return strings.Compare(p.Name, q.Name)
 	})
 	for _, p := range all[:min(len(all), maxPlatforms)] {
-		a.Platforms[cli.Excerpt(p.Name, maxText)] = cli.Excerpt(p.State, maxText)
+		a.Platforms[cli.Excerpt(p.Name, profile.MaxWords)] = cli.Excerpt(p.State, profile.MaxWords)
 		if p.Complains() {
-			a.Attention = append(a.Attention, cli.Excerpt(p.Name+": "+p.Complaint, maxText))
+			a.Attention = append(a.Attention, cli.Excerpt(p.Name+": "+p.Complaint, profile.MaxWords))
 		}
 	}
 	if more := len(all) - maxPlatforms; more > 0 {

@@ -46,6 +46,18 @@ type State struct {
 // Works tells whether it is up, or another does its work.
 func (s *State) Works() bool { return s.Up || s.Served }
 
+// Wanted tells whether it is to be up, as far as a State read as Object tells. One that
+// was given up its supervisor does not want up any more, and has no ./down: nobody has
+// stopped it.
+func (s *State) Wanted() bool {
+	return s.WantedUp || s.NormallyUp && s.Desired != profile.Stopped
+}
+
+// Serves tells whether it does its work, as it says itself, or another does it.
+func (s *State) Serves() bool {
+	return s.Ready || s.Standby || s.Served || s.Says != nil && s.Says.Serves
+}
+
 // Path returns where the service directory was when it was found.
 func (s *State) Path() string { return s.of.Path() }
 
@@ -181,7 +193,7 @@ func (s *State) whyDown() string {
 		return "it was not started"
 	case s.ExitCode == script.ExitConfig:
 		why += ", it refused its configuration and is not restarted"
-		if reason := cli.Excerpt(s.of.self.ExitReason, maxText); reason != "" {
+		if reason := cli.Excerpt(s.of.self.ExitReason, profile.MaxWords); reason != "" {
 			why += ": " + reason
 		}
 	case s.NextStart > 0:
