@@ -25,7 +25,18 @@ func isServiceDir(operand string) bool {
 	return strings.Contains(operand, "/") || operand == "." || operand == ".."
 }
 
-// given tells whether option is, and was not put off again.
+// onHost tells whether operands ask for gateways of a host, and of which kind of
+// service manager.
+func onHost(c *place.Context, operands []string) (manager.Kind, bool) {
+	system := c.Bool("system")
+	if !system && (len(operands) == 0 || slices.ContainsFunc(operands, isServiceDir)) {
+		return "", false
+	}
+	kind, err := c.Manager()
+	return kind, err == nil && (system || kind != manager.S6 && kind != manager.None)
+}
+
+// given tells whether option is. (It can be =false, as any without a value.)
 func given(c *place.Context, option string) bool {
 	return c.IsSet(option) && c.String(option) != "false"
 }
