@@ -4,7 +4,6 @@ package svstat
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"hermes-s6/lib/dir"
@@ -101,10 +100,11 @@ const (
 // Run follows until it cannot go on.
 func (f *Follower) Run() error {
 	f.all, f.watch = map[string]*followed{}, newWatches()
-	for i := range f.Services {
-		f.follow(f.Services[i])
+	f.scans = f.All
+	for _, a := range f.Services {
+		f.follow(a)
+		f.scans = f.scans || a.In == nil
 	}
-	f.scans = f.All || slices.ContainsFunc(f.Services, func(a Asked) bool { return a.In == nil })
 	if f.scans && f.Depth >= Table {
 		if f.root = f.all[profile.Slot(profile.Default)]; f.root == nil {
 			f.root = hiddenRoot()
@@ -236,17 +236,4 @@ func (f *Follower) States() []State {
 		}
 	}
 	return states
-}
-
-// sortByName is the order where nobody asked for another.
-func (f *Follower) sortByName() {
-	slices.SortFunc(f.order, func(a, b *followed) int {
-		switch {
-		case a.Name < b.Name:
-			return -1
-		case a.Name > b.Name:
-			return 1
-		}
-		return 0
-	})
 }

@@ -3,8 +3,6 @@
 package svstat
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"hermes-s6/lib/dir"
@@ -134,7 +132,12 @@ func (f *Follower) appeared(name string) *followed {
 			f.watch.drop(&f.root.watched)
 			f.root = e
 		}
-		f.sortByName()
+		// By name, where nobody asked for another order.
+		i := len(f.order) - 1
+		for ; i > 0 && f.order[i-1].Name > name; i-- {
+			f.order[i] = f.order[i-1]
+		}
+		f.order[i] = e
 	}
 	return e
 }
@@ -209,18 +212,20 @@ func (e *followed) gone() { e.there, e.shown, e.state, e.tries = false, "", Stat
 
 // forget forgets what was no gateway, or is none any more.
 func (f *Follower) forget() {
-	f.order = slices.DeleteFunc(f.order, func(e *followed) bool {
-		gone := !e.there && e.err == "" && e.due.IsZero() && !e.rewatch
-		if gone {
-			f.watch.drop(&e.watched)
-			delete(f.all, e.Service.Name)
-			if e == f.root {
-				f.root = hiddenRoot()
-				f.root.due = e.looked
-			}
+	left := f.order[:0]
+	for _, e := range f.order {
+		if e.there || e.err != "" || !e.due.IsZero() || e.rewatch {
+			left = append(left, e)
+			continue
 		}
-		return gone
-	})
+		f.watch.drop(&e.watched)
+		delete(f.all, e.Service.Name)
+		if e == f.root {
+			f.root = hiddenRoot()
+			f.root.due = e.looked
+		}
+	}
+	f.order = left
 }
 
 // askRoot asks the root profile's gateway whom it serves, and looks again at those for whom
@@ -229,9 +234,6 @@ func (f *Follower) askRoot(now time.Time) {
 	served := map[string]bool(nil)
 	if f.scan != nil {
 		served = f.servedBy(&s6.Service{In: f.scan, Name: f.root.Service.Name})
-	}
-	if maps.Equal(served, f.served) {
-		return
 	}
 	for _, e := range f.order {
 		if e.Gateway && !e.state.Up && served[e.Name] != f.served[e.Name] {

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -54,7 +53,7 @@ type Rows struct {
 // usual are widths that most rows to come fit in.
 var usual = []int{12, 12, 7, len(time.RFC3339) - len("07:00"), 0, 0, 9, 7, 0}
 
-var followedTitles = slices.Replace(slices.Clone(titles), spanColumn, spanColumn+1, "SINCE")
+var followedTitles = append(append(append([]string{}, titles[:spanColumn]...), "SINCE"), titles[spanColumn+1:]...)
 
 func (s *State) followedCells() []string {
 	cells := s.cells()
@@ -67,8 +66,10 @@ func (s *State) followedCells() []string {
 
 // removed returns the cells of one that is gone.
 func removed(name string) []string {
-	cells := slices.Repeat([]string{"-"}, len(titles))
-	cells[0], cells[stateColumn] = name, "removed"
+	cells := []string{name, "removed"}
+	for len(cells) < len(titles) {
+		cells = append(cells, "-")
+	}
 	return cells
 }
 
@@ -76,7 +77,7 @@ func removed(name string) []string {
 func (r *Rows) Print(changes []Change) error {
 	var rows [][]string
 	if r.widths == nil {
-		rows, r.widths = append(rows, followedTitles), slices.Clone(usual)
+		rows, r.widths = append(rows, followedTitles), append([]int{}, usual...)
 	}
 	for i := range changes {
 		if s := changes[i].State; s != nil {

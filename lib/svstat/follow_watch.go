@@ -5,7 +5,6 @@ package svstat
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,8 +88,13 @@ func (w *watches) add(path string, mask uint32, r role) error {
 // drop watches no more what is watched for by.
 func (w *watches) drop(by *watched) {
 	for _, wd := range by.of {
-		left := slices.DeleteFunc(w.roles[wd], func(r role) bool { return r.by == by })
-		if w.roles[wd] = left; len(left) == 0 {
+		var left []role
+		for _, r := range w.roles[wd] {
+			if r.by != by {
+				left = append(left, r)
+			}
+		}
+		if w.roles[wd] = left; left == nil {
 			delete(w.roles, wd)
 			w.Remove(wd)
 		}

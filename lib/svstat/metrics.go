@@ -4,7 +4,6 @@ package svstat
 
 import (
 	"bufio"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,7 +76,12 @@ var families = []family{
 	}},
 	{"platform_info", "The state that it says each platform is in.", func(m *sampler, s *State) {
 		if s.Says != nil {
-			for _, p := range slices.Sorted(maps.Keys(s.Says.Platforms)) {
+			names := make([]string, 0, len(s.Says.Platforms))
+			for p := range s.Says.Platforms {
+				names = append(names, p)
+			}
+			slices.Sort(names)
+			for _, p := range names {
 				m.sample(s, 1, "platform", p, "state", s.Says.Platforms[p])
 			}
 		}

@@ -5,7 +5,6 @@ package svstat
 import (
 	"bufio"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -77,9 +76,7 @@ func (s *Screen) lines(most int) []string {
 	if room := max(most-1, 0); len(states) > room {
 		room = max(room-1, 0)
 		rest = len(states) - room
-		states = slices.Clone(states)
-		slices.SortStableFunc(states, func(a, b State) int { return a.rank() - b.rank() })
-		states = states[:room]
+		states = worst(states)[:room]
 	}
 	rows := [][]string{followedTitles}
 	var notes []string
@@ -104,6 +101,18 @@ func (s *Screen) lines(most int) []string {
 	}
 	lines = append(lines, notes...)
 	return lines[:min(len(lines), max(most, 0))]
+}
+
+// worst returns states in the order of their ranks.
+func worst(states []State) (sorted []State) {
+	for rank := range 3 {
+		for i := range states {
+			if states[i].rank() == rank {
+				sorted = append(sorted, states[i])
+			}
+		}
+	}
+	return sorted
 }
 
 // rank is lower for what is to be seen first.
