@@ -92,19 +92,15 @@ func svc(c *place.Context, v *verb) error {
 	if err != nil {
 		return err
 	}
-	ready := c.Bool("ready")
-	if ready && v.desired == profile.Stopped {
-		return fail.Errorf(fail.Usage, "--ready: a gateway that is stopped does not get ready")
+	ready, err := readyOf(c, v)
+	if err != nil {
+		return err
 	}
 	m, err := managerOf(c)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if ready && !m.SupportsRegistration() {
-		kind, _ := c.Manager()
-		return fail.Errorf(fail.Unsupported, "--ready: service manager %s does not know when a gateway is", kind)
-	}
 	if c.Bool("all") {
 		names, err = m.List()
 		if err != nil {
@@ -122,11 +118,6 @@ func svc(c *place.Context, v *verb) error {
 		Wait: ready || c.Bool("wait"), Ready: ready, Timeout: timeout, Drain: drain, Intent: i, Progress: progress(),
 	})
 	return reportOutcomes(c, outcomes)
-}
-
-// readyFlag is --ready for the commands that wait.
-func readyFlag() *cli.Flag {
-	return cli.Bool("wait until the gateway says that it does its work", "ready")
 }
 
 // drainVariable is about gateways that have agents at work.

@@ -3,6 +3,7 @@ package profile
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ type Self struct {
 	State        string     // one of the known, "" or Unknown
 	ActiveAgents float64    // how many it waits for before it ends; -1 where it does not say
 	ExitReason   string     // why it ended, in words of its own
-	Platforms    []Platform // in no order, and as many as it likes
+	Platforms    []Platform // by name, and as many as it likes
 }
 
 // MaxWords is how many bytes of a gateway's own words are shown.
@@ -88,8 +89,14 @@ func platformsOf(o *object) []Platform {
 		Needs   json.RawMessage `json:"needs_attention"`
 	}
 	_ = o.read("platforms", &said)
-	all := make([]Platform, 0, len(said))
-	for name, p := range said {
+	names := make([]string, 0, len(said))
+	for name := range said {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	all := make([]Platform, 0, len(names))
+	for _, name := range names {
+		p := said[name]
 		complaint := cmp.Or(words(p.Message), words(p.Needs))
 		if complaint == "" && string(p.Needs) == "true" {
 			complaint = "it needs attention"

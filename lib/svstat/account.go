@@ -4,9 +4,8 @@ package svstat
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/profile"
@@ -39,23 +38,21 @@ func accountOf(self *profile.Self) *Account {
 	if a.Failed {
 		a.ExitReason = cli.Excerpt(self.ExitReason, profile.MaxWords)
 	}
-	all := slices.SortedFunc(slices.Values(self.Platforms), func(p, q profile.Platform) int {
-		if p.Complains() != q.Complains() && len(self.Platforms) > maxPlatforms {
-			if p.Complains() { // of too many those count
-				return -1
+	shown := 0
+	for _, complain := range []bool{true, false} { // of too many the former count
+		for _, p := range self.Platforms {
+			if p.Complains() != complain || shown == maxPlatforms {
+				continue
 			}
-			return 1
-		}
-		return strings.Compare(p.Name, q.Name)
-	})
-	for _, p := range all[:min(len(all), maxPlatforms)] {
-		a.Platforms[cli.Excerpt(p.Name, profile.MaxWords)] = cli.Excerpt(p.State, profile.MaxWords)
-		if p.Complains() {
-			a.Attention = append(a.Attention, cli.Excerpt(p.Name+": "+p.Complaint, profile.MaxWords))
+			shown++
+			a.Platforms[cli.Excerpt(p.Name, profile.MaxWords)] = cli.Excerpt(p.State, profile.MaxWords)
+			if complain {
+				a.Attention = append(a.Attention, cli.Excerpt(p.Name+": "+p.Complaint, profile.MaxWords))
+			}
 		}
 	}
-	if more := len(all) - maxPlatforms; more > 0 {
-		a.Attention = append(a.Attention, fmt.Sprintf("%d more platforms are not shown", more))
+	if more := len(self.Platforms) - shown; more > 0 {
+		a.Attention = append(a.Attention, strconv.Itoa(more)+" more platforms are not shown")
 	}
 	return a
 }
@@ -90,7 +87,7 @@ func (s *State) complaints() []string {
 	}
 	lines := s.Says.Attention
 	if more := len(lines) - maxLines; more > 0 {
-		lines = append(slices.Clone(lines[:maxLines]), fmt.Sprintf("and %d more; --json has all", more))
+		lines = append(slices.Clone(lines[:maxLines]), "and "+strconv.Itoa(more)+" more; --json has all")
 	}
 	return lines
 }
