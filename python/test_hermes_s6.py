@@ -400,6 +400,63 @@ class TestGateways(Tree):
         self.assertEqual(self.processes(), [])
 
 
+class TestFollow(Tree):
+    def setUp(self):
+        super().setUp()
+        self.manager = s6.S6ServiceManager()
+
+    def children(self):
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if stat(pid)[1] == os.getpid()
+                and pid != self.svscan.pid and not exited(pid)]
+
+    def until(self, states, condition):
+        """Return the first of states for which condition holds."""
+        return next(state for state in states if condition(state))
+
+    def test_changes(self):
+        with self.manager.follow() as states:
+            self.manager.register_profile_gateway("coder")
+            up = self.until(states, lambda state: state["name"] == "coder" and state["up"])
+            self.assertEqual(set(up), set(self.manager.status("coder")))
+            with self.manager.follow("coder") as named:
+                self.assertEqual(next(named)["pid"], up["pid"])
+                self.manager.stop("coder", wait=True)
+                self.until(named, lambda state: state["desired_state"] == "stopped" and not state["up"])
+                self.manager.unregister_profile_gateway("coder")
+                self.assertEqual(self.until(named, lambda state: state.get("removed")), {"name": "coder", "removed": True})
+            self.until(states, lambda state: state.get("removed"))
+        self.assertEqual(self.children(), [])
+        self.assertEqual(list(states), [])  # it is closed
+
+    def test_closed(self):
+        states = self.manager.follow()
+        self.assertEqual(len(self.children()), 1)
+        got = []
+        waits = threading.Thread(target=lambda: got.extend(states))
+        waits.start()
+        states.close()
+        waits.join(PATIENCE)
+        self.assertFalse(waits.is_alive())
+        self.assertEqual((got, self.children()), ([], []))
+        another = self.manager.follow()
+        self.assertEqual(len(self.children()), 1)
+        del another  # nobody refers to it
+        self.assertEqual(self.children(), [])
+
+    def test_errors(self):
+        with self.error(s6.GatewayNotRegisteredError, 102, RuntimeError, "no such gateway 'nobody'"):
+            next(self.manager.follow("nobody"))
+        with self.error(s6.InvalidInputError, 100, ValueError, "invalid profile name"):
+            self.manager.follow("a/b")
+        with self.manager.follow() as states:
+            os.kill(self.children()[0], signal.SIGKILL)
+            with self.error(s6.S6Error, -9, RuntimeError, "it ended: exit code -9"):
+                next(states)
+        self.environ(PATH="/nonexistent")
+        with self.error(s6.ProgramNotFoundError, 127, FileNotFoundError, "hermes-svstat: not found"):
+            self.manager.follow()
+
+
 class TestErrors(Tree):
     def test_some_failed(self):
         self.manager.register_profile_gateway("coder", wait=True)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -23,10 +24,12 @@ const (
 	startupFailed = "startup_failed"
 )
 
+// States are all that there are.
+var States = []string{"starting", Running, degraded, draining, "stopping", Stopped, startupFailed, Unknown}
+
 // known returns state where it is a state, else Unknown.
 func known(state string) string {
-	switch state {
-	case "", Running, Stopped, draining, degraded, "starting", "stopping", startupFailed:
+	if state == "" || slices.Contains(States, state) {
 		return state
 	}
 	return Unknown

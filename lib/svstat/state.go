@@ -109,6 +109,10 @@ func (f *facts) started() bool {
 	return f.status.Started && (f.status.Up() || f.status.Finishing || f.died)
 }
 
+// words are all that word can say.
+var words = []string{"up", "ready", "standby", "unfenced", "paused", "backing off", "finishing", "down", "not started",
+	"unsupervised", "served by " + profile.Default}
+
 // word sums s up.
 func (s *State) word() string {
 	switch {

@@ -4,6 +4,7 @@ package svstat
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,6 +67,9 @@ func TestDerive(t *testing.T) {
 		line := strings.Join([]string{s.Word, colour, s.pid(), s.wanted(), string(rune('0' + s.Deaths)), s.lastExit()}, " ")
 		if line != c.line {
 			t.Errorf("%s: %q, want %q", name, line, c.line)
+		}
+		if !slices.Contains(words, s.Word) {
+			t.Errorf("%s: metrics do not know %q", name, s.Word)
 		}
 		if s.Trouble != c.trouble {
 			t.Errorf("%s: trouble %q, want %q", name, s.Trouble, c.trouble)

@@ -57,6 +57,12 @@ func (r *Reader) home() *profile.Home {
 // Close closes the home.
 func (r *Reader) Close() { r.opened.Close() }
 
+// Reopen has the home opened that is there next time.
+func (r *Reader) Reopen() {
+	r.Close()
+	r.opened, r.once = nil, sync.Once{}
+}
+
 // A facts is what was read of a service.
 type facts struct {
 	Asked
@@ -77,24 +83,32 @@ type facts struct {
 // Read returns the states of the services asked about, and an error for each that does
 // not exist, with exit code 102, or that cannot be read.
 func (r *Reader) Read(services []Asked, depth Depth) ([]State, []error) {
+	states, errs := r.each(services, depth)
+	there := states[:0]
+	for i := range states {
+		if errs[i] == nil {
+			there = append(there, states[i])
+		}
+	}
+	return there, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// each returns a state or an error for each of the services.
+func (r *Reader) each(services []Asked, depth Depth) ([]State, []error) {
 	read := make([]facts, len(services))
 	errs := make([]error, len(services))
 	par.Do(len(services), func(i int) {
 		read[i].Asked = services[i]
 		errs[i] = r.read(&read[i], depth)
 	})
-	there := read[:0]
+	r.markServed(read, errs)
+	states := make([]State, len(read))
 	for i := range read {
 		if errs[i] == nil {
-			there = append(there, read[i])
+			states[i] = derive(&read[i])
 		}
 	}
-	r.markServed(there)
-	states := make([]State, len(there))
-	for i := range there {
-		states[i] = derive(&there[i])
-	}
-	return states, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	return states, errs
 }
 
 func (r *Reader) read(f *facts, depth Depth) error {
@@ -167,11 +181,11 @@ func (f *facts) readDeaths() error {
 // markServed finds out which of all are down because the root profile's gateway, in
 // the same scan directory, serves all profiles. That says so itself, and is asked only
 // where it makes a difference.
-func (r *Reader) markServed(all []facts) {
+func (r *Reader) markServed(all []facts, errs []error) {
 	served := map[s6.Service]map[string]bool{}
 	for i := range all {
 		f := &all[i]
-		if !f.Gateway || f.status.Supervised && f.status.Up() {
+		if errs[i] != nil || !f.Gateway || f.status.Supervised && f.status.Up() {
 			continue
 		}
 		root := s6.Service{In: f.In, Name: filepath.Join(filepath.Dir(f.Service.Name), profile.Slot(profile.Default))}
