@@ -18,7 +18,6 @@ import (
 	"syscall"
 	"testing"
 
-
 	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
