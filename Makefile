@@ -68,7 +68,7 @@ test: lint
 test-faults: deps
 	scripts/faults $(TAGS)
 
-# Under each version of s6 that Debian has.
+# Under each version of s6 that Debian has, and of Python from 3.9.
 test-matrix: deps
 	scripts/matrix $(TAGS)
 
