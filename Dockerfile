@@ -46,4 +46,10 @@ RUN id hermes >/dev/null 2>&1 || useradd --uid 10000 --user-group --home-dir /op
 # dashboard only where HERMES_DASHBOARD asks for it, no reconciler where HERMES_FOLLOW is 0.
 ENV HERMES_HOME=/opt/data S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook
 VOLUME /opt/data
+# Unhealthy where a gateway that is to be up is not. Docker only shows that. What restarts
+# a container for it, a swarm say, ends all gateways for one that was given up, and that
+# gives up again: give it another command (deploy/swarm.yaml). Where gateways say of themselves
+# how they are, --health-cmd 'hermes-svstat --check=ready' sees too whether they answer; that
+# is nothing to restart a container for, either: it does not mend what they connect to.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5m --retries=3 CMD ["hermes-svstat", "--check"]
 ENTRYPOINT ["/init"]

@@ -20,16 +20,18 @@ BENCH_RUNS = 10
 
 .PHONY: build license install install-share dist demo test test-faults test-matrix fuzz chaos soak fence bench lint rooms deps clean
 
-# Inlining makes the runtime fast and all else only large: 5.16 MB with it, 4.83 without,
+# Inlining makes the runtime fast and all else only large: 5.37 MB with it, 5.01 without,
 # of 5 that an image is to carry at most, and a start is the same within what can be
-# measured. Of several patterns the last that matches counts.
+# measured. Of several patterns the last that matches counts. Functions that begin at
+# multiples of 16 bytes instead of 32 are 0.08 MB less; linkers before Go 1.26 cannot.
 LEAN = -gcflags=all=-l -gcflags=runtime= -gcflags=internal/runtime/maps=
+ALIGN = $(shell $(GO) tool link -h 2>&1 | grep -q funcalign && echo -funcalign 16)
 
 # The version says which commit this is. What git says of the work tree besides would
 # make two builds of one commit differ.
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) $(LEAN) \
-		-ldflags "-s -w -X hermes-s6/lib/cli.Version=$(VERSION)" -o "$(BIN)/" $(PROGRAMS)
+		-ldflags "-s -w $(ALIGN) -X hermes-s6/lib/cli.Version=$(VERSION)" -o "$(BIN)/" $(PROGRAMS)
 
 # Ours, and those of the libraries that are in what was built.
 license:

@@ -11,6 +11,7 @@ for as well.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import json
 import logging
@@ -18,9 +19,10 @@ import math
 import os
 import re
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Literal, Mapping, Optional, Protocol
+from typing import Any, Callable, Dict, Iterator, List, Literal, Mapping, Optional, Protocol
 from typing import Sequence, Tuple, Type, Union, cast, runtime_checkable
 
 ServiceManagerKind = Literal["s6", "systemd", "launchd", "windows", "none"]
@@ -168,9 +170,34 @@ def _run(program: str, *args: str, stdin: str = "", env: Optional[Mapping[str, s
     What it was at is then mended by the next that works on the same gateway.
     """
     try:
-        done = subprocess.run([program, *args], input=os.fsencode(stdin), capture_output=True, env=env, timeout=limit)
+        with _starting(program):
+            done = subprocess.run([program, *args], input=os.fsencode(stdin), capture_output=True, env=env, timeout=limit)
     except subprocess.TimeoutExpired as e:
         raise _error(99, f"{program}: no answer in {e.timeout:g} s: killed", program) from None
+    # The programs speak UTF-8, but may have to repeat what is none.
+    stderr = done.stderr.decode("utf-8", "replace")
+    fatal = [line for line in stderr.split("\n") if line and not _warned(program, line)]
+    if done.returncode not in answers:
+        message = "\n".join(fatal) or f"{program}: exit code {done.returncode}"
+        raise _error(done.returncode, message, program, stderr)
+    for line in fatal:  # what of several could not be done
+        _LOG.error("%s", line)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _warned(program: str, line: str) -> bool:
+    """Log a line of a program's stderr if it is a warning, and tell whether it is."""
+    if not line.startswith(f"{program}: warning: "):
+        return False
+    _LOG.warning("%s", line)
+    return True
+
+
+@contextlib.contextmanager
+def _starting(program: str) -> Iterator[None]:
+    """Raise a ServiceError where program cannot be started."""
+    try:
+        yield
     except FileNotFoundError as e:
         raise _error(127, f"{program}: not found on PATH; install hermes-s6", program) from e
     except OSError as e:
@@ -179,20 +206,6 @@ def _run(program: str, *args: str, stdin: str = "", env: Optional[Mapping[str, s
         raise _error(code, f"{program}: {e}", program) from e
     except ValueError as e:  # a NUL in an argument, half of a character
         raise _error(100, f"{program}: invalid argument: {e}", program) from e
-    # The programs speak UTF-8, but may have to repeat what is none.
-    stderr = done.stderr.decode("utf-8", "replace")
-    fatal = []
-    for line in stderr.split("\n"):
-        if line.startswith(f"{program}: warning: "):
-            _LOG.warning("%s", line)
-        elif line:
-            fatal.append(line)
-    if done.returncode not in answers:
-        message = "\n".join(fatal) or f"{program}: exit code {done.returncode}"
-        raise _error(done.returncode, message, program, stderr)
-    for line in fatal:  # what of several could not be done
-        _LOG.error("%s", line)
-    return done.stdout.decode("utf-8", "replace")
 
 
 def _objects(program: str, out: str, least: int = 0) -> List[Dict[str, Any]]:
@@ -204,6 +217,67 @@ def _objects(program: str, out: str, least: int = 0) -> List[Dict[str, Any]]:
         return objects
     except ValueError as e:
         raise _error(110, f"{program}: its answer cannot be read: {e}", program) from e
+
+
+def _listen(program: str, stderr: Any, said: List[str]) -> None:
+    """Log the warnings on a program's stderr, to its end, and keep the rest."""
+    with stderr:
+        for line in stderr:
+            text = line.decode("utf-8", "replace").rstrip("\n")
+            if not _warned(program, text):
+                said.append(text)
+
+
+class Following(Iterator[Dict[str, Any]]):
+    """What hermes-svstat --follow --json prints, object by object: see follow().
+
+    It is closed by close(), which any thread may call, by the end of a with, and when
+    nothing refers to it any more. The program has then ended.
+    """
+
+    def __init__(self, args: Sequence[str], env: Mapping[str, str]) -> None:
+        self._program, self._said, self._closed = args[0], [], False  # type: str, List[str], bool
+        with _starting(self._program):
+            self._child = subprocess.Popen(args, env=env, stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # It has no reference to us, and so does not keep us.
+        self._messages = threading.Thread(target=_listen, args=(self._program, self._child.stderr, self._said), daemon=True)
+        self._messages.start()
+
+    def __next__(self) -> Dict[str, Any]:
+        if self._closed:
+            raise StopIteration
+        line = self._child.stdout.readline()  # type: ignore[union-attr]
+        if line.endswith(b"\n"):
+            return _objects(self._program, line.decode("utf-8", "replace"), 1)[0]
+        was_closed = self._closed
+        code = self._end()
+        if was_closed:  # by another thread
+            raise StopIteration
+        message = "\n".join(self._said) or f"{self._program}: it ended: exit code {code}"
+        raise _error(code, message, self._program, message)
+
+    def close(self) -> None:
+        """End the program. Whoever waits for an object gets none any more."""
+        self._end()
+
+    def _end(self) -> int:
+        self._closed = True
+        self._child.kill()  # it has nothing to clean up
+        code = self._child.wait()
+        self._messages.join()
+        self._child.stdout.close()  # type: ignore[union-attr]
+        return code
+
+    def __enter__(self) -> Following:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_messages"):  # else it was never started
+            self.close()
 
 
 def _environment(extra: Mapping[str, str]) -> Tuple[List[str], str]:
@@ -270,18 +344,34 @@ class _Manager:
         Each profile is returned with what became of it: with wait, "standby" where the
         gateway runs in another container and this one waits to take over.
         """
-        return self._svc("start", wait, name, *more)
+        return self._svc("start", ["--wait"] * wait, name, *more)
+
+    def wait_ready(self, name: str, timeout: Union[Timeout, Literal["manager"]] = "manager") -> bool:
+        """Wait until the gateway says that it does its work; False where it stands by.
+
+        timeout is as for the manager, whose it is by default; ServiceTimeoutError when
+        it is over. S6Error, with the reason, for a gateway that could not start, at
+        once; also for one that is down and not to be up, which is not started.
+        """
+        waits = self
+        if timeout != "manager":
+            waits = copy.copy(self)
+            _Manager.__init__(waits, timeout=timeout)
+        status = self.status(name)
+        if not status["up"] and not status.get("wantedup", True):
+            raise _error(1, f"gateway '{self._profile(name)}': it is down, and is not to be up")
+        return waits._svc("start", ["--ready"], name) != {self._profile(name): "standby"}
 
     def stop(self, name: str, *more: str, wait: bool = False) -> Dict[str, str]:
         """Stop gateways. With wait, return when they are down.
 
         S6Error is raised for one that goes on in another container: it names that.
         """
-        return self._svc("stop", wait, name, *more)
+        return self._svc("stop", ["--wait"] * wait, name, *more)
 
     def restart(self, name: str, *more: str) -> Dict[str, str]:
         """Restart gateways, and return when they are up under new pids."""
-        return self._svc("restart", False, name, *more)
+        return self._svc("restart", [], name, *more)
 
     def is_running(self, name: str) -> bool:
         """Tell whether the gateway is up, or stands by; one that there is not is not."""
@@ -303,13 +393,34 @@ class _Manager:
     def status(self, name: str) -> Dict[str, Any]:
         """Return what hermes-svstat --json knows of the gateway, by its keys.
 
+        "gateway" is what it says of itself, an object or None: its state, platforms
+        (name to state), active_agents and attention (what platforms complain of).
+
         On a host that is name, up, and pid where it is known, else None.
         """
         out = self._call("hermes-svstat", [], self._which() + ["--json"], [self._asked(name)], answers=(0, 1))
         return _objects("hermes-svstat", out, 1)[0]
 
-    def _svc(self, verb: str, wait: bool, *names: str) -> Dict[str, str]:
-        options = self._which() + self._patience() + ["--json"] + ["--wait"] * wait
+    def follow(self, *names: str) -> Following:
+        """Return an iterator over what status() knows of each gateway, and of each that changes, for ever.
+
+        Without names it is every gateway under s6, those to come included; a name that
+        there is not is GatewayNotRegisteredError at the first step. One that is removed
+        is {"name": ..., "removed": True}. Close it, or use it in a with:
+
+            with manager.follow() as states:
+                for state in states: ...
+        """
+        args = ["hermes-svstat", *self._options(), *self._which(), "--follow", "--json", "--",
+                *(self._asked(name) for name in names)]
+        return Following(args, self._env())
+
+    def _env(self) -> Dict[str, str]:
+        # The programs are not to find another service manager than we have.
+        return dict(os.environ, HERMES_SERVICE_MANAGER=self.kind)
+
+    def _svc(self, verb: str, how: List[str], *names: str) -> Dict[str, str]:
+        options = self._which() + self._patience() + ["--json"] + how
         out = self._call("hermes-svc", [verb], options, [self._profile(name) for name in names])
         return {o["name"]: o["action"] for o in _objects("hermes-svc", out)}
 
@@ -354,11 +465,9 @@ class _Manager:
 
     def _call(self, program: str, verb: List[str], options: List[str], names: Sequence[str] = (),
               stdin: str = "", answers: Sequence[int] = (0,)) -> str:
-        # The programs are not to find another service manager than we have.
-        env = dict(os.environ, HERMES_SERVICE_MANAGER=self.kind)
         try:
             return _run(program, *verb, *self._options(), *options, "--", *names,
-                        stdin=stdin, env=env, limit=self._limit(len(names)), answers=answers)
+                        stdin=stdin, env=self._env(), limit=self._limit(len(names)), answers=answers)
         except S6Error as e:
             if len(names) == 1 and _PROFILE.fullmatch(names[0]):  # and no directory
                 e.profile, e.service, e.action = names[0], S6_SERVICE_PREFIX + names[0], "".join(verb)

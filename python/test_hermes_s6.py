@@ -34,6 +34,20 @@ mv "$HERMES_HOME/environ.new" "$HERMES_HOME/environ"
 exec sleep 100000
 """
 
+# Says in gateway_state.json that it starts; then what its profile's directory has as "says".
+SAYS = """#!/bin/sh
+cd "$HERMES_HOME/profiles/$2" || exit
+set -- $(cat /proc/$$/stat)
+start=${22}
+says() {
+    echo '{"kind":"hermes-gateway","pid":'$$',"start_time":'$start','"$1"',"desired_state":"running"}' >state.new
+    mv state.new gateway_state.json
+}
+says '"gateway_state":"starting"'
+until [ -e says ]; do sleep 0.1; done
+says "$(cat says)"
+exec sleep 100000
+"""
 HANGS = f"#!/bin/sh\nexec sleep {PATIENCE}\n"
 
 
@@ -171,6 +185,48 @@ class Tree(Case):
 
     def pid(self, name):
         return self.manager.status(name)["pid"]
+
+
+class TestStates(Tree):
+    def gateway(self):
+        return self.program("hermes", SAYS)
+
+    def says(self, text):
+        path = f"{self.home}/profiles/coder/says"
+        with open(f"{path}.new", "w") as f:
+            f.write(text)
+        os.rename(f"{path}.new", path)
+
+    def test_it_gets_ready(self):
+        m = self.manager
+        m.register_profile_gateway("coder", wait=True)
+        wait_until(lambda: (m.status("coder")["gateway"] or {}).get("state") == "starting", "starting")
+        with self.error(s6.ServiceTimeoutError, 99, TimeoutError, "'coder': not ready in time, it says: starting"):
+            m.wait_ready("coder", timeout=0.3)
+        timer = threading.Timer(0.5, self.says, ["""
+            "gateway_state": "degraded", "active_agents": 2,
+            "platforms": {"irc": {"state": "fatal", "error_message": "banned\\u001b"}, "slack": {"state": "connected"}}"""])
+        timer.start()
+        self.assertIs(m.wait_ready("gateway-coder", timeout=None), True)
+        timer.join()
+        self.assertEqual(m.status("coder")["gateway"], {
+            "state": "degraded", "platforms": {"irc": "fatal", "slack": "connected"},
+            "active_agents": 2, "attention": ["irc: banned"]})
+
+    def test_it_does_not_get_ready(self):
+        m = self.manager
+        m.register_profile_gateway("coder", start_now=False)
+        with self.error(s6.S6Error, 1, RuntimeError, "'coder': it is down, and is not to be up"):
+            m.wait_ready("coder")
+        self.assertIsNone(m.status("coder")["gateway"])
+        self.says('"gateway_state":"startup_failed","exit_reason":"no token"')
+        m.start("coder")
+        with self.error(s6.S6Error, 1, RuntimeError, "'coder': it could not start: no token"):
+            m.wait_ready("coder", timeout=None)
+        with self.error(s6.InvalidInputError, 100, ValueError, "invalid timeout"):
+            m.wait_ready("coder", timeout=-1)
+        with self.error(s6.GatewayNotRegisteredError, 102, RuntimeError, "no such gateway"):
+            m.wait_ready("nobody")
 
 
 class TestGateways(Tree):
@@ -342,6 +398,63 @@ class TestGateways(Tree):
         with self.assertLogs("hermes_s6", "WARNING"):
             s6.S6ServiceManager(timeout=0.1).unregister_profile_gateway("stubborn")
         self.assertEqual(self.processes(), [])
+
+
+class TestFollow(Tree):
+    def setUp(self):
+        super().setUp()
+        self.manager = s6.S6ServiceManager()
+
+    def children(self):
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if stat(pid)[1] == os.getpid()
+                and pid != self.svscan.pid and not exited(pid)]
+
+    def until(self, states, condition):
+        """Return the first of states for which condition holds."""
+        return next(state for state in states if condition(state))
+
+    def test_changes(self):
+        with self.manager.follow() as states:
+            self.manager.register_profile_gateway("coder")
+            up = self.until(states, lambda state: state["name"] == "coder" and state["up"])
+            self.assertEqual(set(up), set(self.manager.status("coder")))
+            with self.manager.follow("coder") as named:
+                self.assertEqual(next(named)["pid"], up["pid"])
+                self.manager.stop("coder", wait=True)
+                self.until(named, lambda state: state["desired_state"] == "stopped" and not state["up"])
+                self.manager.unregister_profile_gateway("coder")
+                self.assertEqual(self.until(named, lambda state: state.get("removed")), {"name": "coder", "removed": True})
+            self.until(states, lambda state: state.get("removed"))
+        self.assertEqual(self.children(), [])
+        self.assertEqual(list(states), [])  # it is closed
+
+    def test_closed(self):
+        states = self.manager.follow()
+        self.assertEqual(len(self.children()), 1)
+        got = []
+        waits = threading.Thread(target=lambda: got.extend(states))
+        waits.start()
+        states.close()
+        waits.join(PATIENCE)
+        self.assertFalse(waits.is_alive())
+        self.assertEqual((got, self.children()), ([], []))
+        another = self.manager.follow()
+        self.assertEqual(len(self.children()), 1)
+        del another  # nobody refers to it
+        self.assertEqual(self.children(), [])
+
+    def test_errors(self):
+        with self.error(s6.GatewayNotRegisteredError, 102, RuntimeError, "no such gateway 'nobody'"):
+            next(self.manager.follow("nobody"))
+        with self.error(s6.InvalidInputError, 100, ValueError, "invalid profile name"):
+            self.manager.follow("a/b")
+        with self.manager.follow() as states:
+            os.kill(self.children()[0], signal.SIGKILL)
+            with self.error(s6.S6Error, -9, RuntimeError, "it ended: exit code -9"):
+                next(states)
+        self.environ(PATH="/nonexistent")
+        with self.error(s6.ProgramNotFoundError, 127, FileNotFoundError, "hermes-svstat: not found"):
+            self.manager.follow()
 
 
 class TestErrors(Tree):

@@ -163,7 +163,9 @@ func (c *container) start(command ...string) {
 		}
 		_, err = os.Stat(c.path("/run/booted"))
 		if err != nil {
-			return fmt.Errorf("%w: %s%s", err, readFile(c.t, said), c.said())
+			// With a thousand profiles nothing moves for long but supervisors that come up.
+			processes, _ := os.ReadDir(c.path("/proc"))
+			return fmt.Errorf("%w: %s%s%d in /proc", err, readFile(c.t, said), c.said(), len(processes))
 		}
 		return nil
 	})

@@ -91,7 +91,7 @@ func TestKubernetesFile(t *testing.T) {
 		"containers.0.volumeMounts.0.name":                      "home",
 		"containers.0.volumeMounts.0.mountPath":                 "/opt/data",
 		"containers.0.startupProbe.exec.command":                upProbe,
-		"containers.0.readinessProbe.exec.command":              upProbe,
+		"containers.0.readinessProbe.exec.command":              "[hermes-svstat --check=ready]",
 		"containers.0.livenessProbe.exec.command":               upProbe,
 		"containers.0.resources.limits.memory":                  "4Gi",
 		"containers.0.securityContext.readOnlyRootFilesystem":   "true",

@@ -38,6 +38,32 @@ cd "${dir:-$HERMES_HOME}" || exit
 mv gateway_state.json.own gateway_state.json
 echo $$ >gateway.pid
 `
+	// talks says of itself what it is told, with the real one's keys, and keeps what else is
+	// there as that does: first each line of the file "says" in its home, then what comes
+	// through the FIFO "tell" there. A line is a state and members that go before those
+	// that it says anyway; or exit CODE; or notify.
+	talks = `say() {
+	state=$1 members=$2
+	desired=$(sed -n 's/.*\("desired_state": *"[a-z]*"\).*/,\1/p' gateway_state.json 2>/dev/null)
+	set -- $(cat /proc/$$/stat)
+	sed "s/START/${22}/" >gateway_state.json.own <<-END
+	{"kind":"hermes-gateway","pid":$$,"argv":["hermes"],"start_time":START,"gateway_state":"$state","exit_reason":null,"restart_requested":false,"active_agents":0,"active_work":[],"platforms":{},"served_profiles":[],"updated_at":"$(date -u +%Y-%m-%dT%H:%M:%S+00:00)"$desired$members}
+	END
+	mv gateway_state.json.own gateway_state.json
+}
+heed() {
+	while read -r word rest; do
+		case $word in
+		exit) exit $rest ;;
+		notify) echo >&3 ;;
+		*) say "$word" "${rest:+,$rest}" ;;
+		esac
+	done
+}
+[ -p tell ] || mkfifo -m 666 tell
+[ ! -e says ] || heed <says
+while :; do heed <tell; done
+`
 	// behaves as the file behaviour in the home says, if there is one.
 	behaves = `echo "up: $*"
 [ ! -e "$HERMES_HOME/behaviour" ] || . "$HERMES_HOME/behaviour"

@@ -18,8 +18,6 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"hermes-s6/lib/must"
 	"hermes-s6/lib/s6/s6test"
 )
@@ -71,8 +69,8 @@ type spout struct {
 	out, stderr stream
 }
 
-// follow runs a program until the test ends.
-func (p place) follow(t *testing.T, args ...string) *spout {
+// spout runs a program until the test ends.
+func (p place) spout(t *testing.T, args ...string) *spout {
 	t.Helper()
 	s := &spout{cmd: p.command(args[0], args[1:]...)}
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.stderr
@@ -115,7 +113,7 @@ func written(t *testing.T, dir string) (text string, rotated int) {
 // that a real s6-log writes as fast as it can, over rotations and a logger that is killed.
 func TestLogsFollow(t *testing.T) {
 	p := newPlace(t)
-	s := p.follow(t, "hermes-logs", "-f", "coder")
+	s := p.spout(t, "hermes-logs", "-f", "coder")
 	s6test.Await(t, func() error {
 		if !strings.HasSuffix(s.stderr.String(), "/coder; waiting for one\n") {
 			return s6test.ErrNot
@@ -152,7 +150,7 @@ func TestLogsFollow(t *testing.T) {
 	s.await(t, text)
 
 	// One that begins now prints the last 10 lines, or none, and what comes.
-	ten, none := p.follow(t, "hermes-logs", "-f", "coder"), p.follow(t, "hermes-logs", "-n", "0", "-f", "coder")
+	ten, none := p.spout(t, "hermes-logs", "-f", "coder"), p.spout(t, "hermes-logs", "-n", "0", "-f", "coder")
 	all := strings.SplitAfter(text, "\n")
 	ten.await(t, strings.Join(all[len(all)-11:], ""))
 	awaitWatch(t, none)
@@ -180,7 +178,7 @@ func awaitWatch(t *testing.T, s *spout) {
 // with its name; a directory that is moved away is followed by the new one.
 func TestLogsFollowSeveral(t *testing.T) {
 	p := newPlace(t)
-	s := p.follow(t, "hermes-logs", "-f")
+	s := p.spout(t, "hermes-logs", "-f")
 	want := ""
 	for i, name := range []string{"coder", "writer", "coder", "writer"} {
 		if i == 2 {
@@ -269,20 +267,13 @@ func TestLogsClosedPipe(t *testing.T) {
 // terminal runs a program of ours on a terminal and returns what it shows there.
 func (p place) terminal(t *testing.T, env string, args ...string) string {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	must.Do(t, err)
-	defer master.Close()
-	must.Do(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	must.Do(t, err)
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	must.Do(t, err)
+	pty, tty := openPTY(t)
 	cmd := p.command(args[0], args[1:]...)
 	cmd.Env = append(cmd.Env, env)
-	cmd.Stdout, cmd.Stderr = slave, slave
+	cmd.Stdout, cmd.Stderr = tty, tty
 	must.Do(t, cmd.Start())
-	slave.Close()
-	out, err := io.ReadAll(master)
+	tty.Close()
+	out, err := io.ReadAll(pty)
 	if !errors.Is(err, syscall.EIO) { // the last has closed it
 		must.Do(t, err)
 	}

@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"svscan":      cmdSvscan,
 			"svscan-kill": cmdSvscanKill,
 			"fence":       cmdFence,
+			"talks":       cmdTalks,
 			"await":       cmdAwait,
 			"code":        cmdCode,
 			"idle":        cmdIdle,
@@ -110,6 +111,11 @@ func cmdFence(ts *testscript.TestScript, neg bool, args []string) {
 	data, err := os.ReadFile(self)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("bin/hermes-fence"), data, 0o755))
+}
+
+// talks: gateways say of themselves what the script has them say.
+func cmdTalks(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(writeGateway(ts.MkAbs("bin/hermes"), enters, talks))
 }
 
 // svscan-kill: kills s6-svscan alone; its supervisors run on.

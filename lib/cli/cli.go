@@ -221,11 +221,11 @@ func JSONText(v any) (string, error) {
 	return text.String(), nil
 }
 
-// Terminal tells whether stdout is for a person's eyes.
-func (c *Context) Terminal() bool { return term.IsTerminal(int(os.Stdout.Fd())) }
-
 // Fancy tells whether colours and borders are wanted.
-func (c *Context) Fancy() bool { return os.Getenv("NO_COLOR") == "" && c.Terminal() }
+func (c *Context) Fancy() bool { return os.Getenv("NO_COLOR") == "" && Terminal() }
+
+// Terminal tells whether stdout is one.
+func Terminal() bool { return term.IsTerminal(int(os.Stdout.Fd())) }
 
 // Several returns the error of a command that worked on count items of which
 // some failed: the item's own where it was the only one, else exit code 1 with

@@ -20,6 +20,7 @@ type Flag struct {
 	usage    string // what stands between backquotes in it is what the value is called
 	fallback string // the value where none is given
 	bare     bool   // it is there or not; a value is true or false
+	more     string // of a bare one, what else its value can be
 	given    []string
 	err      error // what is wrong with a value
 }
@@ -36,6 +37,11 @@ func List(name, usage string) *Flag { return String(name, "", usage) }
 // is asked for by.
 func Bool(usage string, names ...string) *Flag {
 	return &Flag{names: names, usage: usage, bare: true}
+}
+
+// More returns an option that needs no value, and can have one, --name=more.
+func More(usage, name, more string) *Flag {
+	return &Flag{names: []string{name}, usage: usage, bare: true, more: more}
 }
 
 // Names implements the library's Flag, as do the next four.
@@ -60,6 +66,9 @@ func (f *Flag) String() string {
 	names := ""
 	for _, n := range f.names {
 		names += ", " + dashed(n)
+	}
+	if f.more != "" {
+		names += names + "=" + f.more
 	}
 	before, rest, _ := strings.Cut(f.usage, "`")
 	called, after, ok := strings.Cut(rest, "`")
@@ -92,10 +101,14 @@ func (v *value) String() string   { return "" }
 func (v *value) IsBoolFlag() bool { return v.bare }
 
 func (v *value) Set(s string) error {
-	if v.bare {
+	if v.bare && (v.more == "" || s != v.more) {
 		on, err := strconv.ParseBool(s)
 		if err != nil {
-			v.err = fail.Errorf(fail.Usage, "invalid boolean value %q for %s: it must be true or false; try --help", s, dashed(v.names[0]))
+			must := "true or false"
+			if v.more != "" {
+				must = v.more + ", " + must
+			}
+			v.err = fail.Errorf(fail.Usage, "invalid boolean value %q for %s: it must be %s; try --help", s, dashed(v.names[0]), must)
 			return v.err
 		}
 		s = strconv.FormatBool(on)

@@ -71,7 +71,7 @@ func logsRun(c *place.Context) error {
 	}
 	s.Printer = logs.Printer{
 		Out: bufio.NewWriterSize(os.Stdout, 64<<10), Names: len(c.Args) != 1,
-		Colours: c.Fancy(), Printable: c.Terminal(), JSON: c.Bool("json"),
+		Colours: c.Fancy(), Printable: cli.Terminal(), JSON: c.Bool("json"),
 	}
 	failed, count, err := s.Run()
 	switch {

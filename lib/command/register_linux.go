@@ -41,6 +41,7 @@ func registerFlags() []*cli.Flag {
 		cli.Bool("if there is a slot already, leave it, and exit 0", "keep"),
 		cli.Bool("if there is a slot already, bring it to this definition in place", "replace"),
 		cli.Bool("wait until the gateway is up, or ready where it notifies", "wait"),
+		readyFlag(),
 		cli.Bool("print what would be written, touch nothing", "dry-run"),
 		cli.TimeoutFlag(),
 	}
@@ -79,11 +80,12 @@ func registrationOf(c *place.Context) (r gateway.Registration, err error) {
 		return r, err
 	}
 	r.Down, r.Keep, r.Replace, r.Wait = c.Bool("down"), c.Bool("keep"), c.Bool("replace"), c.Bool("wait")
+	r.Ready = c.Bool("ready")
 	if r.Keep && r.Replace {
 		return r, fail.Errorf(fail.Usage, "--keep and --replace: only one can be")
 	}
-	if r.Wait && r.Down {
-		return r, fail.Errorf(fail.Usage, "--wait and --down: a gateway that is not started does not come up")
+	if (r.Wait || r.Ready) && r.Down {
+		return r, fail.Errorf(fail.Usage, "--wait or --ready, and --down: a gateway that is not started does not come up")
 	}
 	r.Timeout, err = c.Timeout()
 	return r, err

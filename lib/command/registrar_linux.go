@@ -35,7 +35,7 @@ func Registrar(args []string) int {
 	case gateway.AskRegister:
 		return cli.Main(&cli.Command{
 			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
-			Flags: append(only(registerFlags(), "port", "env", "down", "keep", "replace", "dialect", "wait"), cli.BoundedTimeoutFlag(maxAsked), cli.JSONFlag()),
+			Flags: append(only(registerFlags(), "port", "env", "down", "keep", "replace", "dialect", "wait", "ready"), cli.BoundedTimeoutFlag(maxAsked), cli.JSONFlag()),
 			Run:   place.Run(bounded(register)),
 		}, args)
 	case gateway.AskUnregister:

@@ -62,10 +62,12 @@ container starts, and which other containers on the home obey. Under s6 a profil
 that has no slot gets one.
 
 A restart waits until the gateway is up under a new pid; start and stop wait with
---wait. Under s6 a gateway that has not ended in time is killed, which is said.`,
+--wait, and start and restart with --ready until a gateway says that it does its
+work. Under s6 a gateway that has not ended in time is killed, which is said.`,
 		Flags: place.Flags(
 			cli.Bool("every gateway that is registered", "all"),
 			cli.Bool("wait until they are up (ready, where that is known) or down", "wait"),
+			readyFlag(),
 			systemFlag(),
 			cli.TimeoutFlag(),
 		),
@@ -90,6 +92,10 @@ func svc(c *place.Context, v *verb) error {
 	if err != nil {
 		return err
 	}
+	ready, err := readyOf(c, v)
+	if err != nil {
+		return err
+	}
 	m, err := managerOf(c)
 	if err != nil {
 		return err
@@ -109,7 +115,7 @@ func svc(c *place.Context, v *verb) error {
 	i := newIntent(c, v.desired)
 	defer i.home.Close()
 	outcomes := v.do(m, names, manager.Options{
-		Wait: c.Bool("wait"), Timeout: timeout, Drain: drain, Intent: i, Progress: progress(),
+		Wait: ready || c.Bool("wait"), Ready: ready, Timeout: timeout, Drain: drain, Intent: i, Progress: progress(),
 	})
 	return reportOutcomes(c, outcomes)
 }

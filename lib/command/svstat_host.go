@@ -36,13 +36,28 @@ func onHost(c *place.Context, operands []string) (manager.Kind, bool) {
 	return kind, err == nil && (system || kind != manager.S6 && kind != manager.None)
 }
 
+// given tells whether option is. (It can be =false, as any without a value.)
+func given(c *place.Context, option string) bool {
+	return c.IsSet(option) && c.String(option) != "false"
+}
+
+// dashed returns option as it is written.
+func dashed(option string) string {
+	if option == "o" {
+		return "-o"
+	}
+	return "--" + option
+}
+
 // hostStatus is hermes-svstat for such gateways.
 func hostStatus(c *place.Context, kind manager.Kind, names []string) error {
 	if c.Bool("list") && len(names) > 0 {
 		return fail.Errorf(fail.Usage, "--list: it takes no operands")
 	}
-	if c.IsSet("o") {
-		return fail.Errorf(fail.Unsupported, "-o: service manager %s has no such fields; --json shows what it has", kind)
+	for _, option := range []string{"o", "follow", "metrics", "check"} {
+		if given(c, option) {
+			return fail.Errorf(fail.Unsupported, "%s: not with service manager %s; --json shows what it has", dashed(option), kind)
+		}
 	}
 	if err := checkNames(names); err != nil {
 		return err

@@ -1,12 +1,9 @@
 package command
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/dir"
@@ -40,6 +37,9 @@ PROFILE that is named: whether it is up, and its pid.`,
 		Flags: place.Flags(
 			cli.List("o", "print these `FIELDS`, as s6-svstat does; repeatable"),
 			cli.Bool("print the names alone", "list"),
+			cli.Bool("go on, and print each that changes again", "follow"),
+			cli.Bool("print metrics for Prometheus, as OpenMetrics text", "metrics"),
+			checkFlag(),
 			systemFlag(),
 		),
 		Variables: []cli.Variable{place.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
@@ -60,15 +60,25 @@ func svstatRun(c *place.Context) error {
 	}
 	q := &query{Context: c}
 	defer func() { q.scan.Close() }()
-	if err := q.resolve(c.Args); err != nil {
+	if !c.Bool("follow") {
+		err = q.resolve()
+	}
+	if err != nil {
 		return err
 	}
+	q.fine = (*svstat.State).Works
 	if c.Bool("list") {
 		return q.list()
 	}
 	r := &svstat.Reader{Programs: c.Programs(), OpenHome: c.OpenHome}
 	defer r.Close()
 	switch {
+	case c.Bool("follow"):
+		return q.follow(r, fields)
+	case c.Bool("metrics"):
+		return q.metrics(r)
+	case given(c, "check"):
+		return q.check(r)
 	case fields != nil:
 		return q.report(r, svstat.Status, func(states []svstat.State) error { return q.fields(states, fields) })
 	case c.Bool("json"):
@@ -77,60 +87,51 @@ func svstatRun(c *place.Context) error {
 	return q.report(r, svstat.Table, func(states []svstat.State) error { return r.Table(c.Out, states, c.Fancy()) })
 }
 
-// fieldsOf returns the fields of -o, nil where it is not given. Several -o add
-// up, and a comma at the end is none, as with s6-svstat.
-func fieldsOf(c *place.Context) ([]string, error) {
-	if !c.IsSet("o") {
-		return nil, nil
-	}
-	if c.Bool("json") || c.Bool("list") {
-		return nil, fail.Errorf(fail.Usage, "-o, --json and --list: only one can be")
-	}
-	var fields []string
-	for _, some := range c.List("o") {
-		for _, f := range strings.Split(strings.TrimSuffix(some, ","), ",") {
-			if f != "name" && !slices.Contains(s6.Fields, f) {
-				return nil, fail.Errorf(fail.Usage, "invalid field %q: it must be name or one of %s", f, strings.Join(s6.Fields, ","))
-			}
-			fields = append(fields, f)
-		}
-	}
-	return fields, nil
-}
-
 // A query is one run of hermes-svstat.
 type query struct {
 	*place.Context
 	scan  *dir.Dir // nil where there is no scan directory, or none was needed
 	asked []svstat.Asked
+	fine  func(*svstat.State) bool // else the answer is no
 }
 
-// resolve finds the services that operands name. A service directory is read
-// wherever it is; everything else needs an s6 that is in charge.
-func (q *query) resolve(operands []string) error {
-	for _, o := range operands {
+// operands finds the services that operands name. One without an In is in the scan
+// directory.
+func operands(names []string) (asked []svstat.Asked, err error) {
+	for _, o := range names {
 		if isServiceDir(o) {
 			base := filepath.Base(o)
 			name, ok := profile.FromSlot(base)
 			if !ok {
 				name = base
 			}
-			q.asked = append(q.asked, svstat.Asked{Name: name, Gateway: ok, Service: s6.Service{In: dir.Working, Name: o}})
+			asked = append(asked, svstat.Asked{Name: name, Gateway: ok, Service: s6.Service{In: dir.Working, Name: o}})
 			continue
 		}
 		if err := profile.CheckName(o); err != nil {
-			return err
+			return nil, err
 		}
-		q.asked = append(q.asked, svstat.Asked{Name: o, Gateway: true, Service: s6.Service{Name: profile.Slot(o)}})
+		asked = append(asked, svstat.GatewayAsked(o))
 	}
-	if len(operands) > 0 && !slices.ContainsFunc(operands, func(o string) bool { return !isServiceDir(o) }) {
-		return nil
+	return asked, nil
+}
+
+// inScanDir tells whether something is asked for that is in the scan directory.
+func (q *query) inScanDir() bool {
+	return len(q.Args) == 0 || slices.ContainsFunc(q.Args, func(o string) bool { return !isServiceDir(o) })
+}
+
+// resolve finds the services that are asked for. A service directory is read
+// wherever it is; everything else needs an s6 that is in charge.
+func (q *query) resolve() (err error) {
+	if q.asked, err = operands(q.Args); err != nil || !q.inScanDir() {
+		return err
 	}
 	open, err := q.open()
 	if err != nil {
 		return err
 	}
-	if len(operands) == 0 && open {
+	if len(q.Args) == 0 && open {
 		err = q.all()
 	}
 	for i := range q.asked {
@@ -154,17 +155,14 @@ func (q *query) open() (bool, error) {
 	if kind != manager.S6 {
 		return false, nil
 	}
-	q.scan, err = dir.Open(q.Tree().ScanDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	q.scan, err = q.openScan()
+	return q.scan != nil, err
 }
 
 func (q *query) all() error {
 	names, err := slot.Profiles(q.scan)
 	for _, name := range names {
-		q.asked = append(q.asked, svstat.Asked{Name: name, Gateway: true, Service: s6.Service{In: q.scan, Name: profile.Slot(name)}})
+		q.asked = append(q.asked, svstat.GatewayAsked(name))
 	}
 	return err
 }
@@ -182,9 +180,8 @@ func (q *query) list() error {
 	return nil
 }
 
-// report prints the states of all that is asked about. It returns the exit code: the
-// last error for what does not exist or cannot be read, 1 for what is not up.
-func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat.State) error) error {
+// read reads the states of all that is asked about.
+func (q *query) read(r *svstat.Reader, depth svstat.Depth) ([]svstat.State, []error) {
 	states, errs := r.Read(q.asked, depth)
 	if len(q.Args) == 0 {
 		// What was unregistered since it was listed nobody asked for.
@@ -195,6 +192,13 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 			q.Warn("profile %s: %v", s.Name, s.Linked)
 		}
 	}
+	return states, errs
+}
+
+// report prints the states of all that is asked about. It returns the exit code: the
+// last error for what does not exist or cannot be read, 1 for what is not fine.
+func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat.State) error) error {
+	states, errs := q.read(r, depth)
 	if err := print(states); err != nil {
 		return err
 	}
@@ -202,28 +206,9 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 		return err
 	}
 	for i := range states {
-		if !states[i].Works() {
+		if !q.fine(&states[i]) {
 			return cli.Quiet(fail.No)
 		}
-	}
-	return nil
-}
-
-// fields is -o.
-func (q *query) fields(states []svstat.State, fields []string) error {
-	for i := range states {
-		s := &states[i]
-		if !s.Supervised {
-			q.Warn("%s: not supervised", s.Path())
-			continue
-		}
-		for i, f := range fields {
-			if i > 0 {
-				q.Out.WriteByte(' ')
-			}
-			q.Out.WriteString(cli.Printable(s.Field(q.Programs(), f)))
-		}
-		q.Out.WriteByte('\n')
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (r *registration) ask() (Registered, error) {
 	for _, key := range r.Settings.Keys() {
 		args = append(args, "--env", key+"="+string(r.Settings.Env[key]))
 	}
-	for flag, set := range map[string]bool{"--down": r.Down, "--keep": r.Keep, "--replace": r.Replace, "--wait": r.Wait} {
+	for flag, set := range map[string]bool{"--down": r.Down, "--keep": r.Keep, "--replace": r.Replace, "--wait": r.Wait, "--ready": r.Ready} {
 		if set {
 			args = append(args, flag)
 		}

@@ -12,19 +12,21 @@ import (
 	"hermes-s6/lib/manager"
 	"hermes-s6/lib/proc"
 	"hermes-s6/lib/s6"
+	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
 )
 
 // nudgeEvery is how often a finish script that waits is told again that it need not.
 const nudgeEvery = 500 * time.Millisecond
 
-// wait waits for reached, or for the end of the supervisor, which is an error.
-func (j *job) wait(deadline time.Time, reached func(*s6.Status) bool) error {
+// wait waits for reached, or for the end of the supervisor, which is an error. dirs are
+// as in s6.Service.Wait.
+func (j *job) wait(deadline time.Time, reached func(*s6.Status) bool, dirs ...string) error {
 	gone := false
 	err := j.service.Wait(j.m.ScanDir.Programs, deadline, func(st *s6.Status) bool {
 		gone = !st.Supervised
 		return gone || reached(st)
-	})
+	}, dirs...)
 	if err == nil && gone {
 		return j.unsupervised()
 	}
@@ -144,11 +146,14 @@ func (j *job) gaveUp(st *s6.Status) error {
 	if normallyUp, err := j.service.NormallyUp(); err == nil && !normallyUp {
 		return j.stopped()
 	}
-	how := "exit " + strconv.Itoa(st.ExitCode())
+	how, why := "exit "+strconv.Itoa(st.ExitCode()), ""
 	if name := st.SignalName(); name != "" {
 		how = name
 	}
-	return fail.Errorf(fail.No, "gateway '%s': it ended (%s) and is not restarted%s", j.Name, how, j.seeLog())
+	if self := j.says(); st.ExitCode() == script.ExitConfig && self.Failed() {
+		why = because(&self)
+	}
+	return fail.Errorf(fail.No, "gateway '%s': it ended (%s) and is not restarted%s%s", j.Name, how, why, j.seeLog())
 }
 
 func (j *job) seeLog() string {

@@ -22,15 +22,11 @@ const drain = "1c"
 // self returns what j's gateway says of itself, if the process that was up when the
 // command was given is the one that says it.
 func (j *job) self() (self profile.Self, its bool) {
-	if j.m.Home == nil || !j.before.Up() {
+	if !j.before.Up() {
 		return self, false
 	}
-	start, ok := proc.StartTime(j.before.PID)
-	if !ok {
-		return self, false
-	}
-	self = j.m.Home.Self(j.Name)
-	return self, self.Is(j.before.PID, start)
+	self = j.says()
+	return self, self.Is(profile.TargetOf(j.before.PID))
 }
 
 // makeWay returns the letters that have j's gateway end in favour of another: by a drain

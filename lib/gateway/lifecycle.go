@@ -48,6 +48,7 @@ type job struct {
 	ends     bool      // the process of before is not the one that was asked for
 	marked   bool      // ./down says what was asked for, until somebody asks for something else
 	notifies bool      // it says when it is ready
+	ready    bool      // it is to be ready, not just up
 	backsOff bool      // it may be held up until its next start, which is to be now
 }
 
@@ -78,7 +79,7 @@ func (m *Manager) Restart(names []string, o manager.Options) []manager.Outcome {
 func (m *Manager) each(names []string, o manager.Options, c command) []manager.Outcome {
 	jobs := make([]*job, len(names))
 	for i, name := range names {
-		j := &job{Outcome: manager.Outcome{Name: name}, m: m, service: m.ScanDir.Service(name), deadline: slot.Deadline(o.Timeout)}
+		j := &job{Outcome: manager.Outcome{Name: name}, m: m, service: m.ScanDir.Service(name), deadline: slot.Deadline(o.Timeout), ready: o.Ready}
 		j.Err = j.give(c, o)
 		jobs[i] = j
 	}

@@ -24,6 +24,7 @@ type Registration struct {
 	Keep     bool // leave one that is there
 	Replace  bool // bring one that is there to this definition
 	Wait     bool // until it is up
+	Ready    bool // until it is ready
 	Timeout  time.Duration
 }
 
@@ -67,7 +68,7 @@ func (m *Manager) Register(name string, asked Registration) (Registered, error) 
 	if err == nil && r.aside != "" {
 		r.Warn("profile %s: what was on record of it is no use: it is kept as %s", name, r.aside)
 	}
-	if err == nil && r.Wait {
+	if err == nil && (r.Wait || r.Ready) {
 		err = r.awaitUp()
 	}
 	if err != nil {

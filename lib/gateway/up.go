@@ -18,8 +18,8 @@ import (
 // started: one that refuses its configuration has ended by then.
 const settle = 300 * time.Millisecond
 
-// awaitUp waits until j's gateway is ready, where it notifies, else until it has been
-// up for settle; or until it stands by.
+// awaitUp waits until j's gateway is ready, where it notifies or that is asked for, else
+// until it has been up for settle; or until it stands by.
 func (j *job) awaitUp() error {
 	for {
 		st, err := j.awaitProcess(func(st *s6.Status) bool { return st.Up() })
@@ -35,9 +35,12 @@ func (j *job) awaitUp() error {
 		case standing == fence.StandsBy:
 			return nil
 		}
-		if j.notifies {
+		switch {
+		case j.ready:
+			same, err = j.awaitServing(&st)
+		case j.notifies:
 			same, err = j.awaitReady(&st)
-		} else {
+		default:
 			same, err = j.awaitSettled(&st)
 		}
 		if err != nil {
@@ -85,7 +88,7 @@ func (j *job) awaitSettled(st *s6.Status) (same bool, err error) {
 // awaitUp waits until the gateway is up, as a start does. One that is not to run, since
 // it was stopped or gave up, is no start of ours: there is nothing to wait for.
 func (r *registration) awaitUp() error {
-	j := &job{Outcome: manager.Outcome{Name: r.name}, m: r.Manager, service: r.ScanDir.Service(r.name), deadline: r.deadline}
+	j := &job{Outcome: manager.Outcome{Name: r.name}, m: r.Manager, service: r.ScanDir.Service(r.name), deadline: r.deadline, ready: r.Ready}
 	st, err := j.service.Status(r.ScanDir.Programs)
 	normallyUp := true
 	if err == nil {
@@ -105,7 +108,11 @@ func (r *registration) awaitUp() error {
 		err = fail.Errorf(fail.No, "it is stopped; `hermes-svc start %s` starts it", r.name)
 	}
 	if err != nil {
-		return fail.Errorf(fail.CodeOf(err), "profile %s: registered, but not up: %w", r.name, err)
+		what := "up"
+		if r.Ready {
+			what = "ready"
+		}
+		return fail.Errorf(fail.CodeOf(err), "profile %s: registered, but not %s: %w", r.name, what, err)
 	}
 	return nil
 }

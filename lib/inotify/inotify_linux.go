@@ -4,6 +4,7 @@ package inotify
 import (
 	"encoding/binary"
 	"os"
+	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +47,17 @@ func (w *Watch) Add(path string, mask uint32) (dir int32, err error) {
 	return int32(n), err
 }
 
+// AddMore is Add for a directory that may be watched for other events as well, and AddFile
+// that for a file, and no link to one.
+func (w *Watch) AddMore(path string, mask uint32) (dir int32, err error) {
+	return w.Add(path, mask|unix.IN_MASK_ADD)
+}
+
+func (w *Watch) AddFile(path string, mask uint32) (file int32, err error) {
+	n, err := unix.InotifyAddWatch(w.FD, path, mask|unix.IN_MASK_ADD|unix.IN_DONT_FOLLOW)
+	return int32(n), err
+}
+
 // Remove watches a directory no more.
 func (w *Watch) Remove(dir int32) { _, _ = unix.InotifyRmWatch(w.FD, uint32(dir)) }
 
@@ -68,6 +80,53 @@ func (w *Watch) Read(buf []byte, happened func(Event)) bool {
 	return true
 }
 
+// Await is Poll that ends for nothing else: zero is never due. It tells whether nobody is
+// left who reads out, which is looked for unless that is below 0.
+func Await(due time.Time, out int, fds ...int) (unread bool, err error) {
+	polled := []unix.PollFd{{Fd: int32(out)}} // that is told of whatever is asked for
+	for _, fd := range fds {
+		polled = append(polled, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	for {
+		left := -1
+		if !due.IsZero() {
+			left = milliseconds(time.Until(due))
+		}
+		if _, err = unix.Poll(polled, left); err != unix.EINTR {
+			return polled[0].Revents != 0, os.NewSyscallError("poll", err)
+		}
+	}
+}
+
+// milliseconds rounds up, and to an hour down.
+func milliseconds(left time.Duration) int {
+	left = min(max(0, left), time.Hour)
+	return int((left + time.Millisecond - 1) / time.Millisecond)
+}
+
+// OnSignal returns a descriptor that s makes readable from now on.
+func OnSignal(s os.Signal) (fd int, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return -1, os.NewSyscallError("pipe", err)
+	}
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, s)
+	go func() {
+		for range got {
+			_, _ = unix.Write(ends[1], []byte{0})
+		}
+	}()
+	return ends[0], nil
+}
+
+// Signalled tells whether a descriptor of OnSignal was made readable since it was asked.
+func Signalled(fd int) bool {
+	var some [64]byte
+	n, _ := unix.Read(fd, some[:])
+	return n > 0
+}
+
 // Poll waits until one of fds is readable, or it is due. Those below 0 are left out. A
 // signal ends it early, and so does an hour.
 func Poll(due time.Time, fds ...int) error {
@@ -75,8 +134,7 @@ func Poll(due time.Time, fds ...int) error {
 	for i, fd := range fds {
 		polled[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	}
-	left := min(max(0, time.Until(due)), time.Hour)
-	_, err := unix.Poll(polled, int((left+time.Millisecond-1)/time.Millisecond))
+	_, err := unix.Poll(polled, milliseconds(time.Until(due)))
 	if err == unix.EINTR {
 		return nil
 	}

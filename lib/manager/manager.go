@@ -29,6 +29,7 @@ type ServiceManager interface {
 // Options are those of a command to gateways.
 type Options struct {
 	Wait    bool          // until they are up (ready, where that is known) or down
+	Ready   bool          // with Wait: until they are ready
 	Timeout time.Duration // for all of them; 0: no limit
 	// Drain is how long gateways with agents at work get to end instead, 0 where
 	// Timeout is for those as well.

@@ -120,11 +120,11 @@ func (h *Home) IDs() (home, profiles ID, err error) {
 		return home, profiles, err
 	}
 	d, err := h.dir.Dir(profilesDir)
-	defer d.Close()
 	if err = notLink(h.dir, profilesDir, err); errors.Is(err, fs.ErrNotExist) {
 		return home, profiles, nil
 	}
 	profiles, err = idOf(d, err)
+	d.Close()
 	return home, profiles, err
 }
 
@@ -135,8 +135,8 @@ func (h *Home) Names() (names []string, home, profiles ID, err error) {
 		return nil, home, profiles, err
 	}
 	d, all, err := h.list()
-	defer d.Close()
 	profiles, err = idOf(d, err)
+	d.Close()
 	return slices.DeleteFunc(all, func(name string) bool { return CheckName(name) != nil || name == Default }), home, profiles, err
 }
 

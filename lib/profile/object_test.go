@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,25 @@ func TestDelete(t *testing.T) {
 }
 
 // What the root profile's gateway says of others is believed of the one that runs.
+func TestSelf(t *testing.T) {
+	o, err := parseObject([]byte(`{"pid":7,"start_time":9,"gateway_state":"running","active_agents":2.0,"exit_reason":5,
+		"platforms":{"b":{"state":"up","error_message":" slow ","needs_attention":"x"},"a":3,"c":{"state":[],"needs_attention":true},"a":{"needs_attention":"call"}}}`))
+	must.Do(t, err)
+	s := selfOf(o)
+	want := []Platform{{"a", "", "call"}, {"b", "up", "slow"}, {"c", "", "it needs attention"}}
+	if !slices.Equal(s.Platforms, want) || s.ActiveAgents != 2 || s.ExitReason != "" || !s.Serves() {
+		t.Errorf("%+v", s)
+	}
+	for target, by := range map[Target]bool{{7, 9}: true, {7, 0}: false, {7, 8}: false, {8, 9}: false, {0, 0}: false} {
+		if s.By(target) != by {
+			t.Errorf("by %v: %v", target, !by)
+		}
+	}
+	if (&Self{}).By(Target{}) || s.Is(Target{7, 9}) {
+		t.Error("nobody wrote it, or no gateway did")
+	}
+}
+
 func TestServed(t *testing.T) {
 	target := Target{PID: 7, Start: 100}
 	for text, want := range map[string]bool{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
@@ -19,12 +20,16 @@ const (
 	Unknown  = "unknown"
 	draining = "draining"
 	degraded = "degraded"
+
+	startupFailed = "startup_failed"
 )
+
+// States are all that there are.
+var States = []string{"starting", Running, degraded, draining, "stopping", Stopped, startupFailed, Unknown}
 
 // known returns state where it is a state, else Unknown.
 func known(state string) string {
-	switch state {
-	case "", Running, Stopped, draining, degraded, "starting", "stopping", "startup_failed":
+	if state == "" || slices.Contains(States, state) {
 		return state
 	}
 	return Unknown

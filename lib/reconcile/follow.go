@@ -3,8 +3,6 @@
 package reconcile
 
 import (
-	"os"
-	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -82,7 +80,7 @@ func (p *followed) pay(now time.Time) {
 // Run follows until it is killed, or cannot go on.
 func (f *Follower) Run() error {
 	f.profiles = map[string]*followed{}
-	hup, err := onHangup()
+	hup, err := inotify.OnSignal(unix.SIGHUP)
 	if err != nil {
 		return err
 	}
@@ -112,8 +110,7 @@ func (f *Follower) await(hup int) error {
 			return err
 		}
 		f.watch.read(f.changed)
-		var some [64]byte
-		if n, _ := unix.Read(hup, some[:]); n > 0 {
+		if inotify.Signalled(hup) {
 			f.next = time.Time{}
 		}
 		now, due := time.Now(), f.due()
@@ -127,22 +124,6 @@ func (f *Follower) await(hup int) error {
 			return err
 		}
 	}
-}
-
-// onHangup returns a descriptor that SIGHUP makes readable.
-func onHangup() (fd int, err error) {
-	var ends [2]int
-	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return -1, os.NewSyscallError("pipe", err)
-	}
-	got := make(chan os.Signal, 1)
-	signal.Notify(got, unix.SIGHUP)
-	go func() {
-		for range got {
-			_, _ = unix.Write(ends[1], []byte{0})
-		}
-	}()
-	return ends[0], nil
 }
 
 // changed notes that profile name may have changed; "" for all.

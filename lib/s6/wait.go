@@ -15,12 +15,13 @@ import (
 const pollEvery = 10 * time.Millisecond
 
 // Wait returns when reached says so of s's status, or an error:
-// os.ErrDeadlineExceeded at deadline (zero: never).
-func (s Service) Wait(p Programs, deadline time.Time, reached func(*Status) bool) error {
+// os.ErrDeadlineExceeded at deadline (zero: never). It is asked as well when something is
+// renamed or written in one of dirs.
+func (s Service) Wait(p Programs, deadline time.Time, reached func(*Status) bool, dirs ...string) error {
 	return s.wait(deadline, func() (bool, error) {
 		st, err := s.Status(p)
 		return err != nil || reached(&st), err
-	})
+	}, dirs...)
 }
 
 // Gone waits until no s6-supervise runs on s, until deadline at the most; the
@@ -39,7 +40,7 @@ func (s Service) Gone(deadline time.Time) error {
 // supervise/status into place (s6_svstatus_write.c) and its own end by letting
 // go of supervise/lock, which it closes; inotify(7) tells us of both. It is told
 // before over is asked, so that no change falls between the two.
-func (s Service) wait(deadline time.Time, over func() (bool, error)) error {
+func (s Service) wait(deadline time.Time, over func() (bool, error), dirs ...string) error {
 	var w *inotify.Watch
 	defer func() { w.Close() }()
 	for {
@@ -47,7 +48,7 @@ func (s Service) wait(deadline time.Time, over func() (bool, error)) error {
 			return err
 		}
 		if w == nil {
-			w = s.watch()
+			w = s.watch(dirs)
 			continue
 		}
 		ended, err := next(w, deadline)
@@ -61,11 +62,13 @@ func (s Service) wait(deadline time.Time, over func() (bool, error)) error {
 	}
 }
 
-// watch watches what s6-supervise writes of s. Where it cannot, its FD is -1.
-func (s Service) watch() *inotify.Watch {
+// watch watches what s6-supervise writes of s, and dirs. Where it cannot, its FD is -1.
+func (s Service) watch(dirs []string) *inotify.Watch {
 	w, err := inotify.New()
-	if err == nil {
-		_, err = w.Add(s.Path()+superviseDir, unix.IN_MOVED_TO|unix.IN_CREATE|unix.IN_CLOSE_WRITE)
+	for _, d := range append([]string{s.Path() + superviseDir}, dirs...) {
+		if err == nil {
+			_, err = w.Add(d, unix.IN_MOVED_TO|unix.IN_CREATE|unix.IN_CLOSE_WRITE)
+		}
 	}
 	if err != nil {
 		w.Close()

@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -24,36 +26,64 @@ const (
 	plain  = "\x1b[39m"
 )
 
+// titles are those of the table's columns.
+var titles = []string{"NAME", "STATE", "PID", "FOR", "WANTED", "DEATHS/MIN", "LAST EXIT", "DESIRED", "GATEWAY"}
+
+// Columns of it.
+const (
+	stateColumn = 1
+	spanColumn  = 3
+)
+
+// cells returns s's line of it.
+func (s *State) cells() []string {
+	return []string{cli.Printable(s.Name), s.Word, s.pid(), s.span(), s.wanted(), strconv.Itoa(s.Deaths), s.lastExit(),
+		cli.Printable(cmp.Or(s.Desired, "-")), s.says()}
+}
+
 // Table prints states for people, and below that what is wrong with them. There is a
 // line of titles also where nothing is below it.
 func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
-	paint := func(_, text string) string { return text }
-	if colours {
-		paint = func(colour, text string) string { return colour + text + plain }
-	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "NAME\t%s\tPID\tFOR\tWANTED\tDEATHS/MIN\tLAST EXIT\tDESIRED\n", paint(plain, "STATE"))
-	for i := range states {
-		s := &states[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", cli.Printable(s.Name), paint(s.colour(), s.Word),
-			s.pid(), s.span(), s.wanted(), s.Deaths, s.lastExit(), cli.Printable(cmp.Or(s.Desired, "-")))
+	line := func(cells []string, colour string) {
+		if colours {
+			cells[stateColumn] = colour + cells[stateColumn] + plain
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
-	if err := w.Flush(); err != nil || r.opened == nil {
+	line(slices.Clone(titles), plain)
+	for i := range states {
+		line(states[i].cells(), states[i].colour())
+	}
+	if err := w.Flush(); err != nil {
 		return err
 	}
 	for i := range states {
-		s := &states[i]
-		if s.Trouble != "" {
-			fmt.Fprintf(out, "%s: %s; see %s\n", s.Name, s.Trouble, r.opened.LogFile(s.Name))
-		}
-		switch {
-		case s.Holder != nil:
-			fmt.Fprintf(out, "%s: it stands by; it runs elsewhere: %s\n", s.Name, cli.Printable(s.Holder.String()))
-		case s.Standby:
-			fmt.Fprintf(out, "%s: it stands by, and leaves its fence to others for a while\n", s.Name)
+		for _, note := range r.notes(&states[i]) {
+			fmt.Fprintln(out, note)
 		}
 	}
 	return nil
+}
+
+// notes returns what stands of s below the table: what is wrong with it, and who runs it.
+func (r *Reader) notes(s *State) (lines []string) {
+	if r.opened == nil {
+		return nil
+	}
+	if s.Trouble != "" {
+		lines = append(lines, fmt.Sprintf("%s: %s; see %s", s.Name, s.Trouble, r.opened.LogFile(s.Name)))
+	}
+	for _, complaint := range s.complaints() {
+		lines = append(lines, s.Name+": "+complaint)
+	}
+	switch {
+	case s.Holder != nil:
+		lines = append(lines, fmt.Sprintf("%s: it stands by; it runs elsewhere: %s", s.Name, cli.Printable(s.Holder.String())))
+	case s.Standby:
+		lines = append(lines, fmt.Sprintf("%s: it stands by, and leaves its fence to others for a while", s.Name))
+	}
+	return lines
 }
 
 func (s *State) colour() string {
@@ -145,11 +175,12 @@ func (s *State) Object() any {
 		ServedBy   *string `json:"served_by"`
 		Standby    bool    `json:"standby"`
 		Holder     any     `json:"holder"`
+		Says       any     `json:"gateway"`
 	}{
 		s.Name, s.Supervised, s.Up, s.WantedUp, s.NormallyUp, s.Ready, s.Paused,
 		cli.Given(s.PID, s.Up), cli.Given(s.ExitCode, s.ExitCode >= 0), cli.Given(s.Signal, s.Signal != ""),
 		cli.Given(s.Since.Format(time.RFC3339), dated), cli.Given(s.Seconds, dated), s.Deaths,
 		cli.Given(s.NextStart, s.NextStart > 0), cli.Given(s.Desired, s.Desired != ""),
-		cli.Given(profile.Default, s.Served), s.Standby, holder,
+		cli.Given(profile.Default, s.Served), s.Standby, holder, s.Says.object(),
 	}
 }

@@ -38,12 +38,25 @@ type State struct {
 	Standby    bool          // it is up, and waits for another to let go of its fence
 	Holder     *fence.Holder // who that is, nil where nobody has it
 	Lacks      bool          // it is up without its fence
+	Says       *Account      // what it says of itself, nil where that process says nothing
 	Trouble    string        // what is wrong with it, "" for nothing
 	of         *facts
 }
 
 // Works tells whether it is up, or another does its work.
 func (s *State) Works() bool { return s.Up || s.Served }
+
+// Wanted tells whether it is to be up, as far as a State read as Object tells. One that
+// was given up its supervisor does not want up any more, and has no ./down: nobody has
+// stopped it.
+func (s *State) Wanted() bool {
+	return s.WantedUp || s.NormallyUp && s.Desired != profile.Stopped
+}
+
+// Serves tells whether it does its work, as it says itself, or another does it.
+func (s *State) Serves() bool {
+	return s.Ready || s.Standby || s.Served || s.Says != nil && s.Says.Serves
+}
 
 // Path returns where the service directory was when it was found.
 func (s *State) Path() string { return s.of.Path() }
@@ -74,6 +87,9 @@ func derive(f *facts) State {
 		if s.Standby && f.fence.Held {
 			s.Holder = &f.fence.Holder
 		}
+		if f.believed {
+			s.Says = accountOf(&f.self)
+		}
 	}
 	if st.Dated() {
 		s.Since, s.Seconds = st.Since.Time(), st.Seconds()
@@ -92,6 +108,10 @@ func derive(f *facts) State {
 func (f *facts) started() bool {
 	return f.status.Started && (f.status.Up() || f.status.Finishing || f.died)
 }
+
+// words are all that word can say.
+var words = []string{"up", "ready", "standby", "unfenced", "paused", "backing off", "finishing", "down", "not started",
+	"unsupervised", "served by " + profile.Default}
 
 // word sums s up.
 func (s *State) word() string {
@@ -128,9 +148,6 @@ func (s *State) lastExit() string {
 	return cmp.Or(s.Signal, "-")
 }
 
-// maxReason is how many bytes of a gateway's own words are shown.
-const maxReason = 200
-
 // trouble says what is wrong with a gateway: that it is not up although it is to be, or
 // that it dies again and again.
 func (s *State) trouble() string {
@@ -141,6 +158,11 @@ func (s *State) trouble() string {
 	switch {
 	case s.Lacks:
 		why = "it runs without its fence, and another container may run it as well"
+	case s.Says != nil && s.Says.Failed:
+		why = "it says that it could not start"
+		if reason := s.Says.ExitReason; reason != "" {
+			why += ": " + reason
+		}
 	case s.Up && s.Deaths > 1: // one may be a stop that it answered with an exit code of its own
 		why = "it is restarted again and again"
 	case s.Up, !s.WantedUp && s.Desired != profile.Running && !s.failed():
@@ -171,7 +193,7 @@ func (s *State) whyDown() string {
 		return "it was not started"
 	case s.ExitCode == script.ExitConfig:
 		why += ", it refused its configuration and is not restarted"
-		if reason := cli.Excerpt(s.of.reason, maxReason); reason != "" {
+		if reason := cli.Excerpt(s.of.self.ExitReason, profile.MaxWords); reason != "" {
 			why += ": " + reason
 		}
 	case s.NextStart > 0:

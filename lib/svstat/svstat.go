@@ -57,6 +57,12 @@ func (r *Reader) home() *profile.Home {
 // Close closes the home.
 func (r *Reader) Close() { r.opened.Close() }
 
+// Reopen has the home opened that is there next time.
+func (r *Reader) Reopen() {
+	r.Close()
+	r.opened, r.once = nil, sync.Once{}
+}
+
 // A facts is what was read of a service.
 type facts struct {
 	Asked
@@ -66,9 +72,10 @@ type facts struct {
 	deaths     int  // those that count, within deathSpan
 	next       int  // in how many seconds it is started again; 0 where it does not wait
 	desired    string
-	linked     error       // its profile's directory is a link, and desired is not known
-	reason     string      // why it refused its configuration, if it says so
-	fence      fence.State // of a gateway that is up, where it does not hold it
+	linked     error        // its profile's directory is a link, and desired is not known
+	self       profile.Self // what it says of itself, or one that ran before it does
+	believed   bool         // it is the process that runs now that says it
+	fence      fence.State  // of a gateway that is up, where it does not hold it
 	standing   fence.Standing
 	served     bool // it is down, and the root profile's gateway does its work
 }
@@ -76,24 +83,32 @@ type facts struct {
 // Read returns the states of the services asked about, and an error for each that does
 // not exist, with exit code 102, or that cannot be read.
 func (r *Reader) Read(services []Asked, depth Depth) ([]State, []error) {
+	states, errs := r.each(services, depth)
+	there := states[:0]
+	for i := range states {
+		if errs[i] == nil {
+			there = append(there, states[i])
+		}
+	}
+	return there, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// each returns a state or an error for each of the services.
+func (r *Reader) each(services []Asked, depth Depth) ([]State, []error) {
 	read := make([]facts, len(services))
 	errs := make([]error, len(services))
 	par.Do(len(services), func(i int) {
 		read[i].Asked = services[i]
 		errs[i] = r.read(&read[i], depth)
 	})
-	there := read[:0]
+	r.markServed(read, errs)
+	states := make([]State, len(read))
 	for i := range read {
 		if errs[i] == nil {
-			there = append(there, read[i])
+			states[i] = derive(&read[i])
 		}
 	}
-	r.markServed(there)
-	states := make([]State, len(there))
-	for i := range there {
-		states[i] = derive(&there[i])
-	}
-	return states, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	return states, errs
 }
 
 func (r *Reader) read(f *facts, depth Depth) error {
@@ -133,16 +148,17 @@ func (r *Reader) readRecord(f *facts) {
 	if home == nil {
 		return
 	}
-	if f.desired = home.DesiredState(f.Name); f.desired == "" {
+	record, self := home.Says(f.Name)
+	f.self = self
+	if f.desired = record.Desired; f.desired == "" {
 		f.linked = home.Linked(f.Name)
 	}
 	if f.status.Up() {
 		at, path := home.At(f.Name, fence.File)
 		f.fence, _ = fence.Look(at, path, f.status.PID) // without one it has none
 		f.standing = f.fence.Of(f.status.PID)
-	}
-	if f.status.ExitCode() == script.ExitConfig {
-		f.reason = home.Self(f.Name).ExitReason
+		// Of a stand-by the gateway does not run yet: what is there another one wrote.
+		f.believed = f.standing != fence.StandsBy && f.self.By(profile.TargetOf(f.status.PID))
 	}
 }
 
@@ -165,11 +181,11 @@ func (f *facts) readDeaths() error {
 // markServed finds out which of all are down because the root profile's gateway, in
 // the same scan directory, serves all profiles. That says so itself, and is asked only
 // where it makes a difference.
-func (r *Reader) markServed(all []facts) {
+func (r *Reader) markServed(all []facts, errs []error) {
 	served := map[s6.Service]map[string]bool{}
 	for i := range all {
 		f := &all[i]
-		if !f.Gateway || f.status.Supervised && f.status.Up() {
+		if errs[i] != nil || !f.Gateway || f.status.Supervised && f.status.Up() {
 			continue
 		}
 		root := s6.Service{In: f.In, Name: filepath.Join(filepath.Dir(f.Service.Name), profile.Slot(profile.Default))}

@@ -1,0 +1,29 @@
+package command
+
+import (
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/manager"
+	"hermes-s6/lib/place"
+	"hermes-s6/lib/profile"
+)
+
+// readyFlag is --ready for the commands that wait.
+func readyFlag() *cli.Flag {
+	return cli.Bool("wait until the gateway says that it does its work", "ready")
+}
+
+// readyOf tells whether verb v is to wait for that, which only s6 can.
+func readyOf(c *place.Context, v *verb) (bool, error) {
+	if !c.Bool("ready") {
+		return false, nil
+	}
+	if v.desired == profile.Stopped {
+		return false, fail.Errorf(fail.Usage, "--ready: a gateway that is stopped does not get ready")
+	}
+	kind, err := c.Manager()
+	if err == nil && kind != manager.S6 && kind != manager.None {
+		err = fail.Errorf(fail.Unsupported, "--ready: service manager %s does not know when a gateway is", kind)
+	}
+	return true, err
+}

@@ -1,0 +1,85 @@
+package command
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/place"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/svstat"
+)
+
+// This file is about -o of hermes-svstat.
+
+// fieldsOf returns the fields of -o, nil where it is not given. Several -o add
+// up, and a comma at the end is none, as with s6-svstat.
+func fieldsOf(c *place.Context) ([]string, error) {
+	for _, options := range [][]string{
+		{"check", "follow", "metrics", "list"}, {"check", "o", "json", "metrics"}, {"o", "list", "metrics"},
+	} {
+		if err := alone(c, options...); err != nil {
+			return nil, err
+		}
+	}
+	if !c.IsSet("o") {
+		return nil, nil
+	}
+	var fields []string
+	for _, some := range c.List("o") {
+		for _, f := range strings.Split(strings.TrimSuffix(some, ","), ",") {
+			if f != "name" && !slices.Contains(s6.Fields, f) {
+				return nil, fail.Errorf(fail.Usage, "invalid field %q: it must be name or one of %s", f, strings.Join(s6.Fields, ","))
+			}
+			fields = append(fields, f)
+		}
+	}
+	return fields, nil
+}
+
+// alone is an error where two of options are given.
+func alone(c *place.Context, options ...string) error {
+	var both []string
+	for _, o := range options {
+		if given(c, o) {
+			both = append(both, dashed(o))
+		}
+	}
+	if len(both) < 2 {
+		return nil
+	}
+	return fail.Errorf(fail.Usage, "%s: only one can be", strings.Join(both, " and "))
+}
+
+// fields is -o.
+func (q *query) fields(states []svstat.State, fields []string) error {
+	for i := range states {
+		q.line(&states[i], fields)
+	}
+	return nil
+}
+
+// line prints fields of s, of which there are none where it is not supervised.
+func (q *query) line(s *svstat.State, fields []string) {
+	if !s.Supervised {
+		q.Warn("%s: not supervised", s.Path())
+		return
+	}
+	for i, f := range fields {
+		if i > 0 {
+			q.Out.WriteByte(' ')
+		}
+		q.Out.WriteString(q.field(s, f))
+	}
+	q.Out.WriteByte('\n')
+}
+
+// field returns a field of s, all of which are of one moment.
+func (q *query) field(s *svstat.State, name string) string {
+	if name == "normallyup" && q.Bool("follow") {
+		return strconv.FormatBool(s.NormallyUp)
+	}
+	return cli.Printable(s.Field(q.Programs(), name))
+}

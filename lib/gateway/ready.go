@@ -1,0 +1,65 @@
+//go:build linux
+
+package gateway
+
+import (
+	"cmp"
+	"errors"
+	"os"
+
+	"hermes-s6/lib/cli"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+)
+
+// awaitServing waits until the process of st says that it does its work, or notifies its
+// supervisor. One that says it could not start is an error, and one with such words
+// that has ended meanwhile too: it is the same process. same is false where it has ended
+// before without.
+func (j *job) awaitServing(st *s6.Status) (same bool, err error) {
+	if j.m.Home == nil && !j.notifies {
+		return false, fail.Errorf(fail.System, "gateway '%s': nothing says when it is ready: %w", j.Name, cmp.Or(j.m.HomeErr, os.ErrNotExist))
+	}
+	target := profile.TargetOf(st.PID)
+	var dirs []string
+	if j.m.Home != nil {
+		// Without a directory it has nowhere to say anything.
+		if path, done, e := j.m.Home.Watch(j.Name); e == nil {
+			defer done()
+			dirs = []string{path}
+		}
+	}
+	var self profile.Self
+	err = j.wait(j.deadline, func(now *s6.Status) bool {
+		if self = j.says(); !self.By(target) {
+			self = profile.Self{}
+		}
+		same = now.PID == st.PID && now.Up()
+		return !same || self.Failed() || self.Serves() || now.Ready()
+	}, dirs...)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		said := cmp.Or(self.State, "nothing")
+		return false, fail.Errorf(fail.Timeout, "gateway '%s': not ready in time, it says: %s%s", j.Name, said, j.seeLog())
+	case err == nil && self.Failed():
+		return false, fail.Errorf(fail.No, "gateway '%s': it could not start%s%s", j.Name, because(&self), j.seeLog())
+	}
+	return same, err
+}
+
+// says returns what j's gateway, or one before it, says of itself.
+func (j *job) says() (self profile.Self) {
+	if j.m.Home != nil {
+		self = j.m.Home.Self(j.Name)
+	}
+	return self
+}
+
+// because returns why a gateway ended, in its own words, as the end of a message.
+func because(self *profile.Self) string {
+	if reason := cli.Excerpt(self.ExitReason, profile.MaxWords); reason != "" {
+		return ": " + reason
+	}
+	return ""
+}

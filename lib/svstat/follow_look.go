@@ -1,0 +1,244 @@
+//go:build linux
+
+package svstat
+
+import (
+	"time"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/fail"
+	"hermes-s6/lib/profile"
+	"hermes-s6/lib/s6"
+	"hermes-s6/lib/slot"
+)
+
+// look looks at all that is due, and tells what is another than before. What is looked at
+// is watched first, so that nothing happens unseen in between.
+func (f *Follower) look(now time.Time) error {
+	if !f.next.IsZero() && !now.Before(f.next) {
+		f.next, f.reopen, f.rehome = now.Add(interval), true, true
+	}
+	first := f.whole.IsZero()
+	all, err := f.prepare(now)
+	if err != nil {
+		return err
+	}
+	root := f.root != nil && f.root.take(f, all, now)
+	var due []*followed
+	for _, e := range f.order {
+		if e == f.root && root || e.take(f, all, now) {
+			due = append(due, e)
+		}
+	}
+	changes, err := f.read(due, first, now)
+	if err != nil {
+		return err
+	}
+	if root {
+		f.askRoot(now)
+	}
+	if f.watch.failed != nil && f.next.IsZero() {
+		f.Warn("inotify does not tell all, so that all is looked at every %d s: %v", interval/time.Second, f.watch.failed)
+		f.next = now.Add(interval)
+	}
+	if first || len(changes) > 0 || f.Ages && len(due) > 0 {
+		return f.Changed(changes)
+	}
+	return nil
+}
+
+// take tells whether e is to be looked at now, and has it watched.
+func (e *followed) take(f *Follower, all bool, now time.Time) bool {
+	if !all && (e.due.IsZero() || now.Before(e.due)) {
+		return false
+	}
+	if all {
+		e.tries = 0
+	}
+	if e.rewatch || all {
+		e.rewatch = false
+		f.watch.drop(&e.watched)
+		f.watch.service(f, e)
+	}
+	e.due, e.looked = time.Time{}, now
+	return true
+}
+
+// prepare opens what is another than before, the home and the scan directory. All that is
+// in them is then to be looked at.
+func (f *Follower) prepare(now time.Time) (all bool, err error) {
+	if !f.reopen && !f.rehome {
+		return false, nil
+	}
+	if f.Depth >= Table {
+		f.watch.homeDir(f)
+		f.Reader.Reopen()
+		if home := f.home(); home != nil {
+			f.watch.profiles(home)
+		}
+	}
+	if f.scans {
+		f.watch.scanDir(f)
+		f.scan.Close()
+		if f.scan, err = f.open(); err != nil {
+			return false, err
+		}
+		if f.scan != nil {
+			_ = f.watch.add(f.scan.ProcPath(), names, role{kind: inScan, by: &f.watch.scan})
+		}
+		err = f.list()
+	}
+	f.reopen, f.rehome, f.whole = false, false, now
+	return true, err
+}
+
+// open opens the scan directory. What stands in its place later than at the beginning is
+// said, and waited out.
+func (f *Follower) open() (*dir.Dir, error) {
+	scan, err := f.Open()
+	text := ""
+	if err != nil && !f.whole.IsZero() {
+		if text = err.Error(); text != f.trouble {
+			f.Warn("%v", err)
+		}
+		err = nil
+	}
+	f.trouble = text
+	return scan, err
+}
+
+// list finds the gateways that are in the scan directory.
+func (f *Follower) list() error {
+	if !f.All || f.scan == nil {
+		return nil
+	}
+	names, err := slot.Profiles(f.scan)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		f.appeared(name)
+	}
+	return nil
+}
+
+// appeared follows the gateway of profile name, if that is new.
+func (f *Follower) appeared(name string) *followed {
+	a := GatewayAsked(name)
+	e := f.all[a.Service.Name]
+	if e == nil {
+		e = f.follow(a)
+		if f.root != nil && f.root.hidden && name == profile.Default {
+			f.watch.drop(&f.root.watched)
+			f.root = e
+		}
+		// By name, where nobody asked for another order.
+		i := len(f.order) - 1
+		for ; i > 0 && f.order[i-1].Name > name; i-- {
+			f.order[i] = f.order[i-1]
+		}
+		f.order[i] = e
+	}
+	return e
+}
+
+// in returns where the service of e is.
+func (f *Follower) in(e *followed) *dir.Dir {
+	if e.In != nil {
+		return e.In
+	}
+	return f.scan
+}
+
+// read reads the states of due, and returns what has changed.
+func (f *Follower) read(due []*followed, first bool, now time.Time) (changes []Change, err error) {
+	asked := make([]Asked, len(due))
+	for i, e := range due {
+		asked[i] = e.Asked
+		asked[i].In = f.in(e)
+	}
+	states, errs := f.Reader.each(asked, f.Depth)
+	for i, e := range due {
+		switch {
+		case errs[i] == nil:
+			if c, differs := f.found(e, states[i], now); differs {
+				changes = append(changes, c)
+			}
+		case fail.CodeOf(errs[i]) != fail.Absent:
+			f.failed(e, errs[i])
+		case e.there:
+			changes = append(changes, Change{Name: e.Name, Path: e.state.Path()})
+			e.gone()
+		case !f.All && first:
+			return nil, errs[i] // what does not exist when we are asked is a mistake
+		}
+	}
+	if f.All {
+		f.forget()
+	}
+	return changes, nil
+}
+
+// found notes the state of e, and tells whether it is another than before.
+func (f *Follower) found(e *followed, s State, now time.Time) (c Change, differs bool) {
+	if s.PID != e.state.PID {
+		e.tries = 0
+	}
+	s.of.self = profile.Self{} // of any size, and derived from by now
+	e.state = s
+	f.failed(e, s.Linked)
+	f.again(e, now)
+	shown := f.Shown(&s)
+	if e.there && shown == e.shown {
+		return c, false
+	}
+	e.there, e.shown = true, shown
+	return Change{Name: e.Name, Path: s.Path(), State: &e.state}, true
+}
+
+// failed has said what of e cannot be read, once.
+func (f *Follower) failed(e *followed, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != e.err && err != nil {
+		f.Failed(err)
+	}
+	e.err = text
+}
+
+func (e *followed) gone() { e.there, e.shown, e.state, e.tries = false, "", State{}, 0 }
+
+// forget forgets what was no gateway, or is none any more.
+func (f *Follower) forget() {
+	left := f.order[:0]
+	for _, e := range f.order {
+		if e.there || e.err != "" || !e.due.IsZero() || e.rewatch {
+			left = append(left, e)
+			continue
+		}
+		f.watch.drop(&e.watched)
+		delete(f.all, e.Service.Name)
+		if e == f.root {
+			f.root = hiddenRoot()
+			f.root.due = e.looked
+		}
+	}
+	f.order = left
+}
+
+// askRoot asks the root profile's gateway whom it serves, and looks again at those for whom
+// that makes a difference.
+func (f *Follower) askRoot(now time.Time) {
+	served := map[string]bool(nil)
+	if f.scan != nil {
+		served = f.servedBy(&s6.Service{In: f.scan, Name: f.root.Service.Name})
+	}
+	for _, e := range f.order {
+		if e.Gateway && !e.state.Up && served[e.Name] != f.served[e.Name] {
+			e.happened(now)
+		}
+	}
+	f.served = served
+}
