@@ -36,6 +36,9 @@ def what_is_found_has_all(timeout: Optional[float]) -> Dict[str, Any]:
     manager = s6.get_service_manager(timeout=timeout)
     if isinstance(manager, s6.S6ServiceManager):
         manager.register_profile_gateway("coder", extra_env={"TOKEN": "x"}, port=9300, wait=True)
+        ready: bool = manager.wait_ready("coder", timeout=60)
+        with manager.follow() as states:
+            return next(states, {"ready": ready})
     if isinstance(manager, s6.WindowsServiceManager):
         manager.install(force=True)
     became: str = manager.start("coder", wait=True)["coder"]
