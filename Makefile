@@ -44,7 +44,7 @@ demo:
 	@scripts/demo bin
 
 deps:
-	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml pyflakes3 mandoc zsh fish xz zip
+	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml python3-pip python3-setuptools python3-wheel pyflakes3 mypy patch mandoc zsh fish xz zip
 
 lint: deps
 	scripts/tracked
@@ -52,6 +52,7 @@ lint: deps
 	shellcheck completions/hermes-s6.bash testdata/completions/bash
 	mandoc -T lint -W warning man/*
 	pyflakes3 python
+	cd python && mypy
 	for os in linux darwin windows; do GOOS=$$os $(GO) vet -tags $(TAGS) ./... || exit; done
 	GOARCH=arm $(GO) vet -tags $(TAGS) ./...
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
@@ -69,7 +70,7 @@ test: lint
 test-faults: deps
 	scripts/faults $(TAGS)
 
-# Under each version of s6 that Debian has.
+# Under each version of s6 that Debian has, and of Python from 3.9.
 test-matrix: deps
 	scripts/matrix $(TAGS)
 

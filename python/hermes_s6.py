@@ -307,13 +307,14 @@ class ServiceManager(Protocol):
     start, stop, restart and is_running take the name of a service directory as well:
     gateway-coder is coder. A profile that is really called gateway-coder is meant where
     it has a slot. Who registers or unregisters asks supports_runtime_registration() first.
+    What start, stop and restart return is each manager's own.
     """
 
     kind: ServiceManagerKind
 
-    def start(self, name: str) -> None: ...
-    def stop(self, name: str) -> None: ...
-    def restart(self, name: str) -> None: ...
+    def start(self, name: str) -> object: ...
+    def stop(self, name: str) -> object: ...
+    def restart(self, name: str) -> object: ...
     def is_running(self, name: str) -> bool: ...
     def supports_runtime_registration(self) -> bool: ...
 
@@ -333,7 +334,7 @@ class _Manager:
         """timeout is for each call; ValueError where it is no number of seconds from 0 to 2147483."""
         if timeout == math.inf:
             timeout = None
-        if timeout not in (None, "default") and not 0 <= float(timeout) <= _MOST:
+        if timeout is not None and timeout != "default" and not 0 <= float(timeout) <= _MOST:
             raise _error(100, f"invalid timeout {timeout!r}: it must be 0 to {_MOST:.0f} seconds, or None")
         self.timeout = timeout
 
@@ -629,7 +630,10 @@ def detect_service_manager() -> ServiceManagerKind:
     return cast(ServiceManagerKind, kind)
 
 
-_MANAGERS: Mapping[str, Type[_Manager]] = {
+# What get_service_manager returns: all of them have more than a ServiceManager must.
+AnyServiceManager = Union[S6ServiceManager, SystemdServiceManager, LaunchdServiceManager, WindowsServiceManager]
+
+_MANAGERS: Mapping[str, Type[AnyServiceManager]] = {
     "s6": S6ServiceManager,
     "systemd": SystemdServiceManager,
     "launchd": LaunchdServiceManager,
@@ -637,7 +641,7 @@ _MANAGERS: Mapping[str, Type[_Manager]] = {
 }
 
 
-def get_service_manager(*, timeout: Timeout = "default", host: Optional[Host] = None) -> ServiceManager:
+def get_service_manager(*, timeout: Timeout = "default", host: Optional[Host] = None) -> AnyServiceManager:
     """Return the service manager that is in charge; UnsupportedError for none.
 
     host is for WindowsServiceManager.
@@ -646,8 +650,8 @@ def get_service_manager(*, timeout: Timeout = "default", host: Optional[Host] = 
     if kind not in _MANAGERS:
         raise _error(103, "no supported service manager: none was found")
     if kind == "windows":
-        return cast(ServiceManager, WindowsServiceManager(host=host, timeout=timeout))
-    return cast(ServiceManager, _MANAGERS[kind](timeout=timeout))
+        return WindowsServiceManager(host=host, timeout=timeout)
+    return _MANAGERS[kind](timeout=timeout)
 
 
 def _profile_dir(profile: str) -> Path:
