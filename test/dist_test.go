@@ -375,9 +375,11 @@ func TestDockerfile(t *testing.T) {
 	})
 	docker(t, "run", "-d", "--name", name, "-v", volume+":/opt/data", "--network", "none", name)
 	awaitBooted(t, name)
-	docker(t, "exec", "-u", "hermes", name, "sh", "-ec", "mkdir -p /opt/data/profiles/coder && touch /opt/data/profiles/coder/SOUL.md")
+	docker(t, "exec", "-u", "hermes", name, "mkdir", "-p", "/opt/data/profiles/coder")
+	// Before it is a profile: the reconciler would register it.
 	docker(t, "exec", "-u", "hermes", name, "hermes-svc-register", "--wait", "coder")
-	awaitDockerStatus(t, name, "coder true true\n")
+	docker(t, "exec", "-u", "hermes", name, "touch", "/opt/data/profiles/coder/SOUL.md")
+	awaitDockerStatus(t, name, "coder true true\ndefault false false\n")
 	docker(t, "exec", name, "test", "-u", "/command/s6-overlay-suexec")
 	// The hook has run, and nothing was left over.
 	docker(t, "exec", name, "test", "!", "-e", "/etc/s6-overlay/user-bundles.d/user/contents.d/dashboard")

@@ -28,8 +28,9 @@ func TestDocker(t *testing.T) {
 	docker(t, "start", name)
 	awaitBooted(t, name)
 	docker(t, "exec", "-u", "hermes", name, "mkdir", "/opt/data/profiles/coder", "/opt/data/profiles/writer")
-	docker(t, "exec", "-u", "hermes", name, "touch", "/opt/data/profiles/coder/SOUL.md", "/opt/data/profiles/writer/SOUL.md")
+	// Before it is a profile: the reconciler would register it.
 	docker(t, "exec", name, "hermes-svc-register", "--wait", "--env", "TOKEN=x", "coder")
+	docker(t, "exec", "-u", "hermes", name, "touch", "/opt/data/profiles/coder/SOUL.md", "/opt/data/profiles/writer/SOUL.md")
 	docker(t, "exec", name, "hermes-reconcile")
 	awaitDockerStatus(t, name, "coder true true\ndefault false false\nwriter false false\n")
 	docker(t, "exec", "-u", "hermes", name, "hermes-svstat", "coder")
