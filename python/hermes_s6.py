@@ -19,6 +19,7 @@ import math
 import os
 import re
 import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,7 +248,10 @@ class Following(Iterator[Dict[str, Any]]):
     def __next__(self) -> Dict[str, Any]:
         if self._closed:
             raise StopIteration
-        line = self._child.stdout.readline()  # type: ignore[union-attr]
+        try:
+            line = self._child.stdout.readline()  # type: ignore[union-attr]
+        except ValueError:  # another thread has closed it since
+            raise StopIteration from None
         if line.endswith(b"\n"):
             return _objects(self._program, line.decode("utf-8", "replace"), 1)[0]
         was_closed = self._closed
@@ -265,7 +269,8 @@ class Following(Iterator[Dict[str, Any]]):
         self._closed = True
         self._child.kill()  # it has nothing to clean up
         code = self._child.wait()
-        self._messages.join()
+        if not sys.is_finalizing():  # then the thread does not end any more (3.13)
+            self._messages.join()
         self._child.stdout.close()  # type: ignore[union-attr]
         return code
 
@@ -351,15 +356,15 @@ class _Manager:
 
         timeout is as for the manager, whose it is by default; ServiceTimeoutError when
         it is over. S6Error, with the reason, for a gateway that could not start, at
-        once; also for one that is down and not to be up, which is not started.
+        once; also for one that is not to be up, which is not started.
         """
         waits = self
         if timeout != "manager":
             waits = copy.copy(self)
             _Manager.__init__(waits, timeout=timeout)
         status = self.status(name)
-        if not status["up"] and not status.get("wantedup", True):
-            raise _error(1, f"gateway '{self._profile(name)}': it is down, and is not to be up")
+        if not status.get("wantedup", True):  # also while it is up, and is being stopped
+            raise _error(1, f"gateway '{self._profile(name)}': it is {'up' if status['up'] else 'down'}, and is not to be up")
         return waits._svc("start", ["--ready"], name) != {self._profile(name): "standby"}
 
     def stop(self, name: str, *more: str, wait: bool = False) -> Dict[str, str]:

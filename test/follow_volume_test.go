@@ -77,3 +77,17 @@ func TestFollowSwapped(t *testing.T) {
 	c.awaitNo("three")
 	s6test.Await(t, func() error { return c.agrees(map[string]string{"one": "running", "two": "running"}) })
 }
+
+// TestFollowRemade has profiles/ removed and made again at once: many file systems give it
+// the inode that it had. What comes there is seen all the same.
+func TestFollowRemade(t *testing.T) {
+	home := newHomeFor(t)
+	addProfile(t, home, "one", `{"desired_state":"stopped"}`)
+	c := follow(t, home)
+	c.must(false, "sh", "-c", "cd /opt/data && rm -r profiles && mkdir profiles")
+	for _, name := range []string{"late", "later"} { // the first may be found by the look that this brings
+		addProfile(t, home, name, `{"desired_state":"running"}`)
+		c.awaitUp(name)
+	}
+	c.awaitNo("one")
+}

@@ -159,13 +159,13 @@ func Printable(s string) string {
 }
 
 // Excerpt returns the first n bytes or less of s, on one line that may stand on a terminal.
+// Whoever keeps them does not keep s, which may be long.
 func Excerpt(s string, n int) string {
 	line := strings.Join(strings.Fields(Printable(s)), " ")
-	if len(line) <= n {
-		return line
+	if len(line) > n {
+		line = strings.ToValidUTF8(line[:n], "") // the cut may go through a character
 	}
-	// The cut may go through a character.
-	return strings.ToValidUTF8(line[:n], "")
+	return strings.Clone(line)
 }
 
 // Error prints an error that is not the last.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"os"
+	"time"
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
@@ -22,22 +23,14 @@ func (j *job) awaitServing(st *s6.Status) (same bool, err error) {
 		return false, fail.Errorf(fail.System, "gateway '%s': nothing says when it is ready: %w", j.Name, cmp.Or(j.m.HomeErr, os.ErrNotExist))
 	}
 	target := profile.TargetOf(st.PID)
-	var dirs []string
-	if j.m.Home != nil {
-		// Without a directory it has nowhere to say anything.
-		if path, done, e := j.m.Home.Watch(j.Name); e == nil {
-			defer done()
-			dirs = []string{path}
-		}
-	}
 	var self profile.Self
-	err = j.wait(j.deadline, func(now *s6.Status) bool {
+	err = j.waitSaying(func(now *s6.Status) bool {
 		if self = j.says(); !self.By(target) {
 			self = profile.Self{}
 		}
 		same = now.PID == st.PID && now.Up()
 		return !same || self.Failed() || self.Serves() || now.Ready()
-	}, dirs...)
+	})
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		said := cmp.Or(self.State, "nothing")
@@ -46,6 +39,36 @@ func (j *job) awaitServing(st *s6.Status) (same bool, err error) {
 		return false, fail.Errorf(fail.No, "gateway '%s': it could not start%s%s", j.Name, because(&self), j.seeLog())
 	}
 	return same, err
+}
+
+// watchAnew is how often waitSaying looks whether the profile's directory is another.
+const watchAnew = time.Second
+
+// waitSaying is wait, and asks reached as well when the gateway may have said something.
+func (j *job) waitSaying(reached func(*s6.Status) bool) error {
+	for {
+		soon := time.Now().Add(watchAnew)
+		last := !j.deadline.IsZero() && !j.deadline.After(soon)
+		if last {
+			soon = j.deadline
+		}
+		err := j.waitOnce(soon, reached)
+		if last || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+// waitOnce is waitSaying with the profile's directory that is there now.
+func (j *job) waitOnce(deadline time.Time, reached func(*s6.Status) bool) error {
+	if j.m.Home != nil {
+		// Without a directory it has nowhere to say anything.
+		if path, done, err := j.m.Home.Watch(j.Name); err == nil {
+			defer done()
+			return j.wait(deadline, reached, path)
+		}
+	}
+	return j.wait(deadline, reached)
 }
 
 // says returns what j's gateway, or one before it, says of itself.

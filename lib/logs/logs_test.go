@@ -442,3 +442,16 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestTailRefused: of what is before a file that cannot be read, the last lines are none.
+func TestTailRefused(t *testing.T) {
+	s := newShelf(t, "a")
+	s.write("a", label(0), strings.Repeat("old\n", 100))
+	must.Do(t, os.Symlink("/etc/passwd", s.path("a", label(1))))
+	s.write("a", "current", "line\n")
+	s.Lines = 2
+	failed, _, err := s.Run()
+	if err != nil || len(failed) != 1 || s.out.String() != "line\n" {
+		t.Errorf("%v, %v; printed %q", failed, err, s.out.String())
+	}
+}

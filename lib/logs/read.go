@@ -195,6 +195,7 @@ func (l *Log) tail(n int) error {
 	for i := len(l.queue) - 1; i >= 0; i-- {
 		f := l.queue[i]
 		if err := l.needFile(f); err != nil {
+			l.queue = l.queue[i+1:] // what is before it is not the end
 			return err
 		}
 		if f.fd < 0 { // removed meanwhile, and so is what was before it
@@ -203,6 +204,7 @@ func (l *Log) tail(n int) error {
 		}
 		start, left, err := lastLines(f.fd, n, l.follow && i == len(l.queue)-1)
 		if err != nil {
+			l.queue = l.queue[i+1:]
 			return l.d.Fail("read", f.name, err)
 		}
 		if n = left; start > 0 {

@@ -48,18 +48,23 @@ func (f *Follower) look() error {
 			return err
 		}
 	}
-	f.rewatch(plan.Home, home, in)
+	fresh := f.rewatch(plan.Home, home, in)
 	if all {
 		f.looked, f.next = now, now.Add(f.Interval)
 		names = append(names, profile.Default)
+	}
+	if fresh {
+		f.next = now
 	}
 	return f.act(plan, f.glances(plan, now, all, names), now)
 }
 
 // rewatch watches the home and profiles/, and all anew where they are not what they were.
-func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) {
-	if f.watch != nil && f.home == home && f.in == in {
-		return
+// It tells whether it did: then all has to be looked at again, since what happened before
+// that nobody told.
+func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) bool {
+	if f.watch != nil && !f.watch.ended && f.home == home && f.in == in {
+		return false
 	}
 	if f.watch != nil {
 		f.watch.Close()
@@ -68,7 +73,7 @@ func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) {
 	f.home, f.in = home, in
 	f.watch.follow(h, watchedHome)
 	f.watch.follow(h, watchedProfiles)
-	f.next = time.Time{} // what happened before we watched
+	return true
 }
 
 // A change is what one look has found.

@@ -18,6 +18,7 @@ type watch struct {
 	*inotify.Watch
 	names  map[int32]string // by watch descriptor: a profile's, or below
 	failed error            // why not all is watched
+	ended  bool             // the home or profiles/ is not watched any more
 }
 
 // What is watched besides profiles' directories. No profile has these names.
@@ -96,6 +97,11 @@ func (w *watch) read(changed func(name string)) {
 			changed("")
 		case e.Ended():
 			delete(w.names, e.Dir)
+			if name == watchedHome || name == watchedProfiles {
+				// What is there now may have the inode of what was.
+				w.ended = true
+				changed("")
+			}
 		case !known:
 		case e.Mask&unix.IN_MOVE_SELF != 0:
 			// Where it is now it may be none of ours. What has its name is watched anew.

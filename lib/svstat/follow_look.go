@@ -3,6 +3,8 @@
 package svstat
 
 import (
+	"errors"
+	"io/fs"
 	"time"
 
 	"hermes-s6/lib/dir"
@@ -80,31 +82,38 @@ func (f *Follower) prepare(now time.Time) (all bool, err error) {
 	if f.scans {
 		f.watch.scanDir(f)
 		f.scan.Close()
-		if f.scan, err = f.open(); err != nil {
-			return false, err
-		}
-		if f.scan != nil {
+		if f.scan, err = f.Open(); f.scan != nil {
 			_ = f.watch.add(f.scan.ProcPath(), names, role{kind: inScan, by: &f.watch.scan})
 		}
-		err = f.list()
+		if err == nil {
+			err = f.list()
+		}
 	}
-	f.reopen, f.rehome, f.whole = false, false, now
+	f.reopen, f.rehome = false, false
+	if err = f.waitOut(err); err == nil {
+		f.whole = now
+	}
 	return true, err
 }
 
-// open opens the scan directory. What stands in its place later than at the beginning is
-// said, and waited out.
-func (f *Follower) open() (*dir.Dir, error) {
-	scan, err := f.Open()
+// waitOut says err, once, and has all looked at again later, unless it comes at the
+// beginning: then it is the answer.
+func (f *Follower) waitOut(err error) error {
 	text := ""
-	if err != nil && !f.whole.IsZero() {
+	if err != nil {
+		if f.whole.IsZero() {
+			return err
+		}
+		f.next = time.Now().Add(interval)
 		if text = err.Error(); text != f.trouble {
 			f.Warn("%v", err)
 		}
-		err = nil
+	}
+	if err == nil && f.watch.failed == nil {
+		f.next = time.Time{}
 	}
 	f.trouble = text
-	return scan, err
+	return nil
 }
 
 // list finds the gateways that are in the scan directory.
@@ -113,7 +122,7 @@ func (f *Follower) list() error {
 		return nil
 	}
 	names, err := slot.Profiles(f.scan)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed since it was opened
 		return err
 	}
 	for _, name := range names {

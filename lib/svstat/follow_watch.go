@@ -228,6 +228,9 @@ func (f *Follower) event(r role, e inotify.Event, now time.Time) {
 // counts tells whether e is about the service that r is of, and whether one of its
 // directories may be another than before.
 func (r *role) counts(e inotify.Event) (counts, other bool) {
+	if r.kind == whereService && e.Name == r.name {
+		return true, true
+	}
 	switch e.Name {
 	case "":
 		return r.kind == theFence || e.Ended(), e.Ended()

@@ -131,8 +131,8 @@ func (s *State) rank() int {
 func cut(line string, columns int) (string, int) {
 	width := 0
 	for i := 0; i < len(line); {
-		if line[i] == '\x1b' {
-			i += strings.IndexByte(line[i:], 'm') + 1
+		if end := strings.IndexByte(line[i:], 'm'); line[i] == '\x1b' && end > 0 {
+			i += end + 1
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(line[i:])
