@@ -251,7 +251,7 @@ func TestDashboard(t *testing.T) {
 	c.boot()
 	waitForFile(t, filepath.Join(home, "dashboard"))
 	awaitDashboard("true true\n")
-	if got, want := readFile(t, filepath.Join(home, "dashboard")), "/opt/data/home dashboard --host 0.0.0.0 --port 9119 --no-open gateways\n"; got != want {
+	if got, want := readFile(t, filepath.Join(home, "dashboard")), "/opt/data/home dashboard --host 0.0.0.0 --port 9119 --no-open container-boot.log gateways\n"; got != want {
 		t.Errorf("HOME, arguments and logs: %q, want %q", got, want)
 	}
 	c.stop()

@@ -340,6 +340,7 @@ func (c *chaos) check() {
 
 	// Each can be started, and runs once.
 	live := slices.DeleteFunc(slices.Clone(chaosProfiles), func(n string) bool { return slices.Contains(chaosGhosts, n) || n == "p0" })
+	live = append(live, "default")
 	c.place.run(t, 0, "hermes-svc", append([]string{"start", "--wait", "--timeout", "60000"}, live...)...)
 	s6test.Await(t, func() error {
 		pids := c.place.run(t, 0, "hermes-svstat", append([]string{"-o", "name,pid"}, live...)...)

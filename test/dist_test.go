@@ -301,10 +301,14 @@ func TestDistBoots(t *testing.T) {
 	}
 	c.stop()
 	// What stays on the volume is what docs/adopting.md says; gateway.pid is the stand-in's.
-	want := `./logs/container-boot.log
+	want := `./gateway_service.json
+./logs/container-boot.log
 ./logs/gateways/coder/current
 ./logs/gateways/coder/lock
 ./logs/gateways/coder/state
+./logs/gateways/default/current
+./logs/gateways/default/lock
+./logs/gateways/default/state
 ./logs/gateways/never/current
 ./logs/gateways/never/lock
 ./logs/gateways/never/state

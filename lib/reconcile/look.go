@@ -26,7 +26,8 @@ func (f *Follower) look() error {
 	}
 	now := time.Now()
 	home, in, err := plan.Home.IDs()
-	all := !now.Before(f.next) || home != f.home || in != f.in
+	// Where the home was away, only a look at all tells whether it is there again.
+	all := f.away != "" || !now.Before(f.next) || home != f.home || in != f.in
 	var names []string
 	if all && err == nil {
 		if names, home, in, err = plan.Home.Names(); err == nil {

@@ -37,11 +37,14 @@ const mostLines = 5000
 func main() {
 	g := gateway{began: time.Now(), end: make(chan os.Signal, 1)}
 	signal.Notify(g.end, unix.SIGTERM)
-	if len(os.Args) < 3 || os.Args[1] != "-p" {
-		check(fmt.Errorf("no -p PROFILE"))
+	home := os.Getenv("HERMES_HOME")
+	g.profile = "default"
+	if len(os.Args) > 2 && os.Args[1] == "-p" {
+		g.profile = os.Args[2]
+		check(os.Chdir(filepath.Join(home, "profiles", g.profile)))
+	} else {
+		check(os.Chdir(home))
 	}
-	g.profile = os.Args[2]
-	check(os.Chdir(filepath.Join(os.Getenv("HERMES_HOME"), "profiles", g.profile)))
 	alone := g.lock()
 	host, err := os.Hostname()
 	check(err)
@@ -50,7 +53,7 @@ func main() {
 		g.occupy()
 	} else {
 		other, _ := os.ReadFile("running")
-		add("../../twice", "%s: %s, beside %s", g.profile, g.id, other)
+		add(filepath.Join(home, "twice"), "%s: %s, beside %s", g.profile, g.id, other)
 	}
 	add("lives", "start %s port=%s TOKEN=%s", g.id, os.Getenv("HERMES_GATEWAY_PORT"), os.Getenv("TOKEN"))
 	if _, err := os.Stat("bursts"); err == nil {
