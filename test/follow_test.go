@@ -309,6 +309,9 @@ func TestFollowLeavesAlone(t *testing.T) {
 	c.must(false, "/command/s6-svc", "-d", "/run/service/gateway-byhand")
 	all := "byhand false false\ndefault false false\ndies false false\ndone false false\nforgets true true\nmisconfigured false false\n"
 	c.awaitStatus(all)
+	// A first pass finds what it has not seen to come about.
+	c.must(false, "/command/s6-svc", "-wR", "-r", reconciler)
+	c.awaitStatus(all)
 	starts := func() (n int) { return strings.Count(readFile(t, c.path("/run/log")), "up: -p ") }
 	began := starts()
 	for i, state := range []string{`{"gateway_state":"running","x":1}`, `{"gateway_state":"startup_failed"}`, `{`, `{"desired_state":"running","gateway_state":"stopped"}`} {
@@ -337,6 +340,29 @@ func TestFollowLeavesAlone(t *testing.T) {
 			c.awaitUp("byhand") // else what it writes is the last word
 		}
 	}
+}
+
+// TestFollowUnregistered shows that a gateway which somebody starts, and unregisters before
+// anybody has looked, is not registered again: what was wanted of it is older. What is
+// wanted of it later is obeyed.
+func TestFollowUnregistered(t *testing.T) {
+	home := newHomeFor(t)
+	addProfile(t, home, "writer", `{"desired_state":"stopped"}`)
+	c := follow(t, home)
+	for i := range 3 {
+		c.desire("writer", "stopped")
+		c.must(false, "hermes-svc-unregister", "writer")
+		c.looked(fmt.Sprint("marker", i))
+		c.must(false, "sh", "-c", "hermes-svc start writer && hermes-svc-unregister writer")
+		c.looked(fmt.Sprint("again", i))
+		if err := noFile(c.path("/run/service/gateway-writer")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.desire("writer", "stopped")
+	c.looked("last")
+	c.desire("writer", "running")
+	c.awaitUp("writer")
 }
 
 // rewrite has the state of a profile replaced a thousand times a second, as well as this

@@ -104,7 +104,7 @@ func (m *Manager) each(names []string, o manager.Options, c command) []manager.O
 // give gives j's gateway its command and records it, both under the lock of its slot:
 // in the order in which commands are recorded they reach the supervisor.
 func (j *job) give(c command, o manager.Options) error {
-	if err := j.prepare(c, o.Timeout); err != nil {
+	if err := j.prepare(c, o); err != nil {
 		return err
 	}
 	lock, err := j.lock()
@@ -181,21 +181,24 @@ func (j *job) lock() (*dir.Dir, error) {
 
 // prepare registers j's gateway if only its profile is there, and sees to it that its
 // supervisor has said something.
-func (j *job) prepare(c command, timeout time.Duration) error {
+func (j *job) prepare(c command, o manager.Options) error {
 	there, err := j.service.Exists()
 	var st s6.Status
 	if err == nil && there {
 		st, err = j.service.Status(j.m.ScanDir.Programs)
 	}
+	if err == nil && !there && o.Here {
+		err = NoSuchGateway(j.Name)
+	}
 	if err == nil && !st.Supervised {
-		if err = j.complete(there, !c.wanted, timeout); err == nil {
+		if err = j.complete(there, !c.wanted, o.Timeout); err == nil {
 			st, err = j.service.Status(j.m.ScanDir.Programs)
 		}
 	}
 	if err == nil && st.Supervised && !st.Known {
 		// The first words of a supervisor that has only just come would later be
 		// taken for what came of the command.
-		err = j.timeout(j.wait(slot.Deadline(timeout), func(st *s6.Status) bool { return st.Known }), "its supervisor has said nothing in time")
+		err = j.timeout(j.wait(slot.Deadline(o.Timeout), func(st *s6.Status) bool { return st.Known }), "its supervisor has said nothing in time")
 	}
 	return err
 }

@@ -34,8 +34,8 @@ type Options struct {
 	// Drain is how long gateways with agents at work get to end instead, 0 where
 	// Timeout is for those as well.
 	Drain time.Duration
-	// Here is set where a stop is about this container: what runs elsewhere is not
-	// waited for.
+	// Here is set where this is about this container as it is: what runs elsewhere is not
+	// waited for, and what has no slot gets none.
 	Here   bool
 	Intent Intent
 	// Progress is called while gateways are waited for.

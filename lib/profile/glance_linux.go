@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +36,7 @@ type Glance struct {
 	dev, ino              uint64
 	record, config, parks mark
 	state                 mark
+	mtime                 unix.Timespec // of the directory: when a file came or went last
 }
 
 // Glance looks at profile name, which looked like was the last time (nil: it was not
@@ -54,7 +56,7 @@ func (h *Home) Glance(name string, was *Glance) (*Glance, error) {
 	}
 	defer d.Close()
 	st, err := d.Stat(".")
-	g := &Glance{dev: uint64(st.Dev), ino: st.Ino}
+	g := &Glance{dev: uint64(st.Dev), ino: st.Ino, mtime: st.Mtim}
 	for name, to := range map[string]*mark{settingsFile: &g.record, configFile: &g.config, parkedFile: &g.parks, stateFile: &g.state} {
 		if err == nil {
 			*to, err = markOf(d, name)
@@ -63,7 +65,7 @@ func (h *Home) Glance(name string, was *Glance) (*Glance, error) {
 	if err != nil {
 		return nil, err
 	}
-	if was != nil {
+	if was != nil && !g.Other(was) {
 		g.Desired = was.Desired
 		if g.state == was.state {
 			return g, nil
@@ -91,6 +93,16 @@ func (g *Glance) Other(was *Glance) bool { return was == nil || g.dev != was.dev
 // Reconfigured tells whether the configuration is another one. That of the root profile
 // is about all others as well.
 func (g *Glance) Reconfigured(was *Glance) bool { return was != nil && g.config != was.config }
+
+// tick is how far apart the kernel's clock for files can put what happens at once.
+const tick = 10 * time.Millisecond
+
+// Unregistered tells whether the profile was unregistered after its state was written: it
+// has no record, which each profile with a slot has, and its directory has lost a file
+// since. What the state asks for was asked for before that.
+func (g *Glance) Unregistered() bool {
+	return g.record == mark{} && time.Duration(g.mtime.Nano()-g.state.ctime.Nano()) > tick
+}
 
 // Watched are the files in a profile's directory that a Glance is made of, besides what
 // makes it one.

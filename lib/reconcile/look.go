@@ -154,14 +154,14 @@ func (f *Follower) glance(plan *Plan, c *change, name string, p *followed, now t
 }
 
 // note notes what there is to do for profile name, which was like was, and tells whether
-// there is anything. One whose slot somebody has removed since gets one again when it is
-// to run, or is another.
+// there is anything. One whose slot somebody has removed gets one again when it is to run
+// since then, or is another.
 func (c *change) note(plan *Plan, name string, g, was *profile.Glance) bool {
 	define, intend := g.Differs(was), g.Intends(was)
 	if !define && !intend {
 		return false
 	}
-	if !g.Other(was) && !(intend && g.Desired == profile.Running) {
+	if !g.Other(was) && (!intend || g.Desired != profile.Running || g.Unregistered()) {
 		if there, err := plan.ScanDir.Exists(name); err == nil && !there {
 			return false
 		}

@@ -39,10 +39,15 @@ func (r *run) obey(jobs []*job) map[int]string {
 		}
 		for k, o := range do(names, manager.Options{Timeout: r.Timeout, Here: true, Intent: obedience{r}}) {
 			did[at[k]] = o.Action
-			if o.Err != nil {
-				r.results[at[k]].Action, r.results[at[k]].Err = Failed, o.Err
-				jobs[at[k]] = nil
+			if o.Err == nil {
+				continue
 			}
+			result := &r.results[at[k]]
+			result.Action, result.Err = Failed, o.Err
+			if fail.CodeOf(o.Err) == fail.Absent { // unregistered since
+				result.Action, result.Err, result.Warning = Skipped, nil, errMeanwhile
+			}
+			jobs[at[k]] = nil
 		}
 	}
 	for i, j := range jobs {

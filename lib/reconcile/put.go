@@ -86,7 +86,10 @@ func (r *run) change(j *job, d *script.Definition, result *Result) (change slot.
 		return change, err
 	}
 	d.Down = !r.starts(&now)
-	if change, err = hold.Put(d); err == nil && r.Intend[j.Found.Name] && slices.Contains(change.Files, script.DownFile) {
+	change, err = hold.Put(d)
+	// That a gateway no longer says what was asked for is no reason to stop it.
+	asked := !d.Down || now.State.Desired == profile.Stopped
+	if err == nil && asked && r.Intend[j.Found.Name] && slices.Contains(change.Files, script.DownFile) {
 		err = r.tell(j.Found.Name, d.Down)
 	}
 	return change, err
