@@ -71,7 +71,7 @@ func (cmd *Command) run(umask int, args []string, stdout, stderr io.Writer) fail
 	// The library's own --help takes operands for topics; its --version has -v.
 	cli.HelpFlag = nil
 	version := Bool("print the version and exit", "version")
-	c := &Context{Out: bufio.NewWriter(stdout), name: cmd.Name, errs: stderr, umask: umask}
+	c := &Context{Out: bufio.NewWriterSize(stdout, 32<<10), name: cmd.Name, errs: stderr, umask: umask}
 	c.flags = slices.Concat(cmd.Flags, cmd.common(), []*Flag{version})
 	app := &cli.App{
 		Name:                  cmd.Name,
@@ -207,10 +207,15 @@ func JSONText(v any) (string, error) {
 	if err := enc.Encode(v); err != nil {
 		return "", err
 	}
+	plain := strings.TrimSuffix(line.String(), "\n")
 	// encoding/json leaves DEL and the C1 controls as they are. What is not ASCII
 	// stands inside strings.
-	for _, r := range strings.TrimSuffix(line.String(), "\n") {
-		if r < 0x7f || strconv.IsPrint(r) {
+	control := func(r rune) bool { return r >= 0x7f && !strconv.IsPrint(r) }
+	if strings.IndexFunc(plain, control) < 0 {
+		return plain, nil
+	}
+	for _, r := range plain {
+		if !control(r) {
 			text.WriteRune(r)
 			continue
 		}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
 	"hermes-s6/lib/manager"
+	"hermes-s6/lib/par"
 	"hermes-s6/lib/place"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
@@ -215,10 +217,11 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 
 // objects is --json.
 func (q *query) objects(states []svstat.State) error {
-	for i := range states {
-		if err := q.JSON(states[i].Object()); err != nil {
-			return err
-		}
+	lines, errs := make([]string, len(states)), make([]error, len(states))
+	par.Do(len(states), func(i int) { lines[i], errs[i] = cli.JSONText(states[i].Object()) })
+	for _, line := range lines {
+		q.Out.WriteString(line)
+		q.Out.WriteByte('\n')
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
+
+	"hermes-s6/lib/proc"
 )
 
 // A Kind names a service manager.
@@ -111,7 +113,7 @@ func (p probe) path(name string) string {
 }
 
 func (p probe) line(name string) string {
-	return strings.TrimSuffix(readSmall(p.path(name)), "\n")
+	return strings.TrimSuffix(string(proc.Head(p.path(name))), "\n")
 }
 
 func (p probe) isDir(name string) bool {

@@ -5,7 +5,6 @@ package proc
 
 import (
 	"bytes"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -13,10 +12,10 @@ import (
 // stat returns the fields of /proc/PID/stat from the third on (proc(5)); nil
 // where there is no such process.
 func stat(pid string) []string {
-	line, err := os.ReadFile("/proc/" + pid + "/stat")
+	line := Head("/proc/" + pid + "/stat") // more than the first 22 fields can be
 	// Field 2 is the name in parentheses, which may hold anything.
 	i := bytes.LastIndexByte(line, ')')
-	if err != nil || i < 0 {
+	if i < 0 {
 		return nil
 	}
 	return strings.Fields(string(line[i+1:]))

@@ -9,14 +9,14 @@ import (
 // unfinished are the states that a gateway leaves by writing another before it ends.
 var unfinished = []string{"starting", Running, degraded, draining, "stopping"}
 
-// uncleanEnd tells whether the gateway of gateway_state.json o, which is in state s and
+// uncleanEnd tells whether the gateway of gateway_state.json v, which is in state s and
 // cannot be running, ended without a word: it says that it is up, and names a process
 // that is gone. Without a pid there was none that could have written the end.
-func uncleanEnd(o *object, s State) bool {
+func uncleanEnd(v values, s State) bool {
 	if !slices.Contains(unfinished, s.Gateway) {
 		return false
 	}
-	said := selfOf(o)
+	said := selfOf(v)
 	if said.PID <= 0 {
 		return false
 	}

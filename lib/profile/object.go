@@ -41,13 +41,53 @@ type member struct {
 // A span is where in a text something stands.
 type span struct{ from, to int }
 
+// values are those of a JSON object that is only read: a third of the work of an object.
+// Keys are compared exactly; of one that is repeated the last counts.
+type values map[string]json.RawMessage
+
+// parseValues reads text, as parseObject does.
+func parseValues(text []byte) (v values, err error) {
+	body, _, err := jsonOf(text)
+	if err != nil {
+		return nil, err
+	}
+	var other *json.UnmarshalTypeError
+	if err = json.Unmarshal(body, &v); errors.As(err, &other) || err == nil && v == nil {
+		return nil, errNotObject
+	}
+	return v, err
+}
+
+// read reads the value of key, if there is one, into what to points to. The error
+// names the key.
+func (v values) read(key string, to any) error { return readValue(key, v[key], to) }
+
+func readValue(key string, value json.RawMessage, to any) error {
+	if value == nil {
+		return nil
+	}
+	if err := json.Unmarshal(value, to); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// jsonOf returns text as encoding/json takes it, and how long a byte order mark before it
+// was.
+func jsonOf(text []byte) (body []byte, skip int, err error) {
+	if !utf8.Valid(text) {
+		return nil, 0, errNotUTF8
+	}
+	body = bytes.TrimPrefix(text, bom)
+	return withoutNaN(body), len(text) - len(body), nil
+}
+
 // parseObject reads text, which may begin with a byte order mark.
 func parseObject(text []byte) (*object, error) {
-	skip := len(text) - len(bytes.TrimPrefix(text, bom))
-	if !utf8.Valid(text) {
-		return nil, errNotUTF8
+	body, skip, err := jsonOf(text)
+	if err != nil {
+		return nil, err
 	}
-	body := withoutNaN(text[skip:])
 	// What follows relies on it: a Decoder that reads token by token does not
 	// look at commas.
 	if err := json.Unmarshal(body, new(skipped)); err != nil {
@@ -156,16 +196,7 @@ func (o *object) delete(key string) []byte {
 
 // read reads the value of key, if there is one, into what to points to. The error
 // names the key.
-func (o *object) read(key string, to any) error {
-	value := o.get(key)
-	if value == nil {
-		return nil
-	}
-	if err := json.Unmarshal(value, to); err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
-	return nil
-}
+func (o *object) read(key string, to any) error { return readValue(key, o.get(key), to) }
 
 // raw returns the value of key, which is there, as it stands in the text.
 func (o *object) raw(key string) []byte { return o.text[o.values[key].from:o.values[key].to] }

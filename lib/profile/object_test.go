@@ -59,6 +59,14 @@ func FuzzSetIntent(f *testing.F) {
 			return
 		}
 		var before, after map[string]json.RawMessage
+		if v, err := parseValues(text); len(v) > 0 {
+			o, e := parseObject(text)
+			for key := range v {
+				if e != nil || string(v[key]) != string(o.get(key)) {
+					t.Fatalf("%q: %s, %v; %v", text, key, err, e)
+				}
+			}
+		}
 		if o, err := parseObject(text); err == nil && len(o.values) > 0 {
 			if err := json.Unmarshal(withoutNaN(bytes.TrimPrefix(text, bom)), &before); err != nil {
 				t.Fatalf("%q: %v", text, err)
@@ -106,10 +114,10 @@ func TestDelete(t *testing.T) {
 
 // What the root profile's gateway says of others is believed of the one that runs.
 func TestSelf(t *testing.T) {
-	o, err := parseObject([]byte(`{"pid":7,"start_time":9,"gateway_state":"running","active_agents":2.0,"exit_reason":5,
+	v, err := parseValues([]byte(`{"pid":7,"start_time":9,"gateway_state":"running","active_agents":2.0,"exit_reason":5,
 		"platforms":{"b":{"state":"up","error_message":" slow ","needs_attention":"x"},"a":3,"c":{"state":[],"needs_attention":true},"a":{"needs_attention":"call"}}}`))
 	must.Do(t, err)
-	s := selfOf(o)
+	s := selfOf(v)
 	want := []Platform{{"a", "", "call"}, {"b", "up", "slow"}, {"c", "", "it needs attention"}}
 	if !slices.Equal(s.Platforms, want) || s.ActiveAgents != 2 || s.ExitReason != "" || !s.Serves() {
 		t.Errorf("%+v", s)

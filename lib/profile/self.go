@@ -59,36 +59,36 @@ func (h *Home) Self(name string) Self {
 // Says returns what is on record of profile name's gateway, and what that says of
 // itself, by one look; nothing where that cannot be read.
 func (h *Home) Says(name string) (State, Self) {
-	state, o, _ := readState(h.dir, h.path(name, stateFile)) // which is then nothing
-	if o == nil {
+	state, v, _ := readState(h.dir, h.path(name, stateFile)) // which is then nothing
+	if v == nil {
 		return state, Self{}
 	}
-	return state, selfOf(o)
+	return state, selfOf(v)
 }
 
 // selfOf takes it from gateway_state.json.
-func selfOf(o *object) Self {
+func selfOf(v values) Self {
 	s := Self{ActiveAgents: -1}
 	for key, to := range map[string]any{
 		"kind": &s.Kind, "pid": &s.PID, "start_time": &s.Start, "gateway_state": &s.State, "active_agents": &s.ActiveAgents,
 		"exit_reason": &s.ExitReason,
 	} {
-		_ = o.read(key, to) // leaves what it was, or what fits
+		_ = v.read(key, to) // leaves what it was, or what fits
 	}
 	s.State = known(s.State)
-	s.Platforms = platformsOf(o)
+	s.Platforms = platformsOf(v)
 	return s
 }
 
 // platformsOf takes the platforms from gateway_state.json. One that is no object is there,
 // and says nothing.
-func platformsOf(o *object) []Platform {
+func platformsOf(v values) []Platform {
 	var said map[string]struct {
 		State   json.RawMessage `json:"state"`
 		Message json.RawMessage `json:"error_message"`
 		Needs   json.RawMessage `json:"needs_attention"`
 	}
-	_ = o.read("platforms", &said)
+	_ = v.read("platforms", &said)
 	names := make([]string, 0, len(said))
 	for name := range said {
 		names = append(names, name)

@@ -16,24 +16,24 @@ func (h *Home) Served(target Target) map[string]bool {
 }
 
 func parseServed(text []byte, target Target) map[string]bool {
-	object, err := parseObject(text)
+	v, err := parseValues(text)
 	if err != nil {
 		return nil
 	}
 	var pid int
-	if json.Unmarshal(object.get("pid"), &pid) != nil || pid != target.PID {
+	if json.Unmarshal(v["pid"], &pid) != nil || pid != target.PID {
 		return nil
 	}
 	// It may not know when it was started, and we may not.
 	var start *uint64
-	if value := object.get("start_time"); value != nil && json.Unmarshal(value, &start) != nil {
+	if value := v["start_time"]; value != nil && json.Unmarshal(value, &start) != nil {
 		return nil
 	}
 	if start != nil && target.Start != 0 && *start != target.Start {
 		return nil
 	}
 	var names []string
-	if json.Unmarshal(object.get("served_profiles"), &names) != nil {
+	if json.Unmarshal(v["served_profiles"], &names) != nil {
 		return nil
 	}
 	served := make(map[string]bool, len(names))

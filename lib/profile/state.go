@@ -67,19 +67,19 @@ func (s State) Starts() bool {
 // readState reads the gateway_state.json at path in d: fs.ErrNotExist where there is
 // none, another error where it is no use. A link in its place is not followed, a FIFO
 // not waited for, and what is too large not read (see dir.Read).
-// o is all that it says, nil where it is no object.
-func readState(d *dir.Dir, path string) (s State, o *object, err error) {
+// v is all that it says, nil where it is no object.
+func readState(d *dir.Dir, path string) (s State, v values, err error) {
 	text, err := d.Read(path, maxState)
 	if err != nil {
 		return s, nil, err
 	}
-	if o, err = parseObject(text); err == nil {
-		s, err = stateOf(o)
+	if v, err = parseValues(text); err == nil {
+		s, err = stateOf(v)
 	}
 	if err != nil {
 		err = fail.Errorf(fail.System, "%s: %w", d.Path(path), err)
 	}
-	return s, o, err
+	return s, v, err
 }
 
 // Stateless tells whether profile name has no state, so that Bootstrap would record
@@ -103,21 +103,21 @@ func (h *Home) Stateless(name string) (bool, error) {
 
 // parseState takes the state from the text of gateway_state.json.
 func parseState(text []byte) (State, error) {
-	o, err := parseObject(text)
+	v, err := parseValues(text)
 	if err != nil {
 		return State{}, err
 	}
-	return stateOf(o)
+	return stateOf(v)
 }
 
 // stateOf takes the state from gateway_state.json.
-func stateOf(o *object) (State, error) {
+func stateOf(v values) (State, error) {
 	var s State
 	for _, m := range []struct {
 		key string
 		to  *string
 	}{{"desired_state", &s.Desired}, {"gateway_state", &s.Gateway}} {
-		value := o.get(m.key)
+		value := v[m.key]
 		if value == nil || string(value) == "null" {
 			continue
 		}

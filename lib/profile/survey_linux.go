@@ -115,11 +115,11 @@ func (h *Home) examine(d *dir.Dir, name string, stale func(string) bool) Found {
 func readIntent(d *dir.Dir, name string) Found {
 	f := Found{Name: name}
 	var configErr error
-	state, o, stateErr := readState(d, stateFile)
+	state, v, stateErr := readState(d, stateFile)
 	if errors.Is(stateErr, fs.ErrNotExist) {
 		stateErr = nil
 	}
-	f.State, f.Unclean = state, uncleanEnd(o, state)
+	f.State, f.Unclean = state, uncleanEnd(v, state)
 	if f.State.Starts() && name != Default {
 		f.Standalone, f.Parked, configErr = placed(d)
 	}

@@ -158,7 +158,7 @@ func (r *Reader) readRecord(f *facts) {
 		f.fence, _ = fence.Look(at, path, f.status.PID) // without one it has none
 		f.standing = f.fence.Of(f.status.PID)
 		// Of a stand-by the gateway does not run yet: what is there another one wrote.
-		f.believed = f.standing != fence.StandsBy && f.self.By(profile.TargetOf(f.status.PID))
+		f.believed = f.standing != fence.StandsBy && f.self.PID == f.status.PID && f.self.By(profile.TargetOf(f.status.PID))
 	}
 }
 

@@ -1,4 +1,0 @@
-package manager
-
-// readSmall is for procfs.
-func readSmall(string) string { return "" }
