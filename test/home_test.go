@@ -28,3 +28,18 @@ func TestHomeOfProfile(t *testing.T) {
 		t.Errorf("%d: %s", code, out)
 	}
 }
+
+// TestHomeTogether has containers make the home that they share at once: each of them finds
+// it made.
+func TestHomeTogether(t *testing.T) {
+	c := newContainer(t, newHomeFor(t))
+	c.boot()
+	if out := c.shell(false, `for home in $(seq 50); do
+		for container in 1 2 3; do
+			HERMES_HOME=/tmp/home$home sh /etc/cont-init.d/01-hermes-home || echo "exit code $?" &
+		done
+		wait
+	done`); out != "" {
+		t.Error(out)
+	}
+}
