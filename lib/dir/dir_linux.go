@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"cmp"
 	"encoding/binary"
 	"io"
 	"io/fs"
@@ -145,7 +146,32 @@ func (d *Dir) Rename(oldName string, to *Dir, newName string) error {
 // RenameNoReplace moves oldName to newName in to and fails with EEXIST if that name is
 // taken, by whatever: the kernel decides a race, not a check before it.
 func (d *Dir) RenameNoReplace(oldName string, to *Dir, newName string) error {
-	return to.Fail("rename", newName, unix.Renameat2(d.fd, oldName, to.fd, newName, unix.RENAME_NOREPLACE))
+	err := unix.Renameat2(d.fd, oldName, to.fd, newName, unix.RENAME_NOREPLACE)
+	if noRename2(err) {
+		err = d.renameUnlessTaken(oldName, to, newName)
+	}
+	return to.Fail("rename", newName, err)
+}
+
+// noRename2 tells whether err, of renameat2(2), says that it is not to be had: the kernel is
+// older than 3.15, the file system has not that flag, or a seccomp filter knows it not.
+// EPERM can be about the files as well, and is then that of renameat(2), too.
+func noRename2(err error) bool {
+	return err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP || err == unix.EPERM
+}
+
+// renameUnlessTaken is RenameNoReplace by looking first. What takes the name just then is
+// only replaced where it is an empty directory, or a file like oldName: that is what
+// rename(2) does.
+func (d *Dir) renameUnlessTaken(oldName string, to *Dir, newName string) error {
+	if there, err := to.Exists(newName); err != nil || there {
+		return cmp.Or(err, error(unix.EEXIST))
+	}
+	err := unix.Renameat(d.fd, oldName, to.fd, newName)
+	if err == unix.ENOTEMPTY || err == unix.ENOTDIR || err == unix.EISDIR {
+		err = unix.EEXIST
+	}
+	return err
 }
 
 // Unlink removes the file name. One that is not there is no error.

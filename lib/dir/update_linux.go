@@ -143,7 +143,7 @@ func (d *Dir) exchange(tmp, name string, exists bool, limit int) (taken []byte, 
 	switch err = unix.Renameat2(d.fd, tmp, d.fd, name, flag); {
 	case err == unix.EEXIST || err == unix.ENOENT: // it came, or went, just now
 		return nil, errMeanwhile
-	case err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP:
+	case noRename2(err):
 		return d.lookAndReplace(tmp, name, exists, limit)
 	case err != nil || !exists:
 		return nil, d.Fail("rename", name, err)
