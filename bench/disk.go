@@ -34,7 +34,9 @@ func (b *bench) disk() error {
 		t.row(count(thousand), strings.ReplaceAll(err.Error(), "\n", " "))
 		err = nil
 	}
-	b.add("disk", t)
+	if err == nil {
+		b.add("disk", t)
+	}
 	return err
 }
 

@@ -35,7 +35,7 @@ func (p *place) following() contender {
 }
 
 // bootFollower is it as an image runs it, where there are no slots yet.
-func (p *place) bootFollower(live bool) []row {
+func (p *place) bootFollower() []row {
 	return []row{{"hermes-reconcile --follow, fresh", p.settled(p.following(), ready)}}
 }
 

@@ -42,7 +42,7 @@ func (p *place) peaks(t *table, live bool) error {
 	if err := p.mkdir("home", "profiles", "ours"); err != nil {
 		return err
 	}
-	rows := slices.Concat(p.answers(live), p.followers(live), p.fences(), p.changes(live), p.bootFollower(live))
+	rows := slices.Concat(p.answers(live), p.followers(live), p.fences(), p.changes(live), p.bootFollower())
 	for i, m := range rows {
 		if len(t.rows) <= i {
 			t.row(m.name)
@@ -63,7 +63,7 @@ func (p *place) peaks(t *table, live bool) error {
 
 // keep keeps what a goal is about: the most, and of which program.
 func (b *bench) keep(name string, profiles int, mb float64) {
-	g := goals
+	var g goal
 	switch {
 	case profiles == 10*thousand:
 		g = memoryAll
@@ -71,6 +71,8 @@ func (b *bench) keep(name string, profiles int, mb float64) {
 		g = followReconcile
 	case profiles == thousand && strings.HasPrefix(name, "hermes-svstat --follow"):
 		g = followStatus
+	default:
+		return
 	}
 	if mb > b.values[g].x {
 		b.values[g] = value{mb, name}
