@@ -93,7 +93,7 @@ fence: deps
 
 # Measures, and writes what came out into docs/performance.md and its charts.
 bench: build
-	@scripts/deps s6-svscan cc
+	@scripts/deps s6-svscan cc strace
 	$(GO) run -tags $(TAGS) ./bench -runs $(BENCH_RUNS)
 
 # Lays the programs, one file and links to it, and what an image adds to s6-overlay down below DESTDIR.

@@ -71,6 +71,11 @@ func (p *place) status(t *table, runs int, what string) error {
 	loop, o, json, table, c, cJSON := times[0], times[1], times[2], times[3], times[4], times[5]
 	t.row(what, figure(loop.median()), loop.over(o).ratio(), loop.over(json).ratio(), loop.over(table).ratio(),
 		json.over(o).ratio(), table.over(o).ratio(), o.over(c).ratio(), cJSON.over(c).ratio())
+	if p.count == thousand {
+		p.bench.measured(loopUp, loop.over(o).median())
+		p.bench.measured(loopJSON, loop.over(json).median())
+		p.bench.measured(loopTable, loop.over(table).median())
+	}
 	return nil
 }
 
@@ -123,5 +128,8 @@ func (p *place) lifecycle(t *table) error {
 	}
 	t.row(count(p.count), figure(times[0].median()), times[0].over(times[2]).ratio(),
 		figure(times[1].median()), times[1].over(times[3]).ratio())
+	if p.count == thousand {
+		p.bench.measured(registerAmong, times[0].over(times[2]).median())
+	}
 	return nil
 }

@@ -24,6 +24,9 @@ type bench struct {
 	context.Context
 	tools string // a directory of what is measured besides the programs of bin/
 	runs  int
+	boots int // how many profiles the largest boot has
+	// values are what came out for the goals of this run's stages.
+	values map[goal]value
 	report
 }
 
@@ -38,16 +41,19 @@ var stages = []stage{
 	{"start", (*bench).start},
 	{"live", (*bench).live},
 	{"reconcile", (*bench).reconcile},
+	{"boot", (*bench).boot},
+	{"disk", (*bench).disk},
 	{"memory", (*bench).memory},
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	b := &bench{Context: ctx}
+	b := &bench{Context: ctx, values: map[goal]value{}}
 	flag.IntVar(&b.runs, "runs", 10, "measure `N` rounds")
+	flag.IntVar(&b.boots, "boot", thousand, "boot up to `N` profiles, of which every second one runs")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: bench [OPTIONS] [start] [live] [reconcile] [memory]")
+		fmt.Fprintln(os.Stderr, "usage: bench [OPTIONS] [start] [live] [reconcile] [boot] [disk] [memory]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -67,6 +73,9 @@ func (b *bench) run(names []string) error {
 	if b.runs < 1 {
 		return fmt.Errorf("-runs %d: it must be at least 1", b.runs)
 	}
+	if b.boots < 1 {
+		return fmt.Errorf("-boot %d: it must be at least 1", b.boots)
+	}
 	if err := b.build(); err != nil {
 		return err
 	}
@@ -81,5 +90,6 @@ func (b *bench) run(names []string) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	b.verdicts()
 	return b.report.write()
 }

@@ -26,6 +26,8 @@ type place struct {
 	gid   int
 	uid   int
 	count int            // of profiles
+	stay  bool           // they have a command that is there, and stays
+	all   bool           // of them ran; else every second one
 	tree  *s6test.Svscan // nil where nobody supervises
 }
 
@@ -52,7 +54,8 @@ func newPlace(b *bench) (*place, error) {
 	p := &place{bench: b, ctx: b.Context, dir: dir}
 	p.uid, _ = strconv.Atoi(account.Uid)
 	p.gid, _ = strconv.Atoi(account.Gid)
-	p.env = append(os.Environ(), "HERMES_SERVICE_MANAGER=s6", "HERMES_USER="+account.Username,
+	// The root profile would be one gateway more than is said.
+	p.env = append(os.Environ(), "HERMES_RECONCILE_PROFILES=p*", "HERMES_SERVICE_MANAGER=s6", "HERMES_USER="+account.Username,
 		"HERMES_HOME="+p.path("home"), "S6_PROFILE_GATEWAY_SCANDIR="+p.path("scan"))
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(p.path("scan"), 0o755), p.mkdir("home"), p.mkdir("home", "profiles"))
 	if err != nil {
@@ -77,38 +80,60 @@ const (
 	ran    = `{"desired_state":"running"}`
 )
 
-// profiles makes profiles until there are n. In a live place all of them ran, with
-// a command that is there; else every second one ran.
+// profiles makes profiles until there are n.
 func (p *place) profiles(n int) error {
 	for ; p.count < n; p.count++ {
-		dir := filepath.Join("home", "profiles", fmt.Sprintf("p%d", p.count))
-		err := errors.Join(p.mkdir(dir), p.write("", dir, "SOUL.md"))
-		if p.tree != nil {
-			err = errors.Join(err, p.write(record, dir, "gateway_service.json"))
-		}
-		if p.tree != nil || p.count%2 == 0 {
-			err = errors.Join(err, p.write(ran, dir, "gateway_state.json"))
-		}
-		if err != nil {
+		if err := p.profile(fmt.Sprintf("p%d", p.count), p.all || p.count%2 == 0); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (p *place) profile(name string, running bool) error {
+	dir := filepath.Join("home", "profiles", name)
+	err := errors.Join(p.mkdir(dir), p.write("", dir, "SOUL.md"))
+	if p.stay {
+		err = errors.Join(err, p.write(record, dir, "gateway_service.json"))
+	}
+	if running {
+		err = errors.Join(err, p.write(ran, dir, "gateway_state.json"))
+	}
+	return err
+}
+
 // empty empties the scan directory, as a restart does, and forgets what was
 // recorded of the profiles, as of fresh ones.
 func (p *place) empty() error {
-	records, err := filepath.Glob(p.path("home/profiles/*/gateway_service.json"))
-	if err != nil {
-		return err
-	}
-	for _, r := range records {
-		if err := os.Remove(r); err != nil {
+	for i := range p.count {
+		err := os.Remove(p.path("home", "profiles", fmt.Sprintf("p%d", i), "gateway_service.json"))
+		if p.stay && err == nil {
+			err = p.write(record, "home", "profiles", fmt.Sprintf("p%d", i), "gateway_service.json")
+		}
+		if err != nil && !os.IsNotExist(err) {
 			return err
 		}
 	}
 	return errors.Join(os.RemoveAll(p.path("scan")), os.Mkdir(p.path("scan"), 0o755))
+}
+
+// template has hermes-reconcile make a slot, for C to copy, and returns where it is. It
+// is in no scan directory then, and its profile is gone.
+func (p *place) template() (string, error) {
+	const name = "template"
+	if err := p.profile(name, false); err != nil {
+		return "", err
+	}
+	if _, err := p.run(p.program("hermes-reconcile", "--profiles", name)); err != nil {
+		return "", err
+	}
+	to := p.path("gateway-" + name)
+	return to, errors.Join(os.Rename(p.slot(name), to), os.RemoveAll(p.path("home", "profiles", name)))
+}
+
+// inC makes the slots of all profiles that hermes-reconcile makes, from template.
+func (p *place) inC(template string) contender {
+	return contender{args: []string{p.bench.tool("slots"), p.path("scan"), strconv.Itoa(p.count), strconv.Itoa(p.gid), template}}
 }
 
 // supervise runs s6-svscan on the scan directory.
@@ -200,6 +225,7 @@ func (b *bench) in(live bool, f func(p *place) error) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	if live {
+		p.stay, p.all = true, true
 		if err := p.supervise(); err != nil {
 			return err
 		}

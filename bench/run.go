@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -26,6 +27,10 @@ type contender struct {
 	no bool
 	// before makes the state that the command is to find; untimed.
 	before func() error
+	// until ends what is timed, nil where it is the command that does, which may run on.
+	until func(context.Context) error
+	// in is where it runs, nil where that is the place that measures.
+	in *place
 }
 
 // String implements fmt.Stringer. It leaves out what nobody would read.
@@ -49,7 +54,7 @@ func (p *place) contend(runs int, contenders ...contender) ([]sample, error) {
 					return nil, err
 				}
 			}
-			took, err := p.run(c)
+			took, err := cmp.Or(c.in, p).time(c)
 			if err != nil {
 				return nil, err
 			}
@@ -68,6 +73,30 @@ func (b *bench) rounds(n int) int {
 		return 10 * b.runs
 	}
 	return b.runs
+}
+
+// time returns how long it took from the start of c to what it is timed until.
+func (p *place) time(c contender) (time.Duration, error) {
+	if c.until == nil {
+		return p.run(c)
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	start := time.Now()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.run(c)
+		if err != nil {
+			cancel() // what is waited for will not be
+		}
+		ended <- err
+	}()
+	err := c.until(ctx)
+	took := time.Since(start)
+	if e := <-ended; e != nil {
+		err = e
+	}
+	return took, err
 }
 
 // run runs c and returns how long it took, from fork to wait.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -17,6 +18,15 @@ func (s sample) over(base sample) sample {
 		ratios[i] = s[i] / base[i]
 	}
 	return ratios
+}
+
+// minus returns the differences of s and base, round by round.
+func (s sample) minus(base sample) sample {
+	differences := make(sample, len(s))
+	for i := range s {
+		differences[i] = s[i] - base[i]
+	}
+	return differences
 }
 
 // quantile returns the value that a share q of s is not above.
@@ -39,12 +49,12 @@ func (s sample) ratio() string {
 
 // figure prints x with as many digits as it is worth.
 func figure(x float64) string {
-	switch {
-	case x >= 100:
+	switch size := math.Abs(x); {
+	case size >= 100:
 		return fmt.Sprintf("%.0f", x)
-	case x >= 10:
+	case size >= 10:
 		return fmt.Sprintf("%.1f", x)
-	case x >= 0.1:
+	case size >= 0.1:
 		return fmt.Sprintf("%.2f", x)
 	}
 	return fmt.Sprintf("%.3f", x)

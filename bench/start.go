@@ -24,6 +24,8 @@ func (b *bench) start() error {
 		for i, name := range names {
 			t.row(name, figure(times[i].median()), times[i].over(times[0]).ratio(), times[i].over(times[1]).ratio())
 		}
+		b.measured(startDetect, times[2].over(times[1]).median())
+		b.measured(startStatus, times[3].over(times[1]).median())
 		b.add("start", t)
 		return nil
 	})
