@@ -25,10 +25,13 @@ func Do(n int, f func(i int)) {
 // many things need more memory than a collector of garbage has to know of.
 const many = 1000
 
-// limitMemory has the collector of garbage keep up with n things. Threads that are in system
+// LimitMemory has the collector of garbage keep up with n things. Threads that are in system
 // calls most of the time leave it behind: of 10,000 profiles, which need 12 MB, it was
 // 90 MB. A limit that somebody has set is not lowered.
-func limitMemory(n int) {
+func LimitMemory(n int) {
+	if n < many {
+		return
+	}
 	limit := max(20<<20, int64(n)*2<<10)
 	if now := debug.SetMemoryLimit(-1); now == math.MaxInt64 || now < limit {
 		debug.SetMemoryLimit(limit)
@@ -38,9 +41,7 @@ func limitMemory(n int) {
 // AtOnce is Do for calls that wait more than they work: so many at a time, whatever
 // the processors. With 1 they come in order.
 func AtOnce(n, most int, f func(i int)) {
-	if n >= many {
-		limitMemory(n)
-	}
+	LimitMemory(n)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(n, most) {

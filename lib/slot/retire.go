@@ -69,6 +69,7 @@ func (s *ScanDir) Retire(profiles []string, timeout time.Duration, gone func(nam
 	// In order, so that two of us with the same profiles cannot wait for
 	// each other.
 	profiles = slices.Compact(slices.Sorted(slices.Values(profiles)))
+	par.LimitMemory(len(profiles))
 	var results []Retired
 	for some := range slices.Chunk(profiles, batch()) {
 		results = append(results, s.retire(some, timeout, gone)...)
