@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/par"
 )
 
 // A Process is one that is held on to: its pid does not come to be another's unseen.
@@ -19,14 +21,17 @@ type Process struct {
 	start uint64 // then it is known by this
 }
 
-// Find returns the processes that match, each to be released. A match that fails
-// because the process has ended is none.
+// Find returns the processes that match, which is called for several at once, each to be
+// released. A match that fails because the process has ended is none.
 func Find(match func(*Process) bool) (found []Process) {
-	for _, pid := range pids() {
-		p := Process{PID: pid, fd: -1}
-		if !match(&p) {
+	all := pids()
+	hits := make([]bool, len(all))
+	par.Do(len(all), func(i int) { hits[i] = match(&Process{PID: all[i], fd: -1}) })
+	for i, pid := range all {
+		if !hits[i] {
 			continue
 		}
+		p := Process{PID: pid, fd: -1}
 		// Now it can end, and what has its pid then is held instead: so again.
 		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 			p.fd = fd
@@ -101,8 +106,7 @@ func Owner(pid int) int {
 
 // Name returns the name of the program that p runs, as far as the kernel keeps it.
 func (p *Process) Name() string {
-	name, _ := os.ReadFile(p.path("/comm"))
-	return strings.TrimSuffix(string(name), "\n")
+	return strings.TrimSuffix(string(Head(p.path("/comm"))), "\n")
 }
 
 // Parent returns the pid of p's parent.
@@ -176,33 +180,28 @@ func (p *Process) ends(deadline time.Time) bool {
 }
 
 // Marked returns the processes whose environment had key=DIR/NAME when they were
-// executed, by NAME, but for us and those that we come from, and for those that
+// executed, by NAME, where that is wanted, but for us and those that we come from, and for those that
 // somebody has at his terminal. DIR, an absolute path, must be for them what st is of:
 // another container's, with the same pid namespace, is not meant.
-func Marked(key, dir string, st *unix.Stat_t) map[string][]Process {
+func Marked(key, dir string, st *unix.Stat_t, wanted func(name string) bool) map[string][]Process {
 	spared := map[int]bool{}
 	for p := (Process{PID: os.Getpid()}); p.PID > 1 && !spared[p.PID]; p.PID = p.Parent() {
 		spared[p.PID] = true
 	}
-	marked := map[string][]Process{}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		// The thread ends with us: it can change its identity.
-		runtime.LockOSThread()
-		prefix := []byte(key + "=" + dir + "/")
-		names := map[int]string{}
-		for _, p := range Find(func(p *Process) bool {
-			if spared[p.PID] || p.hasTerminal() {
-				return false
-			}
-			names[p.PID] = p.mark(prefix, dir, st)
-			return names[p.PID] != ""
-		}) {
-			marked[names[p.PID]] = append(marked[names[p.PID]], p)
+	name := func(p *Process) string {
+		if name := p.mark([]byte(key+"="+dir+"/"), wanted); name != "" && p.sees(dir, st) {
+			return name
 		}
-	}()
-	<-done
+		return ""
+	}
+	marked := map[string][]Process{}
+	for _, p := range Find(func(p *Process) bool { return !spared[p.PID] && name(p) != "" && !p.hasTerminal() }) {
+		if name := name(&p); name != "" {
+			marked[name] = append(marked[name], p)
+		} else {
+			p.Forget() // it executes another program
+		}
+	}
 	return marked
 }
 
@@ -212,33 +211,32 @@ func (p *Process) hasTerminal() bool {
 	return len(f) > statTTY && f[statTTY] != "0"
 }
 
-// mark returns NAME where prefix and NAME are a variable of p's environment, and dir
-// is for p what st is of; "" where not.
-func (p *Process) mark(prefix []byte, dir string, st *unix.Stat_t) (name string) {
-	root := -1
-	p.asItself(func() {
-		environ, _ := os.ReadFile(p.path("/environ"))
-		for v := range bytes.SplitSeq(environ, []byte{0}) {
-			if rest, ok := bytes.CutPrefix(v, prefix); ok {
-				name = string(rest)
-				root, _ = unix.Open(p.path("/root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-			}
+// mark returns NAME where prefix and NAME, which is wanted, are a variable of p's
+// environment; "" where not.
+func (p *Process) mark(prefix []byte, wanted func(string) bool) (name string) {
+	environ, _ := p.environ()
+	for v := range bytes.SplitSeq(environ, []byte{0}) {
+		if rest, ok := bytes.CutPrefix(v, prefix); ok && wanted(string(rest)) {
+			name = string(rest)
 		}
-	})
-	if root < 0 {
-		return ""
-	}
-	defer unix.Close(root)
-	// Links on the way lead where they do for p.
-	fd, err := unix.Openat2(root, dir, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
-	if err != nil {
-		return ""
-	}
-	defer unix.Close(fd)
-	if !same("/proc/self/fd/"+strconv.Itoa(fd), st) {
-		return ""
 	}
 	return name
+}
+
+// sees tells whether dir is for p what st is of. Links on the way lead where they do for p.
+func (p *Process) sees(dir string, st *unix.Stat_t) bool {
+	root, err := -1, error(nil)
+	p.asItself(func() { root, err = unix.Open(p.path("/root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+	if err != nil || root < 0 {
+		return false
+	}
+	defer unix.Close(root)
+	fd, err := unix.Openat2(root, dir, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return same("/proc/self/fd/"+strconv.Itoa(fd), st)
 }
 
 // Environ returns the values of keys in the environment that process pid was executed
@@ -247,22 +245,34 @@ func (p *Process) mark(prefix []byte, dir string, st *unix.Stat_t) (name string)
 func Environ(pid int, keys ...string) (values []string, ok bool) {
 	values = make([]string, len(keys))
 	p := Process{PID: pid}
-	runtime.LockOSThread() // for asItself
-	defer runtime.UnlockOSThread()
-	p.asItself(func() {
-		environ, err := os.ReadFile(p.path("/environ"))
-		ok = err == nil
-		for v := range bytes.SplitSeq(environ, []byte{0}) {
-			key, value, _ := bytes.Cut(v, []byte{'='})
-			if i := slices.Index(keys, string(key)); i >= 0 {
-				values[i] = string(value)
-			}
+	environ, err := p.environ()
+	for v := range bytes.SplitSeq(environ, []byte{0}) {
+		key, value, _ := bytes.Cut(v, []byte{'='})
+		if i := slices.Index(keys, string(key)); i >= 0 {
+			values[i] = string(value)
 		}
-	})
-	return values, ok
+	}
+	return values, err == nil
 }
 
-// asItself calls look with p's account for files, on a thread that is its own: the
+// environ returns the environment that p was executed with, each variable with a NUL
+// behind it.
+func (p *Process) environ() (text []byte, err error) {
+	p.asItself(func() {
+		var fd int
+		if fd, err = unix.Open(p.path("/environ"), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return
+		}
+		defer unix.Close(fd)
+		for n := 1; n > 0 && err == nil; text = text[:len(text)+max(n, 0)] {
+			text = slices.Grow(text, 2048)
+			n, err = unix.Read(fd, text[len(text):cap(text)])
+		}
+	})
+	return text, err
+}
+
+// asItself calls look with p's account for files, as this thread has it meanwhile: the
 // kernel shows a process's environment to its account, and to root only with
 // CAP_SYS_PTRACE, which containers do without.
 func (p *Process) asItself(look func()) {
@@ -270,7 +280,9 @@ func (p *Process) asItself(look func()) {
 	if unix.Stat(p.path(""), &owner) != nil {
 		return
 	}
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 && (owner.Uid != 0 || owner.Gid != 0) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		_, _ = unix.SetfsgidRetGid(int(owner.Gid)) // first: the user takes the right to
 		_, _ = unix.SetfsuidRetUid(int(owner.Uid))
 		defer func() {

@@ -166,8 +166,10 @@ func (s *ScanDir) endLeft(all retirees, deadline time.Time) {
 		deadline = time.Now().Add(KillGrace)
 	}
 	deadline = atLeast(deadline, dropGrace)
+	slots := map[string]bool{}
+	all.each(func(r *retiree) { slots[profile.Slot(r.name)] = true })
 	for range maxRounds {
-		marked := s.marked(&st)
+		marked := s.marked(&st, func(slot string) bool { return slots[slot] })
 		var left []proc.Process
 		all.each(func(r *retiree) {
 			some := marked[profile.Slot(r.name)]
@@ -204,10 +206,10 @@ func (h *Hold) oust() (wanted bool, err error) {
 	return r.wanted, r.err
 }
 
-// marked returns the processes that have their slot in s in their environment, by slot; st
-// is of s.
-func (s *ScanDir) marked(st *unix.Stat_t) map[string][]proc.Process {
-	return proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), st)
+// marked returns the processes that have their slot in s in their environment, by slot,
+// where that is wanted; st is of s.
+func (s *ScanDir) marked(st *unix.Stat_t, wanted func(slot string) bool) map[string][]proc.Process {
+	return proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), st, wanted)
 }
 
 // EndOrphan ends process pid if it was started for profile name's slot, and tells
@@ -218,9 +220,10 @@ func (s *ScanDir) EndOrphan(name string, pid int, deadline time.Time) bool {
 		return false
 	}
 	orphans := 0
-	for slot, some := range s.marked(&st) {
+	own := profile.Slot(name)
+	for _, some := range s.marked(&st, func(slot string) bool { return slot == own }) {
 		for i := range some {
-			if p := &some[i]; p.PID == pid && slot == profile.Slot(name) {
+			if some[i].PID == pid {
 				proc.End(some[i:i+1], deadline)
 				orphans++
 			}
