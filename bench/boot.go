@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -46,7 +45,6 @@ func (b *bench) boot() error {
 // boots boots n profiles, round after round, by hermes-reconcile and by C.
 func (p *place) boots(n int) ([]sample, error) {
 	p.stay = true
-	p.env = append(p.env, "PATH="+p.bench.tools+":"+os.Getenv("PATH"))
 	template, err := p.template()
 	if err != nil {
 		return nil, err
