@@ -64,3 +64,51 @@ func peak(t *testing.T, cmd *exec.Cmd) (kib int) {
 		}
 	}
 }
+
+// TestPowerCut: records that were there are renamed over only when the new ones have been
+// synced, with one call for all; and first records that a power cut loses or empties, in
+// whatever number, come back with the ports that they had.
+func TestPowerCut(t *testing.T) {
+	needStrace(t)
+	p := newPlace(t)
+	for i := range 60 {
+		p.addProfile(t, fmt.Sprint("p", i), "")
+	}
+	record := func(name string) string { return filepath.Join(p.home, "profiles", name, "gateway_service.json") }
+	for i := range 3 {
+		must.Do(t, os.WriteFile(record(fmt.Sprint("p", i)), []byte(`{"env":{"A":"b"}}`), 0o600))
+	}
+	tr := p.strace(t, []string{"hermes-reconcile"}, "-e", "trace=fsync,syncfs,renameat")
+	syncs, over := 0, 0
+	for _, line := range tr.lines {
+		switch {
+		case strings.Contains(line, "sync"):
+			syncs++
+		case strings.Contains(line, "gateway_service.json") && syncs > 0:
+			over++
+		}
+	}
+	if tr.code != 0 || syncs != 1 || over != 3 {
+		t.Errorf("code %d, %d syncs, %d records renamed after it: want 0, 1, 3\n%s", tr.code, syncs, over, tr.stderr)
+	}
+	want := map[string]string{}
+	for i := range 60 {
+		name := fmt.Sprint("p", i)
+		want[name] = readFile(t, record(name))
+		switch {
+		case i < 3: // was there
+		case i%3 == 0:
+			must.Do(t, os.Remove(record(name)))
+		case i%3 == 1:
+			must.Do(t, os.Truncate(record(name), 0))
+		}
+	}
+	must.Do(t, os.RemoveAll(p.scan)) // with the rest of /run
+	must.Do(t, os.Mkdir(p.scan, 0o755))
+	p.run(t, 0, "hermes-reconcile")
+	for name, text := range want {
+		if got := readFile(t, record(name)); got != text {
+			t.Errorf("%s: %s, was %s", name, got, text)
+		}
+	}
+}

@@ -3,8 +3,6 @@ package dir
 import (
 	"errors"
 	"io/fs"
-	"math/rand/v2"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,48 +44,6 @@ func (d *Dir) create(name string, mode uint32, uid, gid int, data []byte, sync b
 		return d.Fail("fsync", name, unix.Fsync(fd))
 	}
 	return nil
-}
-
-// Replace puts a file with data in name's place in one step: whoever reads
-// name sees the old bytes or the new ones, also after a power cut. What name
-// was, a link or a hard link to something else included, is left untouched.
-func (d *Dir) Replace(name string, mode uint32, uid, gid int, data []byte) error {
-	if err := d.replace(name, mode, uid, gid, data, true); err != nil {
-		return err
-	}
-	return d.Fail("fsync", "", unix.Fsync(d.fd))
-}
-
-// ReplaceLater is Replace that does not wait for the disk: after a power cut name may
-// be what it was, or empty.
-func (d *Dir) ReplaceLater(name string, mode uint32, uid, gid int, data []byte) error {
-	return d.replace(name, mode, uid, gid, data, false)
-}
-
-// beside returns the name of what is to take name's place. It is always the same, so that
-// what a killed run left is cleaned up; but whoever could not have the lock gets one of
-// his own, or he might put in place what another has half written.
-func (d *Dir) beside(name string) string {
-	tmp := "." + name + ".new"
-	if d.shared {
-		tmp += "." + strconv.FormatUint(rand.Uint64(), 36)
-	}
-	return tmp
-}
-
-func (d *Dir) replace(name string, mode uint32, uid, gid int, data []byte, sync bool) error {
-	tmp := d.beside(name)
-	err := d.Unlink(tmp)
-	if err == nil {
-		err = d.create(tmp, mode, uid, gid, data, sync)
-	}
-	if err == nil {
-		err = d.Rename(tmp, d, name)
-	}
-	if err != nil {
-		_ = d.Unlink(tmp) // the error that counts is the first
-	}
-	return err
 }
 
 // Append appends data to the file name in one write, all of it or nothing, and makes

@@ -24,7 +24,12 @@ func markOf(d *dir.Dir, name string) (m mark, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
 	}
-	return mark{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim}, err
+	return markIn(st), err
+}
+
+// markIn returns the mark that st holds.
+func markIn(st unix.Stat_t) mark {
+	return mark{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim}
 }
 
 // A Glance is what of a profile makes its slot, and what is wanted of it, without being

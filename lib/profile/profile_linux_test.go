@@ -284,7 +284,7 @@ func TestRecordKeeps(t *testing.T) {
 		t.Errorf("it became %s", data)
 	}
 	must.Do(t, os.WriteFile(file, []byte(`{"DERIVED_PORT": 1, "x" : 2 }`), 0o600))
-	must.Do(t, h.RecordPort("coder", 9300))
+	must.Do(t, h.RecordPorts([]Given{{"coder", 9300}})[0])
 	if data, _ := os.ReadFile(file); string(data) != `{"DERIVED_PORT": 1, "x" : 2,"derived_port": 9300 }` {
 		t.Errorf("it became %s", data)
 	}
@@ -297,7 +297,7 @@ func TestRecordAside(t *testing.T) {
 	file := filepath.Join(root, "profiles/coder/gateway_service.json")
 	for i, text := range []string{`{"port":4321,"env":{"TOKEN":"x"},}`, `{"port":"x"}`} {
 		must.Do(t, os.WriteFile(file, []byte(text), 0o600))
-		if err := h.RecordPort("coder", 9300); err == nil {
+		if err := h.RecordPorts([]Given{{"coder", 9300}})[0]; err == nil {
 			t.Errorf("%s: a port was recorded", text)
 		}
 		want := fmt.Sprintf("%s.broken-%d", file, i+1)

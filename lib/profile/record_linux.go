@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
 )
@@ -166,39 +168,26 @@ func (h *Home) restore(d *dir.Dir, aside string, old []byte) error {
 }
 
 func (h *Home) replace(d *dir.Dir, text []byte) error {
-	if len(text) > maxSettings {
-		return d.Fail("write", settingsFile, dir.ErrTooLarge) // it could not be read again
+	if err := fits(d, text); err != nil {
+		return err
 	}
 	return d.Replace(settingsFile, 0o600, h.UID, h.GID, text)
 }
 
-// RecordPort writes down that profile name, which has a directory, was given port,
-// and keeps every other byte of a record that is there. A first record is not synced: by
-// a power cut it is lost, or empty, and then the gateway that had the port is down, too.
-func (h *Home) RecordPort(name string, port int) error {
-	d, err := h.open(name)
-	if err != nil {
-		return err
+// stage is the first half of replace (see dir.Stage).
+func (h *Home) stage(d *dir.Dir, text []byte) (unix.Stat_t, error) {
+	if err := fits(d, text); err != nil {
+		return unix.Stat_t{}, err
 	}
-	defer d.Close()
-	h.alone(d)
-	var there bool
-	err = h.withRecord(d, func(_ []byte, _ Settings, o *object) error {
-		there = true
-		text, err := o.set("derived_port", port)
-		if err == nil {
-			err = h.replace(d, text)
-		}
-		return err
-	})
-	if err != nil || there {
-		return err
+	return d.Stage(settingsFile, 0o600, h.UID, h.GID, text)
+}
+
+// fits refuses a record that could not be read again.
+func fits(d *dir.Dir, text []byte) error {
+	if len(text) > maxSettings {
+		return d.Fail("write", settingsFile, dir.ErrTooLarge)
 	}
-	text, err := encode(Settings{DerivedPort: port}, nil)
-	if err == nil {
-		err = d.ReplaceLater(settingsFile, 0o600, h.UID, h.GID, text)
-	}
-	return err
+	return nil
 }
 
 // Preview returns what Record would write and where; path is "" where the

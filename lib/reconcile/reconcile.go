@@ -13,7 +13,6 @@ import (
 
 	"hermes-s6/lib/fence"
 	"hermes-s6/lib/gateway"
-	"hermes-s6/lib/par"
 	"hermes-s6/lib/profile"
 	"hermes-s6/lib/script"
 	"hermes-s6/lib/slot"
@@ -196,15 +195,20 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 // profile whose port depends on the order in which they came has failed, as has each that
 // needs one where ports could not be locked: its entry in jobs is then nil.
 func (r *run) record(jobs []*job, lockErr error) {
+	var given []profile.Given
+	var of []int
 	errs := make([]error, len(jobs))
-	par.Do(len(jobs), func(i int) {
-		if j := jobs[i]; j != nil && j.unrecorded {
-			if errs[i] = lockErr; lockErr == nil {
-				errs[i] = r.Home.RecordPort(j.Name, j.Port)
-			}
-			j.unrecorded = errs[i] != nil
+	for i, j := range jobs {
+		if j != nil && j.unrecorded {
+			errs[i] = lockErr
+			given, of = append(given, profile.Given{Name: j.Name, Port: j.Port}), append(of, i)
 		}
-	})
+	}
+	if lockErr == nil {
+		for k, err := range r.Home.RecordPorts(given) {
+			errs[of[k]], jobs[of[k]].unrecorded = err, err != nil
+		}
+	}
 	warned := false
 	for i, err := range errs {
 		switch {

@@ -1,0 +1,109 @@
+package profile
+
+import (
+	"golang.org/x/sys/unix"
+
+	"hermes-s6/lib/dir"
+	"hermes-s6/lib/par"
+)
+
+// A Given is a profile, which has a directory, and the port that it was given.
+type Given struct {
+	Name string
+	Port int
+}
+
+// RecordPorts writes down what ports were given, and keeps every other byte of a record
+// that is there. It returns the error of each. However many they are, there is one sync
+// at most, since a disk may take milliseconds for each, and a container boots meanwhile:
+//
+//   - A first record is not synced. By a power cut it is lost, or empty, which counts as
+//     none: then the gateway that had the port is down, too, and the same claims find the
+//     same port again.
+//   - A record that is there holds what was asked for, and must never be cut off. So all
+//     that are to take the place of one are written beside it, then the file system is
+//     synced, and only then is the first renamed. By a power cut each is the old one or the
+//     new one.
+//
+// A volume that others write to can take seconds for a sync: none is asked for where all
+// records are first ones.
+func (h *Home) RecordPorts(given []Given) []error {
+	if len(given) == 1 {
+		return []error{h.recordPort(given[0], h.replace)}
+	}
+	errs := make([]error, len(given))
+	staged := make([]mark, len(given))
+	par.Do(len(given), func(i int) {
+		errs[i] = h.recordPort(given[i], func(d *dir.Dir, text []byte) error {
+			st, err := h.stage(d, text)
+			staged[i] = markIn(st)
+			return err
+		})
+	})
+	synced := h.syncStaged(given, staged)
+	par.Do(len(given), func(i int) {
+		if staged[i] == (mark{}) || errs[i] != nil {
+			return
+		}
+		// The record is read again: it was anybody's meanwhile.
+		errs[i] = h.recordPort(given[i], func(d *dir.Dir, text []byte) error {
+			if synced[staged[i].dev] {
+				done, err := d.PutStaged(settingsFile, text, func(st unix.Stat_t) bool { return markIn(st) == staged[i] })
+				if done {
+					return err
+				}
+			}
+			return h.replace(d, text)
+		})
+	})
+	return errs
+}
+
+// syncStaged syncs the file systems with more than one of what is staged: a home can have
+// others mounted in it. What could not be synced is false, and then synced one by one.
+func (h *Home) syncStaged(given []Given, staged []mark) (synced map[uint64]bool) {
+	some := map[uint64]int{}
+	for i := range staged {
+		if staged[i] != (mark{}) {
+			some[staged[i].dev]++
+		}
+	}
+	synced = map[uint64]bool{}
+	for i := range staged {
+		if dev := staged[i].dev; some[dev] > 1 {
+			some[dev] = 0
+			if d, err := h.open(given[i].Name); err == nil {
+				synced[dev] = d.SyncAll() == nil
+				d.Close()
+			}
+		}
+	}
+	return synced
+}
+
+// recordPort writes down one port: put has the new text of a record that is there.
+func (h *Home) recordPort(g Given, put func(d *dir.Dir, text []byte) error) error {
+	d, err := h.open(g.Name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	h.alone(d)
+	var there bool
+	err = h.withRecord(d, func(_ []byte, _ Settings, o *object) error {
+		there = true
+		text, err := o.set("derived_port", g.Port)
+		if err == nil {
+			err = put(d, text)
+		}
+		return err
+	})
+	if err != nil || there {
+		return err
+	}
+	text, err := encode(Settings{DerivedPort: g.Port}, nil)
+	if err == nil {
+		err = d.ReplaceLater(settingsFile, 0o600, h.UID, h.GID, text)
+	}
+	return err
+}
