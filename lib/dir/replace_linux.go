@@ -40,9 +40,8 @@ func (d *Dir) Stage(name string, mode uint32, uid, gid int, data []byte) (unix.S
 	return d.Stat(tmp)
 }
 
-// PutStaged puts what Stage left in name's place, in one step. It tells whether it did:
-// not
-// where is says that what is there now is another file, or where it has other data.
+// PutStaged puts what Stage left in name's place, in one step. It tells whether it did: not
+// where is says that another file is there now, or where that has other data.
 func (d *Dir) PutStaged(name string, data []byte, is func(unix.Stat_t) bool) (done bool, err error) {
 	tmp := d.beside(name)
 	staged, st, err := d.read(tmp, len(data))
