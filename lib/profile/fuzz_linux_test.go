@@ -85,7 +85,7 @@ func FuzzSettings(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s, _, _ := parseSettings(data)
+		s, _ := parseSettings(data)
 		// What is long is more than a fuzzer comes upon.
 		grow := func(text, by string) string { return text + strings.Repeat(by, min(int(more), maxTotal/(len(by)+1))) }
 		for key, value := range s.Env {
@@ -129,7 +129,7 @@ func FuzzSettings(f *testing.F) {
 		if len(text) > maxSettings {
 			t.Errorf("%.1000q: written as %d bytes, which are not read", data, len(text))
 		}
-		again, _, err := parseSettings(text)
+		again, err := parseSettings(text)
 		if err != nil {
 			t.Fatalf("%.1000q is written as %.1000q: %v", data, text, err)
 		}
@@ -140,10 +140,12 @@ func FuzzSettings(f *testing.F) {
 		if text, err = encode(s, o); err != nil {
 			t.Fatalf("%.1000q: %v", data, err)
 		}
-		again, kept, err := parseSettings(text)
+		again, err = parseSettings(text)
 		if err != nil || !s.Equal(&again) {
 			t.Fatalf("%.1000q is written as %.1000q: %v", data, text, err)
 		}
+		kept, err := parseObject(text)
+		must.Do(t, err)
 		for _, key := range o.keys() {
 			if _, ours := s.fields()[key]; !ours && (kept.get(key) == nil || !bytes.Equal(o.raw(key), kept.raw(key))) {
 				t.Fatalf("%.1000q is written as %.1000q without %q", data, text, key)

@@ -60,9 +60,8 @@ func parseValues(text []byte) (v values, err error) {
 
 // read reads the value of key, if there is one, into what to points to. The error
 // names the key.
-func (v values) read(key string, to any) error { return readValue(key, v[key], to) }
-
-func readValue(key string, value json.RawMessage, to any) error {
+func (v values) read(key string, to any) error {
+	value := v[key]
 	if value == nil {
 		return nil
 	}
@@ -164,15 +163,6 @@ func leadingSpace(text []byte) []byte {
 	return text[:len(text)-len(bytes.TrimLeft(text, " \t\r\n"))]
 }
 
-// get returns the value of key, nil where there is none.
-func (o *object) get(key string) json.RawMessage {
-	at, ok := o.values[key]
-	if !ok {
-		return nil
-	}
-	return json.RawMessage(o.json[at.from-o.skip : at.to-o.skip])
-}
-
 // delete returns the text without key, as often as it is there, and without the commas
 // that it leaves.
 func (o *object) delete(key string) []byte {
@@ -193,10 +183,6 @@ func (o *object) delete(key string) []byte {
 	}
 	return append(text, o.text[o.end:]...)
 }
-
-// read reads the value of key, if there is one, into what to points to. The error
-// names the key.
-func (o *object) read(key string, to any) error { return readValue(key, o.get(key), to) }
 
 // raw returns the value of key, which is there, as it stands in the text.
 func (o *object) raw(key string) []byte { return o.text[o.values[key].from:o.values[key].to] }

@@ -153,3 +153,12 @@ func TestServed(t *testing.T) {
 		}
 	}
 }
+
+// get returns the value of key, nil where there is none.
+func (o *object) get(key string) json.RawMessage {
+	at, ok := o.values[key]
+	if !ok {
+		return nil
+	}
+	return json.RawMessage(o.json[at.from-o.skip : at.to-o.skip])
+}

@@ -63,34 +63,33 @@ func (h *Home) Settings(name string) (s Settings, err error) {
 		return s, err
 	}
 	defer d.Close()
-	err = h.withRecord(d, func(_ []byte, recorded Settings, _ *object) error {
+	err = h.withRecord(d, settingsFile, func(_ []byte, recorded Settings) error {
 		s = recorded
 		return nil
 	})
 	return s, err
 }
 
-// withRecord hands the record in d, the directory of a profile, to use, if there is
-// one. An empty one is none: it is what a full disk leaves, or a power cut.
-func (h *Home) withRecord(d *dir.Dir, use func(text []byte, s Settings, o *object) error) error {
+// withRecord hands the record at path in d, the directory of a profile or the home, to use,
+// if there is one. An empty one is none: it is what a full disk leaves, or a power cut.
+func (h *Home) withRecord(d *dir.Dir, path string, use func(text []byte, s Settings) error) error {
 	// A link would have root read for the account what that may not; a FIFO would
 	// hang a boot, and a file without end fill the memory.
-	text, err := d.Read(settingsFile, smallSettings)
+	text, err := d.Read(path, smallSettings)
 	if errors.Is(err, dir.ErrTooLarge) {
 		h.large.Lock()
 		defer h.large.Unlock()
-		text, err = d.Read(settingsFile, maxSettings)
+		text, err = d.Read(path, maxSettings)
 	}
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return nil
 	}
 	var s Settings
-	var o *object
 	if err == nil {
-		if s, o, err = parseSettings(text); err == nil {
-			return use(text, s, o)
+		if s, err = parseSettings(text); err == nil {
+			return use(text, s)
 		}
-		err = fmt.Errorf("%s: %w", d.Path(settingsFile), err)
+		err = fmt.Errorf("%s: %w", d.Path(path), err)
 	}
 	if fail.Unread(err) {
 		return fail.Errorf(fail.System, "%w", err)
@@ -144,9 +143,10 @@ func (h *Home) Record(name string, s Settings) (path string, undo func() error, 
 // for s. spoilt says why the one that is there is no use.
 func (h *Home) rewritten(d *dir.Dir, s Settings) (old, data []byte, spoilt, err error) {
 	var others *object
-	spoilt = h.withRecord(d, func(text []byte, _ Settings, o *object) error {
-		old, others = text, o
-		return nil
+	spoilt = h.withRecord(d, settingsFile, func(text []byte, _ Settings) (err error) {
+		old = text
+		others, err = parseObject(text)
+		return err
 	})
 	if fail.Unread(spoilt) {
 		return nil, nil, nil, spoilt
@@ -235,9 +235,12 @@ func (h *Home) Ports(name string, slots []string, portOf func(string) int) (*Por
 
 // recordedPort returns the port that profile name has on record, 0 for none. A record
 // that is no use claims nothing: it must not keep other profiles from being registered.
-func (h *Home) recordedPort(name string) int {
-	s, _ := h.Settings(name)
-	return s.InForce()
+func (h *Home) recordedPort(name string) (port int) {
+	_ = h.withRecord(h.dir, h.path(name, settingsFile), func(_ []byte, s Settings) error {
+		port = s.InForce()
+		return nil
+	})
+	return port
 }
 
 // names lists the names below profiles/ that a profile can have.

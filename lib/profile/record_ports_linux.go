@@ -90,9 +90,12 @@ func (h *Home) recordPort(g Given, put func(d *dir.Dir, text []byte) error) erro
 	defer d.Close()
 	h.alone(d)
 	var there bool
-	err = h.withRecord(d, func(_ []byte, _ Settings, o *object) error {
+	err = h.withRecord(d, settingsFile, func(text []byte, _ Settings) error {
 		there = true
-		text, err := o.set("derived_port", g.Port)
+		o, err := parseObject(text)
+		if err == nil {
+			text, err = o.set("derived_port", g.Port)
+		}
 		if err == nil {
 			err = put(d, text)
 		}

@@ -39,19 +39,20 @@ type Settings struct {
 
 // parseSettings reads the text of a record. Keys are compared exactly, as everybody
 // else does, and one that is not ours is nothing to us. An error is one of its content.
-func parseSettings(text []byte) (s Settings, o *object, err error) {
-	if o, err = parseObject(text); err != nil {
-		return s, nil, err
+func parseSettings(text []byte) (s Settings, err error) {
+	v, err := parseValues(text)
+	if err != nil {
+		return s, err
 	}
 	for key, to := range s.fields() {
-		if err := o.read(key, to); err != nil {
-			return Settings{}, nil, err
+		if err := v.read(key, to); err != nil {
+			return Settings{}, err
 		}
 	}
 	if err := s.Check(); err != nil {
-		return Settings{}, nil, err
+		return Settings{}, err
 	}
-	return s, o, nil
+	return s, nil
 }
 
 // fields are the keys that a record of ours has, and where in s their values are.

@@ -92,7 +92,7 @@ func (h *Home) surveyOne(profiles *dir.Dir, name string, stale func(string) bool
 // examine reads what is recorded in d, the directory of profile name.
 func (h *Home) examine(d *dir.Dir, name string, stale func(string) bool) Found {
 	f := readIntent(d, name)
-	f.Err = errors.Join(f.Err, h.withRecord(d, func(text []byte, s Settings, _ *object) error {
+	f.Err = errors.Join(f.Err, h.withRecord(d, settingsFile, func(text []byte, s Settings) error {
 		if f.Large = len(text) > smallSettings; f.Large {
 			s = Settings{Port: s.Port, DerivedPort: s.DerivedPort, Dialect: s.Dialect}
 		}
