@@ -66,10 +66,10 @@ func (p *place) logs() error {
 // fences are hermes-fence before it executes a gateway, and a stand-by. While the
 // gateway runs nothing is left of hermes-fence.
 func (p *place) fences() []row {
-	holding := p.program("hermes-fence", "p0", "sh", "-c", "echo; exec sleep 1000000")
-	waiting := p.program("hermes-fence", "p0", "true")
+	holding := p.program("hermes-fence", "ours", "sh", "-c", "echo; exec sleep 1000000")
+	waiting := p.program("hermes-fence", "ours", "true")
 	return []row{
-		{"hermes-fence, until it executes the gateway", p.once(p.program("hermes-fence", "p0", "true"))},
+		{"hermes-fence, until it executes the gateway", p.once(p.program("hermes-fence", "ours", "true"))},
 		{"a stand-by, while it waits", func() (mb float64, err error) {
 			holder, err := p.start(holding, ready)
 			if err != nil {
