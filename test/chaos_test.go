@@ -93,8 +93,12 @@ func chaosDraw(rng *rand.Rand) chaosOp {
 	case 10:
 		return op("unregister, three", []int{0, 1}, "hermes-svc-unregister", name(), name(), name())
 	case 11, 12:
-		// 110: somebody has registered it anew, and it has no supervisor yet.
-		return svc([]string{"start", "stop"}[rng.IntN(2)], []int{0, 102, 110}, name())
+		// 110: somebody has registered it anew, and it has no supervisor yet. 1: a gateway
+		// that was ending is waited for, to start it again, and somebody has stopped it.
+		if rng.IntN(2) == 0 {
+			return svc("start", []int{0, 1, 102, 110}, name())
+		}
+		return svc("stop", []int{0, 102, 110}, name())
 	case 13, 14:
 		verb := []string{"start", "stop"}[rng.IntN(2)]
 		o := svc(verb, []int{0, 1, 102, 110}, "--wait", name())

@@ -5,6 +5,7 @@ package test
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -29,7 +30,18 @@ func (m withScratch) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(scratch)
+	heedInterrupts()
 	return m.M.Run()
+}
+
+// heedInterrupts ends us by SIGINT also where that is ignored, as a shell has it for what it
+// runs in the background: what we start would ignore it as well.
+func heedInterrupts() {
+	if signal.Ignored(os.Interrupt) {
+		interrupts := make(chan os.Signal, 1)
+		signal.Notify(interrupts, os.Interrupt)
+		go func() { <-interrupts; os.Exit(1) }()
+	}
 }
 
 func TestMain(m *testing.M) {
