@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -51,15 +52,18 @@ func (d *Dir) PutStaged(name string, data []byte, is func(unix.Stat_t) bool) (do
 	return true, d.Rename(tmp, d, name)
 }
 
+// Unstage removes what Stage left beside name.
+func (d *Dir) Unstage(name string) error { return d.Unlink(d.beside(name)) }
+
 // errNoSyncAll says that syncfs(2) would not put what was written on a disk.
 var errNoSyncAll = errors.New("this file system does not pass it on")
 
 // SyncAll has all that was written to the file system of d on the disk when it returns,
-// in one system call. The other end of FUSE or 9p does not hear of that, only of fsync(2).
+// in one system call. The other end of FUSE, 9p or SMB does not hear of that, only of fsync(2).
 func (d *Dir) SyncAll() error {
 	var st unix.Statfs_t
 	err := unix.Fstatfs(d.fd, &st)
-	if err == nil && (st.Type == unix.FUSE_SUPER_MAGIC || st.Type == unix.V9FS_MAGIC) {
+	if err == nil && slices.Contains([]uint32{unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC}, uint32(st.Type)) {
 		err = errNoSyncAll
 	}
 	for again := err == nil; again; again = err == unix.EINTR {

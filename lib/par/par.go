@@ -27,16 +27,20 @@ const many = 1000
 
 // LimitMemory has the collector of garbage keep up with n things. Threads that are in system
 // calls most of the time leave it behind: of 10,000 profiles, which need 12 MB, it was
-// 90 MB. A limit that somebody has set is not lowered.
+// 90 MB. A limit that somebody else has set stays.
 func LimitMemory(n int) {
 	if n < many {
 		return
 	}
 	limit := max(20<<20, int64(n)*2<<10)
-	if now := debug.SetMemoryLimit(-1); now == math.MaxInt64 || now < limit {
+	if now := debug.SetMemoryLimit(-1); now == math.MaxInt64 || now == limited.Load() && now < limit {
+		limited.Store(limit)
 		debug.SetMemoryLimit(limit)
 	}
 }
+
+// limited is the limit that LimitMemory has set.
+var limited atomic.Int64
 
 // AtOnce is Do for calls that wait more than they work: so many at a time, whatever
 // the processors. With 1 they come in order.

@@ -141,3 +141,14 @@ func TestFirstThreadEnds(t *testing.T) {
 		t.Errorf("it counts as living: %q", stat(strconv.Itoa(pid)))
 	}
 }
+
+// TestEnvironOfNone: of a process that is not there nothing is known.
+func TestEnvironOfNone(t *testing.T) {
+	const none = 1<<22 - 1 // the largest pid there can be (PID_MAX_LIMIT in the kernel)
+	if values, ok := Environ(none, "PATH"); ok {
+		t.Errorf("%q", values)
+	}
+	if values, ok := Environ(os.Getpid(), "PATH"); !ok || values[0] != os.Getenv("PATH") {
+		t.Errorf("of ourselves: %q, %v", values, ok)
+	}
+}

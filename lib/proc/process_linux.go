@@ -255,9 +255,14 @@ func Environ(pid int, keys ...string) (values []string, ok bool) {
 	return values, err == nil
 }
 
+// maxEnviron is more than execve(2) takes. A process can have the kernel show any of its
+// memory as its environment (PR_SET_MM), and would have us take as much.
+const maxEnviron = 8 << 20
+
 // environ returns the environment that p was executed with, each variable with a NUL
 // behind it.
 func (p *Process) environ() (text []byte, err error) {
+	err = unix.ESRCH // unless it is there to look at
 	p.asItself(func() {
 		var fd int
 		if fd, err = unix.Open(p.path("/environ"), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
@@ -265,6 +270,10 @@ func (p *Process) environ() (text []byte, err error) {
 		}
 		defer unix.Close(fd)
 		for n := 1; n > 0 && err == nil; text = text[:len(text)+max(n, 0)] {
+			if len(text) > maxEnviron {
+				text, err = nil, unix.E2BIG
+				return
+			}
 			text = slices.Grow(text, 2048)
 			n, err = unix.Read(fd, text[len(text):cap(text)])
 		}

@@ -25,16 +25,13 @@ type Given struct {
 //     synced, and only then is the first renamed. By a power cut each is the old one or the
 //     new one.
 //
-// A volume that others write to can take seconds for a sync: none is asked for where all
-// records are first ones.
+// A sync is about all that others have written to the volume as well, and can take seconds:
+// none is asked for where all records are first ones, or few take the place of others.
 func (h *Home) RecordPorts(given []Given) []error {
-	if len(given) == 1 {
-		return []error{h.recordPort(given[0], h.replace)}
-	}
 	errs := make([]error, len(given))
 	staged := make([]mark, len(given))
 	par.Do(len(given), func(i int) {
-		errs[i] = h.recordPort(given[i], func(d *dir.Dir, text []byte) error {
+		errs[i] = h.recordPort(given[i], true, func(d *dir.Dir, text []byte) error {
 			st, err := h.stage(d, text)
 			staged[i] = markIn(st)
 			return err
@@ -45,8 +42,9 @@ func (h *Home) RecordPorts(given []Given) []error {
 		if staged[i] == (mark{}) || errs[i] != nil {
 			return
 		}
-		// The record is read again: it was anybody's meanwhile.
-		errs[i] = h.recordPort(given[i], func(d *dir.Dir, text []byte) error {
+		// The record is read again: it was anybody's meanwhile, and where it is gone somebody
+		// has unregistered the profile.
+		errs[i] = h.recordPort(given[i], false, func(d *dir.Dir, text []byte) error {
 			if synced[staged[i].dev] {
 				done, err := d.PutStaged(settingsFile, text, func(st unix.Stat_t) bool { return markIn(st) == staged[i] })
 				if done {
@@ -59,7 +57,10 @@ func (h *Home) RecordPorts(given []Given) []error {
 	return errs
 }
 
-// syncStaged syncs the file systems with more than one of what is staged: a home can have
+// few are as many as are rather synced one by one.
+const few = 16
+
+// syncStaged syncs the file systems with more than a few of what is staged: a home can have
 // others mounted in it. What could not be synced is false, and then synced one by one.
 func (h *Home) syncStaged(given []Given, staged []mark) (synced map[uint64]bool) {
 	some := map[uint64]int{}
@@ -70,7 +71,7 @@ func (h *Home) syncStaged(given []Given, staged []mark) (synced map[uint64]bool)
 	}
 	synced = map[uint64]bool{}
 	for i := range staged {
-		if dev := staged[i].dev; some[dev] > 1 {
+		if dev := staged[i].dev; some[dev] > few {
 			some[dev] = 0
 			if d, err := h.open(given[i].Name); err == nil {
 				synced[dev] = d.SyncAll() == nil
@@ -81,8 +82,9 @@ func (h *Home) syncStaged(given []Given, staged []mark) (synced map[uint64]bool)
 	return synced
 }
 
-// recordPort writes down one port: put has the new text of a record that is there.
-func (h *Home) recordPort(g Given, put func(d *dir.Dir, text []byte) error) error {
+// recordPort writes down one port: put has the new text of a record that is there, and first
+// tells whether to make one.
+func (h *Home) recordPort(g Given, first bool, put func(d *dir.Dir, text []byte) error) error {
 	d, err := h.open(g.Name)
 	if err != nil {
 		return err
@@ -103,6 +105,9 @@ func (h *Home) recordPort(g Given, put func(d *dir.Dir, text []byte) error) erro
 	})
 	if err != nil || there {
 		return err
+	}
+	if !first {
+		return d.Unstage(settingsFile)
 	}
 	text, err := encode(Settings{DerivedPort: g.Port}, nil)
 	if err == nil {

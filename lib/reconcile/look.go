@@ -239,6 +239,8 @@ func (f *Follower) act(plan *Plan, c change, now time.Time) error {
 					continue
 				}
 				p.said = r.Err.Error()
+			} else if errors.Is(r.Warning, errMeanwhile) {
+				f.changed(r.Profile) // what is wanted counts again for the slot that comes
 			} else if err == nil {
 				p.glance, p.said = c.seen[r.Profile], ""
 			}

@@ -46,6 +46,7 @@ func (r *run) obey(jobs []*job) map[int]string {
 			result.Action, result.Err = Failed, o.Err
 			if fail.CodeOf(o.Err) == fail.Absent { // unregistered since
 				result.Action, result.Err, result.Warning = Skipped, nil, errMeanwhile
+				delete(did, at[k])
 			}
 			jobs[at[k]] = nil
 		}
