@@ -70,9 +70,11 @@ test: lint
 test-faults: deps
 	scripts/faults $(TAGS)
 
-# Under each version of s6 that Debian has, and of Python from 3.9.
+# Under each version of s6 that Debian has, or that of SUITES, and of Python from 3.9.
+SUITES =
+
 test-matrix: deps
-	scripts/matrix $(TAGS)
+	scripts/matrix $(TAGS) "$(SUITES)"
 
 # Each fuzz test for so long.
 FUZZTIME = 1m

@@ -25,7 +25,7 @@ import (
 
 // faultStep is for short runs: of the faults of each call there is every how manieth,
 // and one at the least.
-var faultStep = flag.Int("fault-step", 40, "inject every how manieth fault of each system call (1: each)")
+var faultStep = flag.Int("fault-step", 60, "inject every how manieth fault of each system call (1: each)")
 
 // errnos are what each call is failed with.
 var errnos = []string{kill, "EIO", "EACCES", "ENOSPC", "EMFILE", "EINTR"}
