@@ -164,7 +164,7 @@ func (c *container) rootsFiles() map[string]string {
 	add(exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "sh", "-c", script, filepath.Join(c.dir, "fs/upper")).Output())
 	for _, place := range []string{
 		`/run -xdev ( -path /run/service/gateway-* -o -path /run/service/*/supervise -o -path /run/service/*/event -o -path /run/log -o -path /run/boot.out ) -prune -o`,
-		`/opt/data -user 0`,
+		`/opt/data -path /opt/data/.gateway-ports -prune -o -user 0`, // that is there while ports are handed out
 	} {
 		out, _ := c.exec(false, append(append([]string{"find"}, strings.Fields(place)...), "-printf", "%p %y %U:%G %m %l\n")...)
 		add([]byte(out), nil)

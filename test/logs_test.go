@@ -121,9 +121,9 @@ func TestLogsFollow(t *testing.T) {
 		return nil
 	})
 	dir := p.logDir("coder")
-	p.log(t, "coder", "n1000 s8192 T", lines(1, 20000))
+	p.log(t, "coder", "n1000 s8192 T", lines(1, 60000))
 	text, rotated := written(t, dir)
-	if rotated < 3 || strings.Count(text, "\n") != 20000 {
+	if rotated < 3 || strings.Count(text, "\n") != 60000 {
 		t.Fatalf("%d lines, %d rotated files", strings.Count(text, "\n"), rotated)
 	}
 	s.await(t, text)
@@ -132,19 +132,19 @@ func TestLogsFollow(t *testing.T) {
 	in, err := killed.StdinPipe()
 	must.Do(t, err)
 	must.Do(t, killed.Start())
-	_, err = io.WriteString(in, lines(20001, 20100))
+	_, err = io.WriteString(in, lines(60001, 60100))
 	must.Do(t, err)
 	s6test.Await(t, func() error {
-		if text, _ := written(t, dir); !strings.Contains(text, "line 20100") {
+		if text, _ := written(t, dir); !strings.Contains(text, "line 60100") {
 			return s6test.ErrNot
 		}
 		return nil
 	})
 	must.Do(t, killed.Process.Kill())
 	_ = killed.Wait()
-	p.log(t, "coder", "n1000 s8192 T", lines(20101, 40000))
+	p.log(t, "coder", "n1000 s8192 T", lines(60101, 120000))
 	text, _ = written(t, dir)
-	if unclean, _ := filepath.Glob(dir + "/@*.u"); len(unclean) != 1 || strings.Count(text, "\n") != 40000 {
+	if unclean, _ := filepath.Glob(dir + "/@*.u"); len(unclean) != 1 || strings.Count(text, "\n") != 120000 {
 		t.Fatalf("%d lines, %v", strings.Count(text, "\n"), unclean)
 	}
 	s.await(t, text)
