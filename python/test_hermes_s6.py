@@ -166,6 +166,8 @@ class Tree(Case):
             self.svscan.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.svscan.wait(PATIENCE)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not self.processes(), "the tree ends")  # its last a moment later
             left = self.processes()
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
