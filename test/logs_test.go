@@ -121,7 +121,9 @@ func TestLogsFollow(t *testing.T) {
 		return nil
 	})
 	dir := p.logDir("coder")
-	p.log(t, "coder", "n1000 s8192 T", lines(1, 60000))
+	for i := range 6 { // from 2.13 on it rotates once for all that it reads at once
+		p.log(t, "coder", "n1000 s8192 T", lines(i*10000+1, (i+1)*10000))
+	}
 	text, rotated := written(t, dir)
 	if rotated < 3 || strings.Count(text, "\n") != 60000 {
 		t.Fatalf("%d lines, %d rotated files", strings.Count(text, "\n"), rotated)
@@ -144,8 +146,8 @@ func TestLogsFollow(t *testing.T) {
 	_ = killed.Wait()
 	p.log(t, "coder", "n1000 s8192 T", lines(60101, 120000))
 	text, _ = written(t, dir)
-	if unclean, _ := filepath.Glob(dir + "/@*.u"); len(unclean) != 1 || strings.Count(text, "\n") != 120000 {
-		t.Fatalf("%d lines, %v", strings.Count(text, "\n"), unclean)
+	if n := strings.Count(text, "\n"); n != 120000 { // in a @*.u or not, by s6-log's version
+		t.Fatalf("%d lines", n)
 	}
 	s.await(t, text)
 
