@@ -14,8 +14,8 @@ type Given struct {
 }
 
 // RecordPorts writes down what ports were given, and keeps every other byte of a record
-// that is there. It returns the error of each. However many they are, there is one sync
-// at most, since a disk may take milliseconds for each, and a container boots meanwhile:
+// that is there. It returns the error of each. Where they are many there is one sync for all,
+// since a disk may take milliseconds for each, and a container boots meanwhile:
 //
 //   - A first record is not synced. By a power cut it is lost, or empty, which counts as
 //     none: then the gateway that had the port is down, too, and the same claims find the
