@@ -212,24 +212,10 @@ func (f *Fence) Sign() error {
 	if err = unix.Ftruncate(f.fd, 0); err == nil {
 		_, err = unix.Pwrite(f.fd, append(text, '\n'), 0)
 	}
-	if err == nil && f.remote() {
+	if err == nil && f.dir.Remote() {
 		err = unix.Fsync(f.fd) // we do not close it, and only then would a client of NFS send it
 	}
 	return f.dir.Fail("write", File, err)
-}
-
-// remote tells whether f is on a file system that other machines can have mounted.
-func (f *Fence) remote() bool {
-	var st unix.Statfs_t
-	if unix.Fstatfs(f.fd, &st) != nil {
-		return true
-	}
-	switch uint32(st.Type) {
-	case unix.NFS_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC,
-		unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.CODA_SUPER_MAGIC:
-		return true
-	}
-	return false
 }
 
 // Keep leaves f open, and so held, to the program that is executed next.

@@ -121,7 +121,7 @@ func (r *registration) register() (done Registered, err error) {
 	unlock = sync.OnceFunc(unlock)
 	defer unlock()
 	r.deadline = slot.Deadline(r.Timeout) // this was not s6's time, either
-	d, err := r.claim()
+	d, err := r.claim(true)
 	if err != nil {
 		return done, err
 	}
@@ -142,8 +142,9 @@ func (r *registration) register() (done Registered, err error) {
 	return r.changed(change, &st), nil
 }
 
-// claim gives the settings their port and makes a definition of them.
-func (r *registration) claim() (*script.Definition, error) {
+// claim gives the settings their port and makes a definition of them. Where the ports are
+// locked, it remembers what it read.
+func (r *registration) claim(locked bool) (*script.Definition, error) {
 	old, err := r.recorded()
 	if err != nil {
 		return nil, err
@@ -155,13 +156,16 @@ func (r *registration) claim() (*script.Definition, error) {
 			r.Settings.DerivedPort = r.ScanDir.Port(r.name)
 		}
 	}
-	others, err := r.ScanDir.Profiles()
+	slots, files, err := r.ScanDir.Ports()
 	if err != nil {
 		return nil, err
 	}
-	ports, err := r.Home.Ports(r.name, others, r.ScanDir.Port)
+	ports, err := r.Home.Ports(r.name, slots, files)
 	if err != nil {
 		return nil, err
+	}
+	if locked {
+		ports.Remember()
 	}
 	d, err := r.Define(ports, r.name, &r.Settings, r.Down)
 	if err != nil {
@@ -282,7 +286,7 @@ func (m *Manager) Preview(name string, asked Registration) ([]script.File, error
 	case there && !r.Replace:
 		return nil, slot.ErrExists(name)
 	}
-	d, err := r.claim()
+	d, err := r.claim(false)
 	if err != nil {
 		return nil, err
 	}

@@ -2,8 +2,7 @@ package profile
 
 import (
 	"encoding/binary"
-
-	"hermes-s6/lib/par"
+	"time"
 )
 
 // The range that derived ports come from: [firstPort, firstPort+ports).
@@ -25,23 +24,31 @@ type Ports struct {
 	// derived is the same the other way around, for derivable ports: when
 	// it has all of them there is none to look for.
 	derived map[string]int
+	read    []*PortIndex
 }
 
 // NewPorts returns Ports of which none is taken.
-func NewPorts() *Ports { return &Ports{map[int]string{}, map[string]int{}} }
+func NewPorts() *Ports { return &Ports{taken: map[int]string{}, derived: map[string]int{}} }
 
 // Of returns the profile that has port, "" where it is free.
 func (p *Ports) Of(port int) string { return p.taken[port] }
 
-// TakeAll gives each of names but not the port that portOf says, unless that is 0, or
+// TakeAll gives each of names but not the port that its file says, unless that is 0, or
 // another has it.
-func (p *Ports) TakeAll(names []string, not string, portOf func(string) int) {
-	ports := make([]int, len(names))
-	par.Do(len(names), func(i int) { ports[i] = portOf(names[i]) })
-	for i, name := range names {
-		if ports[i] != 0 && name != not {
-			p.take(ports[i], name)
+func (p *Ports) TakeAll(names []string, not string, files *PortIndex) {
+	p.read = append(p.read, files)
+	for i, port := range files.ports(names, time.Now()) {
+		if port != 0 && names[i] != not {
+			p.take(port, names[i])
 		}
+	}
+}
+
+// Remember saves what TakeAll had to read for the next of us. Only who has the ports locked
+// may.
+func (p *Ports) Remember() {
+	for _, files := range p.read {
+		files.save()
 	}
 }
 

@@ -220,17 +220,22 @@ func (h *Home) Forget(name string) error {
 	return d.Unlink(settingsFile)
 }
 
-// Ports returns the ports that profiles other than name have: what portOf says of
-// slots, whose gateways may be running on it, and then what is on record.
-func (h *Home) Ports(name string, slots []string, portOf func(string) int) (*Ports, error) {
+// Ports returns the ports that profiles other than name have: what the files of slots say,
+// whose gateways may be running on them, and then what is on record.
+func (h *Home) Ports(name string, slots []string, files *PortIndex) (*Ports, error) {
 	names, err := h.names()
 	if err != nil {
 		return nil, err
 	}
 	taken := NewPorts()
-	taken.TakeAll(slots, name, portOf)
-	taken.TakeAll(append(names, Default), name, h.recordedPort)
+	taken.TakeAll(slots, name, files)
+	taken.TakeAll(append(names, Default), name, h.records().Index())
 	return taken, nil
+}
+
+// records are the files that have the ports of profiles on record.
+func (h *Home) records() PortFiles {
+	return PortFiles{h.dir, h.UID, h.GID, func(name string) string { return h.path(name, settingsFile) }, h.recordedPort}
 }
 
 // recordedPort returns the port that profile name has on record, 0 for none. A record

@@ -112,7 +112,9 @@ func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 		return nil, nil, err
 	}
 	r.prepare(found)
-	r.claimInForce(found, names)
+	if err = r.claimInForce(found); err != nil {
+		return nil, nil, err
+	}
 	jobs = make([]*job, len(found))
 	r.results = make([]Result, len(found))
 	for i := range found {
@@ -147,19 +149,24 @@ func (r *run) stale(name string) bool {
 // the one that it has, even if another one's name derives it. A gateway may be running on
 // the port of its slot, so slots come before records. Where each profile has a port of its
 // own on record, there is none to derive, and no slot need be read.
-func (r *run) claimInForce(found []profile.Found, slots []string) {
+func (r *run) claimInForce(found []profile.Found) error {
 	recorded := map[int]bool{}
 	for i := range found {
 		recorded[found[i].Settings.InForce()] = true
 	}
 	if recorded[0] || len(recorded) < len(found) {
-		r.ports.TakeAll(slots, "", r.ScanDir.Port)
+		slots, files, err := r.ScanDir.Ports()
+		if err != nil {
+			return err
+		}
+		r.ports.TakeAll(slots, "", files)
 	}
 	for i := range found {
 		if s := found[i].Settings; s.InForce() != 0 {
 			r.ports.Claim(found[i].Name, &s)
 		}
 	}
+	return nil
 }
 
 // one decides what profile f needs: a slot, or a result that says why not.
@@ -205,6 +212,7 @@ func (r *run) record(jobs []*job, lockErr error) {
 		}
 	}
 	if lockErr == nil {
+		r.ports.Remember()
 		for k, err := range r.Home.RecordPorts(given) {
 			errs[of[k]], jobs[of[k]].unrecorded = err, err != nil
 		}

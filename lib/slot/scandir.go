@@ -72,33 +72,47 @@ func (s *ScanDir) Profiles() ([]string, error) { return Profiles(s.dir) }
 // link to a directory is one: service directories are often linked into a scan
 // directory. A stray file or a link that leads nowhere is nobody's gateway.
 func Profiles(scan *dir.Dir) ([]string, error) {
+	names, err := slots(scan)
+	names = slices.DeleteFunc(names, func(name string) bool {
+		// What cannot be told is listed: it is then said of it by name.
+		there, err := (s6.Service{In: scan, Name: profile.Slot(name)}).Exists()
+		return !there && err == nil
+	})
+	slices.Sort(names)
+	return names, err
+}
+
+// slots lists the profiles of which something has the name of a slot in scan.
+func slots(scan *dir.Dir) ([]string, error) {
 	all, err := scan.Names()
-	if err != nil {
-		return nil, err
-	}
 	names := all[:0]
 	for _, n := range all {
-		name, ok := profile.FromSlot(n)
-		if !ok {
-			continue
-		}
-		// What cannot be told is listed: it is then said of it by name.
-		if there, err := (s6.Service{In: scan, Name: n}).Exists(); there || err != nil {
+		if name, ok := profile.FromSlot(n); ok {
 			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	return names, err
 }
 
 // Port returns the port that the slot of profile name was made with, 0 where
 // there is none to be found.
 func (s *ScanDir) Port(name string) int {
-	run, err := s.dir.Read(profile.Slot(name)+"/"+script.RunFile, script.MaxSize)
+	run, err := s.dir.Read(runFile(name), script.MaxSize)
 	if err != nil {
 		return 0
 	}
 	return script.Port(string(run))
+}
+
+// runFile returns the path of a slot's run in the scan directory.
+func runFile(name string) string { return profile.Slot(name) + "/" + script.RunFile }
+
+// Ports returns the profiles that may have a slot, and the index of their ports.
+func (s *ScanDir) Ports() (names []string, ports *profile.PortIndex, err error) {
+	if names, err = slots(s.dir); err != nil {
+		return nil, nil, err
+	}
+	return names, profile.PortFiles{Dir: s.dir, UID: -1, GID: -1, File: runFile, Port: s.Port}.Index(), nil
 }
 
 // Exposed tells whether we are root and others may make slots in s. s6-svscan has root run
