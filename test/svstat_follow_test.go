@@ -239,6 +239,14 @@ func TestSvstatFollow(t *testing.T) {
 		p.plainSlot(t, name)
 	}
 	s6test.Start(t, p.scan, p.env(), s6test.MaxServices(500)...)
+	for _, name := range all { // what comes up later than it is counted is a row more
+		s6test.Await(t, func() error {
+			if p.supervisedPID(name) < 1 {
+				return fmt.Errorf("%s is not up: %w", name, s6test.ErrNot)
+			}
+			return nil
+		})
+	}
 	f := p.follow(t)
 	f.awaitSame(p)
 	c := &changing{t, p, f, nil, map[string]string{}, map[string]int{}, map[string]int{}}

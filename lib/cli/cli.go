@@ -210,12 +210,11 @@ func JSONText(v any) (string, error) {
 	plain := strings.TrimSuffix(line.String(), "\n")
 	// encoding/json leaves DEL and the C1 controls as they are. What is not ASCII
 	// stands inside strings.
-	control := func(r rune) bool { return r >= 0x7f && !strconv.IsPrint(r) }
-	if strings.IndexFunc(plain, control) < 0 {
+	if strings.IndexFunc(plain, func(r rune) bool { return r >= 0x7f }) < 0 {
 		return plain, nil
 	}
 	for _, r := range plain {
-		if !control(r) {
+		if r < 0x7f || strconv.IsPrint(r) {
 			text.WriteRune(r)
 			continue
 		}

@@ -161,8 +161,13 @@ func (q *query) open() (bool, error) {
 	return q.scan != nil, err
 }
 
+// all asks about each gateway. What is none drops out when its state is read.
 func (q *query) all() error {
-	names, err := slot.Profiles(q.scan)
+	list := slot.Named
+	if q.Bool("list") {
+		list = slot.Profiles
+	}
+	names, err := list(q.scan)
 	for _, name := range names {
 		q.asked = append(q.asked, svstat.GatewayAsked(name))
 	}
@@ -186,7 +191,7 @@ func (q *query) list() error {
 func (q *query) read(r *svstat.Reader, depth svstat.Depth) ([]svstat.State, []error) {
 	states, errs := r.Read(q.asked, depth)
 	if len(q.Args) == 0 {
-		// What was unregistered since it was listed nobody asked for.
+		// Nobody asked for what is no directory, or was unregistered since it was listed.
 		errs = slices.DeleteFunc(errs, func(err error) bool { return fail.CodeOf(err) == fail.Absent })
 	}
 	for i := range states {

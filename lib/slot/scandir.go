@@ -72,18 +72,18 @@ func (s *ScanDir) Profiles() ([]string, error) { return Profiles(s.dir) }
 // link to a directory is one: service directories are often linked into a scan
 // directory. A stray file or a link that leads nowhere is nobody's gateway.
 func Profiles(scan *dir.Dir) ([]string, error) {
-	names, err := slots(scan)
+	names, err := Named(scan)
 	names = slices.DeleteFunc(names, func(name string) bool {
 		// What cannot be told is listed: it is then said of it by name.
 		there, err := (s6.Service{In: scan, Name: profile.Slot(name)}).Exists()
 		return !there && err == nil
 	})
-	slices.Sort(names)
 	return names, err
 }
 
-// slots lists the profiles of which something has the name of a slot in scan.
-func slots(scan *dir.Dir) ([]string, error) {
+// Named lists the profiles of which something in scan has the name of a slot, by name: for
+// who looks at each of them anyway.
+func Named(scan *dir.Dir) ([]string, error) {
 	all, err := scan.Names()
 	names := all[:0]
 	for _, n := range all {
@@ -91,6 +91,7 @@ func slots(scan *dir.Dir) ([]string, error) {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names, err
 }
 
@@ -109,7 +110,7 @@ func runFile(name string) string { return profile.Slot(name) + "/" + script.RunF
 
 // Ports returns the profiles that may have a slot, and the index of their ports.
 func (s *ScanDir) Ports() (names []string, ports *profile.PortIndex, err error) {
-	if names, err = slots(s.dir); err != nil {
+	if names, err = Named(s.dir); err != nil {
 		return nil, nil, err
 	}
 	return names, profile.PortFiles{Dir: s.dir, UID: -1, GID: -1, File: runFile, Port: s.Port}.Index(), nil
