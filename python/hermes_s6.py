@@ -23,7 +23,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Literal, Mapping, Optional, Protocol
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Mapping, Optional, Protocol
 from typing import Sequence, Tuple, Type, Union, cast, runtime_checkable
 
 ServiceManagerKind = Literal["s6", "systemd", "launchd", "windows", "none"]
@@ -157,7 +157,7 @@ def _error(code: int, message: str, program: str = "", stderr: str = "") -> Serv
 def validate_profile_name(name: str) -> None:
     """Raise ValueError for a name that no profile can have, as the programs do."""
     if not _PROFILE.fullmatch(name):
-        raise _error(100, f"invalid profile name {name[:60]!r}: it must be 1 to 243 of a-z, 0-9, '_' and '-', "
+        raise _error(100, f"invalid profile name {name[:60]!r}: must be 1 to 243 of a-z, 0-9, '_' and '-', "
                           "and begin with a-z or 0-9")
 
 
@@ -177,7 +177,7 @@ def _run(program: str, *args: str, stdin: str = "", env: Optional[Mapping[str, s
         raise _error(99, f"{program}: no answer in {e.timeout:g} s: killed", program) from None
     # The programs speak UTF-8, but may have to repeat what is none.
     stderr = done.stderr.decode("utf-8", "replace")
-    fatal = [line for line in stderr.split("\n") if line and not _warned(program, line)]
+    fatal = list(_unlogged(program, stderr.split("\n")))
     if done.returncode not in answers:
         message = "\n".join(fatal) or f"{program}: exit code {done.returncode}"
         raise _error(done.returncode, message, program, stderr)
@@ -186,12 +186,16 @@ def _run(program: str, *args: str, stdin: str = "", env: Optional[Mapping[str, s
     return done.stdout.decode("utf-8", "replace")
 
 
-def _warned(program: str, line: str) -> bool:
-    """Log a line of a program's stderr if it is a warning, and tell whether it is."""
-    if not line.startswith(f"{program}: warning: "):
-        return False
-    _LOG.warning("%s", line)
-    return True
+def _unlogged(program: str, lines: Iterable[str]) -> Iterator[str]:
+    """Log the warnings among the lines of a program's stderr, with their hints, and yield the others."""
+    warned = False
+    for line in filter(None, lines):
+        if not line.startswith(f"{program}: hint: "):
+            warned = line.startswith(f"{program}: warning: ")
+        if warned:
+            _LOG.warning("%s", line)
+        else:
+            yield line
 
 
 @contextlib.contextmanager
@@ -223,10 +227,8 @@ def _objects(program: str, out: str, least: int = 0) -> List[Dict[str, Any]]:
 def _listen(program: str, stderr: Any, said: List[str]) -> None:
     """Log the warnings on a program's stderr, to its end, and keep the rest."""
     with stderr:
-        for line in stderr:
-            text = line.decode("utf-8", "replace").rstrip("\n")
-            if not _warned(program, text):
-                said.append(text)
+        for text in _unlogged(program, (line.decode("utf-8", "replace").rstrip("\n") for line in stderr)):
+            said.append(text)
 
 
 class Following(Iterator[Dict[str, Any]]):
@@ -340,7 +342,7 @@ class _Manager:
         if timeout == math.inf:
             timeout = None
         if timeout is not None and timeout != "default" and not 0 <= float(timeout) <= _MOST:
-            raise _error(100, f"invalid timeout {timeout!r}: it must be 0 to {_MOST:.0f} seconds, or None")
+            raise _error(100, f"invalid timeout {timeout!r}: must be 0 to {_MOST:.0f} seconds, or None")
         self.timeout = timeout
 
     def start(self, name: str, *more: str, wait: bool = False) -> Dict[str, str]:
@@ -629,7 +631,7 @@ def detect_service_manager() -> ServiceManagerKind:
     """
     kind = os.environ.get("HERMES_SERVICE_MANAGER") or _run("hermes-detect", answers=(0, 1)).strip()
     if kind not in _KINDS:
-        raise _error(100, f"invalid service manager {kind!r}: it must be one of {', '.join(_KINDS)}")
+        raise _error(100, f"invalid service manager {kind!r}: must be one of {', '.join(_KINDS)}")
     if kind == "none" and not os.environ.get("HERMES_SERVICE_MANAGER") and os.environ.get("S6_PROFILE_GATEWAY_SCANDIR"):
         kind = "s6"
     return cast(ServiceManagerKind, kind)

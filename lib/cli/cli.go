@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf16"
 
@@ -59,6 +60,8 @@ type Context struct {
 	name  string
 	errs  io.Writer
 	umask int // before us
+	// hinted is the last hint.
+	hinted atomic.Pointer[string]
 }
 
 // Main runs cmd with args, of which the first is the program's name, and
@@ -122,6 +125,11 @@ func (cmd *Command) common() []*Flag {
 	return []*Flag{JSONFlag(), helpFlag(), Bool("print info messages", "verbose", "v")}
 }
 
+// TryHelp is an error of usage about which --help says more.
+func TryHelp(format string, args ...any) error {
+	return fail.Hint(fail.Errorf(fail.Usage, format, args...), "try --help")
+}
+
 // Quiet returns an error that makes the process exit with code and print
 // nothing: the answer is no, or the messages are out already.
 func Quiet(code fail.Code) error { return fail.Errorf(code, "") }
@@ -169,10 +177,29 @@ func Excerpt(s string, n int) string {
 }
 
 // Error prints an error that is not the last.
-func (c *Context) Error(err error) { c.say("fatal", err.Error()) }
+func (c *Context) Error(err error) {
+	c.say("fatal", err.Error())
+	c.hintOf(err)
+}
 
-// Warn prints a warning.
-func (c *Context) Warn(format string, args ...any) { c.say("warning", fmt.Sprintf(format, args...)) }
+// Warn prints a warning, and what to do about an error that is among args.
+func (c *Context) Warn(format string, args ...any) {
+	c.say("warning", fmt.Sprintf(format, args...))
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			c.hintOf(err)
+		}
+	}
+}
+
+// hintOf prints what to do about err. Of several errors in a row with one cure only the first
+// is followed by it.
+func (c *Context) hintOf(err error) {
+	hint := fail.HintOf(err)
+	if last := c.hinted.Swap(&hint); hint != "" && (last == nil || *last != hint) {
+		c.say("hint", hint)
+	}
+}
 
 // Info prints a message that only -v asks for.
 func (c *Context) Info(format string, args ...any) {

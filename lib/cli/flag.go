@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"hermes-s6/lib/fail"
 )
 
 // A Flag is one option of a command, with what was given for it. The library has
@@ -108,7 +106,7 @@ func (v *value) Set(s string) error {
 			if v.more != "" {
 				must = v.more + ", " + must
 			}
-			v.err = fail.Errorf(fail.Usage, "invalid boolean value %q for %s: it must be %s; try --help", s, dashed(v.names[0]), must)
+			v.err = TryHelp("invalid boolean value %q for %s: must be %s", s, dashed(v.names[0]), must)
 			return v.err
 		}
 		s = strconv.FormatBool(on)
@@ -149,15 +147,15 @@ func (all flags) wrong(args []string) error {
 		f := all.find(name)
 		switch {
 		case f == nil:
-			return fail.Errorf(fail.Usage, "flag provided but not defined: %s; try --help", dashed(name))
+			return TryHelp("unknown option %s", dashed(name))
 		case f.err != nil:
 			return f.err
 		case f.bare || valued:
 		case i+1 == len(args):
-			return fail.Errorf(fail.Usage, "flag needs an argument: %s; try --help", dashed(name))
+			return TryHelp("option %s needs a value", dashed(name))
 		default:
 			i++
 		}
 	}
-	return fail.Errorf(fail.Usage, "invalid options; try --help")
+	return TryHelp("invalid options")
 }

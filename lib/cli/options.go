@@ -36,7 +36,7 @@ func (c *Context) check() error {
 	// "$UNSET" is a mistake, and is not to mean all of something, or the usual place.
 	for _, f := range c.flags {
 		if slices.Contains(f.given, "") {
-			return fail.Errorf(fail.Usage, "%s: it is empty", dashed(f.names[0]))
+			return fail.Errorf(fail.Usage, "option %s: empty value", dashed(f.names[0]))
 		}
 	}
 	return nil
@@ -83,7 +83,7 @@ func Milliseconds(name, text string) (time.Duration, error) {
 	const most uint64 = 1 << 31 // about 24 days; what is longer is a mistake
 	ms, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || ms > most {
-		return 0, fail.Errorf(fail.Usage, "invalid %s %q: it must be 0 to %d milliseconds", name, text, most)
+		return 0, fail.Errorf(fail.Usage, "invalid %s %q: must be 0 to %d milliseconds", name, text, most)
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }
@@ -91,7 +91,7 @@ func Milliseconds(name, text string) (time.Duration, error) {
 // Operand returns the only operand, a what.
 func (c *Context) Operand(what string) (string, error) {
 	if len(c.Args) != 1 {
-		return "", fail.Errorf(fail.Usage, "one %s is needed, got %d operands; options come before operands, try --help", what, len(c.Args))
+		return "", TryHelp("expected one %s, got %d operands; options come first", what, len(c.Args))
 	}
 	return c.Args[0], nil
 }

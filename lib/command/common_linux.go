@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"errors"
 	"os"
 
 	"hermes-s6/lib/cli"
@@ -113,13 +114,15 @@ func openWithoutHome(c *place.Context, commons func(profile.Dialect) (*script.Co
 	return m, nil
 }
 
+var errExposed = fail.Hint(errors.New("others than root may write there, and so have root run any program"), "make it root's, mode 0755")
+
 // newManager returns the service manager of scan. An account that may not write there
 // asks the registrar; that root may not, on a read-only file system say, is root's
 // own affair.
 func newManager(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
 	m := &gateway.Manager{ScanDir: scan, Warn: c.Warn, Info: c.Info}
 	if scan.Exposed() {
-		c.Warn("scan directory %s: others than root may write there, and so have root run what they like; make it root's, mode 0755", scan.ScanDir)
+		c.Warn("scan directory %s: %v", scan.ScanDir, errExposed)
 	}
 	if os.Geteuid() != 0 && !scan.Writable() {
 		m.Registrar = &gateway.Registrar{

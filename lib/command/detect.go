@@ -31,14 +31,14 @@ there is a systemctl. --json shows what was found of each.`,
 
 func detect(c *place.Context) error {
 	if len(c.Args) > 0 {
-		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args[0])
+		return cli.TryHelp("unexpected operand %q", c.Args[0])
 	}
 	is := manager.Kind(c.String("is"))
 	switch {
 	case c.IsSet("is") && !slices.Contains(manager.Kinds, is):
-		return fail.Errorf(fail.Usage, "invalid kind %q: it must be one of %v", is, manager.Kinds)
+		return fail.Errorf(fail.Usage, "invalid kind %q: must be one of %v", is, manager.Kinds)
 	case c.IsSet("is") && c.Bool("json"):
-		return fail.Errorf(fail.Usage, "--is and --json: only one can be")
+		return fail.Errorf(fail.Usage, "--is and --json: mutually exclusive")
 	}
 	var kind manager.Kind
 	var err error

@@ -29,7 +29,7 @@ func readEnvFile(path string, env map[string]profile.Bytes) error {
 		return err
 	}
 	if len(data) > maxEnvFile {
-		return fail.Errorf(fail.Usage, "env file %s: larger than any environment can be", path)
+		return fail.Errorf(fail.Usage, "env file %s: larger than any environment", path)
 	}
 	number := 0
 	for line := range bytes.Lines(data) {
@@ -40,7 +40,7 @@ func readEnvFile(path string, env map[string]profile.Bytes) error {
 		}
 		if key, _, _ := strings.Cut(text, "="); profile.CheckKey(key) != nil {
 			// What stands there may be the second line of a secret.
-			return fail.Errorf(fail.Usage, "env file %s: line %d: it does not begin with a key that can be exported and '='", path, number)
+			return fail.Errorf(fail.Usage, "env file %s: line %d: not KEY=VALUE with a key that can be exported", path, number)
 		}
 		if err := setEnv(env, text); err != nil {
 			return fail.Errorf(fail.Usage, "env file %s: line %d: %w", path, number, err)
@@ -57,10 +57,10 @@ func setEnv(env map[string]profile.Bytes, s string) error {
 		return err
 	}
 	if !ok {
-		return fail.Errorf(fail.Usage, "environment key %s: it has no value: write KEY=VALUE", key)
+		return fail.Errorf(fail.Usage, "environment key %s: no value; write KEY=VALUE", key)
 	}
 	if strings.IndexByte(value, 0) >= 0 {
-		return fail.Errorf(fail.Usage, "environment key %s: its value holds a NUL byte", key)
+		return fail.Errorf(fail.Usage, "environment key %s: its value contains a NUL byte", key)
 	}
 	env[key] = profile.Bytes(value)
 	return nil

@@ -61,7 +61,7 @@ func fenceRun(c *place.Context) error {
 		return fail.Errorf(fail.Usage, "--wait, --no-wait and --holder: mutually exclusive, as are --standby and --holder")
 	}
 	if len(c.Args) == 0 || holder != (len(c.Args) == 1) {
-		return fail.Errorf(fail.Usage, "PROFILE and PROG are needed, and PROFILE alone with --holder; try --help")
+		return cli.TryHelp("give PROFILE and PROG, or PROFILE alone with --holder")
 	}
 	name := c.Args[0]
 	if err := profile.CheckName(name); err != nil {
@@ -144,14 +144,14 @@ func (l *link) pass() error {
 	case err != nil:
 		return l.without(err)
 	case f == nil && l.Bool("no-wait"):
-		return fail.Errorf(fail.No, "gateway '%s': another runs it: %s", l.profile, s.Holder)
+		return fail.Errorf(fail.No, "gateway '%s': it runs elsewhere: %s", l.profile, s.Holder)
 	case f == nil:
 		l.settleLogger(!s.Elsewhere(l.here()), true)
 		l.Warn("gateway '%s' stands by: it runs elsewhere: %s", l.profile, s.Holder)
 		return l.setlock(script.FenceWaits, "-N", d.Path(fence.File), l.again())
 	}
 	if l.waited && home.DesiredState(l.profile) == profile.Stopped {
-		l.Warn("gateway '%s': it was stopped meanwhile, and does not take over", l.profile)
+		l.Warn("gateway '%s': it was stopped, and does not take over", l.profile)
 		return nil
 	}
 	l.settleLogger(true, l.waited || s.Holder.Foreign())
@@ -159,7 +159,7 @@ func (l *link) pass() error {
 		l.Warn("gateway '%s' takes over", l.profile)
 	}
 	if err := f.Sign(); err != nil {
-		l.Warn("gateway '%s': who holds its fence is not recorded: %v", l.profile, err)
+		l.Warn("gateway '%s': holder of its fence not recorded: %v", l.profile, err)
 	}
 	if !fence.KeptByExec() {
 		// Another may have it before s6-setlock does: then we are started again, and wait.
@@ -178,7 +178,7 @@ func (l *link) without(err error) error {
 	if !fence.Lacking(err) && !profile.IsLink(err) {
 		return err
 	}
-	l.Warn("gateway '%s' runs without a fence, and another container may run it as well: %v", l.profile, err)
+	l.Warn("gateway '%s' runs without a fence; another container may run it too: %v", l.profile, err)
 	return l.run(script.FenceNone)
 }
 
@@ -195,7 +195,7 @@ func (l *link) settleLogger(writes, wait bool) {
 		return
 	}
 	if err := fence.SettleLogger(*l.slot, l.Programs(), writes, wait); err != nil && fail.CodeOf(err) != fail.Absent {
-		l.Warn("gateway '%s': its logger cannot be told where to write: %v", l.profile, err)
+		l.Warn("gateway '%s': cannot tell its logger where to write: %v", l.profile, err)
 	}
 }
 

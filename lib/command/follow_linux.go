@@ -23,7 +23,7 @@ var (
 // follow is hermes-reconcile --follow.
 func follow(c *place.Context) error {
 	if c.Bool("dry-run") || c.Bool("prune") {
-		return fail.Errorf(fail.Usage, "--follow, --dry-run and --prune: mutually exclusive; --follow prunes after HERMES_PRUNE_DELAY")
+		return fail.Hint(fail.Errorf(fail.Usage, "--follow, --dry-run and --prune: mutually exclusive"), "--follow prunes by itself, after HERMES_PRUNE_DELAY")
 	}
 	if _, err := newPlan(c); err != nil {
 		return err
@@ -33,7 +33,7 @@ func follow(c *place.Context) error {
 	}
 	seconds, err := strconv.Atoi(cmp.Or(os.Getenv(intervalVariable.Name), "30"))
 	if err != nil || seconds < 1 || seconds > 86400 {
-		return fail.Errorf(fail.Usage, "invalid %s %q: it must be 1 to 86400 seconds", intervalVariable.Name, os.Getenv(intervalVariable.Name))
+		return fail.Errorf(fail.Usage, "invalid %s %q: must be 1 to 86400 seconds", intervalVariable.Name, os.Getenv(intervalVariable.Name))
 	}
 	delay, err := cli.Milliseconds(pruneVariable.Name, cmp.Or(os.Getenv(pruneVariable.Name), "5000"))
 	if err != nil {
@@ -79,12 +79,12 @@ func notification(c *place.Context) (func() error, error) {
 	}
 	fd, err := strconv.Atoi(text)
 	if err != nil || fd < 3 {
-		return nil, fail.Errorf(fail.Usage, "invalid notification-fd %q: it must be a number of at least 3", text)
+		return nil, fail.Errorf(fail.Usage, "invalid notification-fd %q: must be a number of at least 3", text)
 	}
 	// What we have opened ourselves, or Go's runtime, is not what we were given, and closed
 	// on exec.
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
-		return nil, fail.Errorf(fail.Usage, "notification-fd %d: it is not open", fd)
+		return nil, fail.Errorf(fail.Usage, "notification-fd %d: not open", fd)
 	}
 	return func() error {
 		defer unix.Close(fd)

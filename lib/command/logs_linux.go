@@ -46,7 +46,7 @@ func logsRun(c *place.Context) error {
 	if text := c.String("n"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 31)
 		if err != nil {
-			return fail.Errorf(fail.Usage, "invalid n %q: it must be 0 to %d lines", text, 1<<31-1)
+			return fail.Errorf(fail.Usage, "invalid n %q: must be 0 to %d lines", text, 1<<31-1)
 		}
 		s.Lines = int(n)
 	}

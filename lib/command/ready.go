@@ -19,11 +19,11 @@ func readyOf(c *place.Context, v *verb) (bool, error) {
 		return false, nil
 	}
 	if v.desired == profile.Stopped {
-		return false, fail.Errorf(fail.Usage, "--ready: a gateway that is stopped does not get ready")
+		return false, fail.Errorf(fail.Usage, "stop and --ready: mutually exclusive")
 	}
 	kind, err := c.Manager()
 	if err == nil && kind != manager.S6 && kind != manager.None {
-		err = fail.Errorf(fail.Unsupported, "--ready: service manager %s does not know when a gateway is", kind)
+		err = fail.Errorf(fail.Unsupported, "--ready: service manager %s cannot tell when a gateway is ready", kind)
 	}
 	return true, err
 }

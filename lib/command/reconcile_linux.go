@@ -66,7 +66,7 @@ func reconcileRun(c *place.Context) error {
 	// stops the world, so it is not for commands of one millisecond.)
 	debug.SetGCPercent(200)
 	if len(c.Args) > 0 {
-		return fail.Errorf(fail.Usage, "operands: there are none, got %q; try --help", c.Args[0])
+		return cli.TryHelp("unexpected operand %q", c.Args[0])
 	}
 	if c.Bool("follow") {
 		return follow(c)
@@ -125,7 +125,7 @@ func switchedOn(flag bool, variable string) (bool, error) {
 	}
 	on, err := strconv.ParseBool(v)
 	if err != nil {
-		err = fail.Errorf(fail.Usage, "invalid %s %q: it must be 1 or 0", variable, v)
+		err = fail.Errorf(fail.Usage, "invalid %s %q: must be 1 or 0", variable, v)
 	}
 	return on, err
 }
@@ -154,10 +154,10 @@ func makeReady(c *place.Context, plan *reconcile.Plan) (reconcile.Container, err
 	}
 	switch container.Kind {
 	case reconcile.Server:
-		c.Info("this container is a dashboard, or the like: it supervises no gateways")
+		c.Info("this container runs a dashboard or the like, and no gateways")
 		plan.Select, _ = reconcile.ParseSelection("none", "", false)
 	case reconcile.Unsupervised:
-		c.Info("this container runs a gateway itself (--no-supervise): none is started")
+		c.Info("this container runs a gateway itself (--no-supervise), and no other")
 		plan.NoStart = true
 	}
 	if plan.Multiplex, err = multiplex(c, plan.Home); err != nil {
@@ -210,16 +210,16 @@ func multiplex(c *place.Context, home *profile.Home) (reconcile.Multiplexing, er
 	default:
 		on, err := strconv.ParseBool(v)
 		if err != nil {
-			return reconcile.Undecided, fail.Errorf(fail.Usage, "invalid %s %q: it must be true or false", variable, v)
+			return reconcile.Undecided, fail.Errorf(fail.Usage, "invalid %s %q: must be true or false", variable, v)
 		}
 		return is[on], nil
 	}
 	configured, err := home.Multiplex()
 	if fail.Unread(err) {
-		return reconcile.Undecided, fail.Errorf(fail.System, "whether one gateway serves all profiles: %w; %s=true or false says it, too", err, variable)
+		return reconcile.Undecided, fail.Hint(fail.Errorf(fail.System, "cannot tell whether one gateway serves all profiles: %w", err), "set %s=true or false", variable)
 	}
 	if err != nil {
-		c.Warn("whether one gateway serves all profiles cannot be decided: no gateway but default's is started; set %s=true or false: %v", variable, err)
+		c.Warn("cannot tell whether one gateway serves all profiles, so only default's is started: %v", fail.Hint(err, "set %s=true or false", variable))
 		return reconcile.Undecided, nil
 	}
 	return is[configured], nil
@@ -275,7 +275,7 @@ func sayFew(say func(error), errs []error, elsewhere string) {
 		say(err)
 	}
 	if more := len(errs) - len(few); more > 0 {
-		say(fmt.Errorf("%d more profiles: %s says what is wrong with each", more, elsewhere))
+		say(fmt.Errorf("%d more profiles: see %s", more, elsewhere))
 	}
 }
 

@@ -82,10 +82,10 @@ func registrationOf(c *place.Context) (r gateway.Registration, err error) {
 	r.Down, r.Keep, r.Replace, r.Wait = c.Bool("down"), c.Bool("keep"), c.Bool("replace"), c.Bool("wait")
 	r.Ready = c.Bool("ready")
 	if r.Keep && r.Replace {
-		return r, fail.Errorf(fail.Usage, "--keep and --replace: only one can be")
+		return r, fail.Errorf(fail.Usage, "--keep and --replace: mutually exclusive")
 	}
 	if (r.Wait || r.Ready) && r.Down {
-		return r, fail.Errorf(fail.Usage, "--wait or --ready, and --down: a gateway that is not started does not come up")
+		return r, fail.Errorf(fail.Usage, "--down and --wait or --ready: mutually exclusive")
 	}
 	r.Timeout, err = c.Timeout()
 	return r, err
@@ -107,7 +107,7 @@ func settingsOf(c *place.Context) (s profile.Settings, err error) {
 	if c.IsSet("port") {
 		s.Port, err = strconv.Atoi(c.String("port"))
 		if err != nil || s.Port < 1 || s.Port > 65535 {
-			return s, fail.Errorf(fail.Usage, "invalid port %q: it must be 1 to 65535", c.String("port"))
+			return s, fail.Errorf(fail.Usage, "invalid port %q: must be 1 to 65535", c.String("port"))
 		}
 	}
 	s.Command = c.String("command")

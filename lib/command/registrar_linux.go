@@ -58,7 +58,7 @@ hermes-svc-unregister and hermes-svc ask that service, where they may not write
 the scan directory themselves. Each request has a --help of its own.`,
 		Variables: append([]cli.Variable{place.ManagerVariable}, scriptVariables...),
 		Run: place.Run(func(*place.Context) error {
-			return fail.Errorf(fail.Usage, "invalid request %.60q: it must be %s or %s", verb, gateway.AskRegister, gateway.AskUnregister)
+			return fail.Errorf(fail.Usage, "invalid request %.60q: must be %s or %s", verb, gateway.AskRegister, gateway.AskUnregister)
 		}),
 	}, answer)
 }
@@ -73,7 +73,7 @@ func bounded(run func(*place.Context) error) func(*place.Context) error {
 	return func(c *place.Context) error {
 		timeout, err := c.Timeout()
 		if err == nil && (timeout == 0 || timeout > maxAsked) {
-			err = fail.Errorf(fail.Usage, "invalid timeout %q: the registrar takes 1 to %d milliseconds", c.String("timeout"), maxAsked.Milliseconds())
+			err = fail.Errorf(fail.Usage, "invalid timeout %q: must be 1 to %d milliseconds", c.String("timeout"), maxAsked.Milliseconds())
 		}
 		if err != nil {
 			return err

@@ -59,7 +59,7 @@ func Suite(args []string) int {
 		Summary: "all programs of the suite in one",
 		Text:    "Link it to the names of the programs, and call it by those; or name one first.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
 		Run: place.Run(func(*place.Context) error {
-			return fail.Errorf(fail.Usage, "%s; --help lists them", wrong)
+			return fail.Hint(fail.Errorf(fail.Usage, "%s", wrong), "--help lists the programs")
 		}),
 	}, args)
 }

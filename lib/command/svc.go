@@ -78,7 +78,7 @@ work. Under s6 a gateway that has not ended in time is killed, which is said.`,
 
 func svc(c *place.Context, v *verb) error {
 	if v == nil {
-		return fail.Errorf(fail.Usage, "start, stop or restart: one of them comes first; try --help")
+		return cli.TryHelp("give start, stop or restart first")
 	}
 	names, err := profilesOrAll(c)
 	if err != nil {
@@ -108,7 +108,7 @@ func svc(c *place.Context, v *verb) error {
 		}
 		if !m.SupportsRegistration() {
 			kind, _ := c.Manager()
-			c.Warn("--all: service manager %s has no list of gateways: nothing is done; name them", kind)
+			c.Warn("%v", fail.Hint(fmt.Errorf("--all: service manager %s has no list of gateways, so nothing is done", kind), "name the profiles"))
 		}
 	}
 	names = unique(names)
@@ -137,7 +137,7 @@ func drainOf(c *place.Context) (time.Duration, error) {
 func profilesOrAll(c *place.Context) ([]string, error) {
 	names := c.Args
 	if c.Bool("all") == (len(names) > 0) {
-		return nil, fail.Errorf(fail.Usage, "name profiles, or --all, and options before them; try --help")
+		return nil, cli.TryHelp("give PROFILE... or --all; options come first")
 	}
 	return names, checkNames(names)
 }
@@ -178,7 +178,7 @@ func managerOf(c *place.Context) (manager.ServiceManager, error) {
 // hostManager returns the service manager of a host.
 func hostManager(c *place.Context, kind manager.Kind) (manager.ServiceManager, error) {
 	if c.Bool("system") && kind != manager.Systemd {
-		return nil, fail.Errorf(fail.Usage, "--system: service manager %s has no other", kind)
+		return nil, fail.Errorf(fail.Usage, "--system works only with systemd, and the service manager is %s", kind)
 	}
 	return manager.Native(kind, c.Bool("system"))
 }
@@ -268,7 +268,7 @@ func (i *intent) Record(name string) {
 		return
 	}
 	if err := i.home.Intend(name, i.desired, time.Now()); err != nil {
-		i.Warn("profile %s: what is asked for is not recorded: %v", name, err)
+		i.Warn("profile %s: intent not recorded: %v", name, err)
 		return
 	}
 	i.recorded.Store(name, true)
@@ -287,6 +287,6 @@ func (i *intent) PlanStop(name string, pid int) {
 		return
 	}
 	if err := i.home.PlanStop(name, profile.TargetOf(pid), time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		i.Warn("profile %s: it cannot be told that it is stopped on purpose: %v", name, err)
+		i.Warn("profile %s: planned-stop marker not written: %v", name, err)
 	}
 }

@@ -31,7 +31,7 @@ func fieldsOf(c *place.Context) ([]string, error) {
 	for _, some := range c.List("o") {
 		for _, f := range strings.Split(strings.TrimSuffix(some, ","), ",") {
 			if f != "name" && !slices.Contains(s6.Fields, f) {
-				return nil, fail.Errorf(fail.Usage, "invalid field %q: it must be name or one of %s", f, strings.Join(s6.Fields, ","))
+				return nil, fail.Errorf(fail.Usage, "invalid field %q: must be name or one of %s", f, strings.Join(s6.Fields, ","))
 			}
 			fields = append(fields, f)
 		}
@@ -50,7 +50,7 @@ func alone(c *place.Context, options ...string) error {
 	if len(both) < 2 {
 		return nil
 	}
-	return fail.Errorf(fail.Usage, "%s: only one can be", strings.Join(both, " and "))
+	return fail.Errorf(fail.Usage, "%s: mutually exclusive", strings.Join(both, " and "))
 }
 
 // fields is -o.

@@ -116,7 +116,7 @@ func (q *query) followFields(f *svstat.Follower, fields []string) {
 		for i := range changes {
 			c := &changes[i]
 			if c.State == nil {
-				q.Warn("%s: it is gone", c.Path)
+				q.Warn("%s: gone", c.Path)
 			} else {
 				q.line(c.State, fields)
 			}

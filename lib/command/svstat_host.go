@@ -52,11 +52,11 @@ func dashed(option string) string {
 // hostStatus is hermes-svstat for such gateways.
 func hostStatus(c *place.Context, kind manager.Kind, names []string) error {
 	if c.Bool("list") && len(names) > 0 {
-		return fail.Errorf(fail.Usage, "--list: it takes no operands")
+		return fail.Errorf(fail.Usage, "--list: unexpected operand %q", c.Args[0])
 	}
 	for _, option := range []string{"o", "follow", "metrics", "check"} {
 		if given(c, option) {
-			return fail.Errorf(fail.Unsupported, "%s: not with service manager %s; --json shows what it has", dashed(option), kind)
+			return fail.Hint(fail.Errorf(fail.Unsupported, "%s: not available with service manager %s", dashed(option), kind), "--json shows what is")
 		}
 	}
 	if err := checkNames(names); err != nil {

@@ -58,7 +58,7 @@ func svstatRun(c *place.Context) error {
 		return err
 	}
 	if c.Bool("list") && len(c.Args) > 0 {
-		return fail.Errorf(fail.Usage, "--list: it takes no operands")
+		return fail.Errorf(fail.Usage, "--list: unexpected operand %q", c.Args[0])
 	}
 	q := &query{Context: c}
 	defer func() { q.scan.Close() }()

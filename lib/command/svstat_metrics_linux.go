@@ -12,7 +12,7 @@ func (q *query) metrics(r *svstat.Reader) error {
 	for i := range q.asked {
 		name := q.asked[i].Name
 		if names[name] {
-			return fail.Errorf(fail.Usage, "--metrics: two services are called %q, and no two metrics can be", name)
+			return fail.Errorf(fail.Usage, "--metrics: two services are both named %q", name)
 		}
 		names[name] = true
 	}

@@ -24,7 +24,7 @@ func unsupported(name string, args []string) int {
 func svcVariables() []cli.Variable { return []cli.Variable{place.ManagerVariable} }
 
 func noS6() error {
-	return fail.Errorf(fail.Unsupported, "service manager s6: not on %s", runtime.GOOS)
+	return fail.Errorf(fail.Unsupported, "service manager s6: not available on %s", runtime.GOOS)
 }
 
 func s6Manager(*place.Context) (manager.ServiceManager, error) { return nil, noS6() }

@@ -89,7 +89,7 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 			err = errors.Join(err, d.Unlink(tmp))
 		}
 	}
-	return d.Fail("update", name, errors.New("somebody else writes to it all the time"))
+	return d.Fail("update", name, errors.New("another process keeps writing to it"))
 }
 
 // beforeLastLook, where a test sets it, is called when what is to take name's place

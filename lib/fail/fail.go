@@ -54,6 +54,25 @@ func Errorf(code Code, format string, args ...any) error {
 	return coded{fmt.Errorf(format, args...), code}
 }
 
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
+// Hint returns err with what to do about it, which is no part of its text.
+func Hint(err error, format string, args ...any) error {
+	return hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// HintOf returns what to do about err, as far as anybody knows: the outermost Hint.
+func HintOf(err error) string {
+	var h hinted
+	errors.As(err, &h)
+	return h.hint
+}
+
 // CodeOf returns the outermost code on err: OK for nil, System for an error
 // that carries none, since what is left then comes from the kernel.
 func CodeOf(err error) Code {

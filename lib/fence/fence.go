@@ -90,7 +90,7 @@ func Lacking(err error) bool {
 	return errors.Is(err, errNotOurs)
 }
 
-var errNotOurs = errors.New("something else is there, and cannot be moved aside")
+var errNotOurs = errors.New("something else is in its place and cannot be moved aside")
 
 // A Fence is the open file of a process that takes, or waits for, the fence.
 type Fence struct {
@@ -120,7 +120,7 @@ func Open(d *dir.Dir, uid, gid int) (*Fence, error) {
 		}
 		if s, e := Look(d, File, 0); e == nil && s.Held {
 			// No link in the chain could wait for this one.
-			return nil, fail.Errorf(fail.System, "held by %s, and not ours to lock: %v", s.Holder, err)
+			return nil, fail.Errorf(fail.System, "held by %s, and we may not lock it: %v", s.Holder, err)
 		}
 		if !isForeign(err) {
 			return nil, err

@@ -19,17 +19,17 @@ import (
 func (m *Manager) request(answer any, kept, verb string, args ...string) (rest string, err error) {
 	a, err := m.Registrar.Ask(verb, append([]string{"--json"}, args...)...)
 	for _, w := range a.Warnings {
-		if text, ok := strings.CutPrefix(w, kept); ok && kept != "" {
+		if text, ok := strings.CutPrefix(w.Error(), kept); ok && kept != "" {
 			rest = text
 		} else {
-			m.Warn("%s", w)
+			m.Warn("%v", w)
 		}
 	}
 	if err != nil {
 		return rest, err
 	}
 	if e := json.Unmarshal(a.Stdout, answer); e != nil {
-		err = fail.Errorf(fail.Program, "registrar: its answer cannot be read: %w", e)
+		err = fail.Errorf(fail.Program, "registrar: unreadable answer: %w", e)
 	}
 	return rest, err
 }

@@ -138,7 +138,7 @@ func (j *job) startAgain() error {
 }
 
 func (j *job) stopped() error {
-	return fail.Errorf(fail.No, "gateway '%s': somebody has stopped it meanwhile", j.Name)
+	return fail.Errorf(fail.No, "gateway '%s': somebody else stopped it", j.Name)
 }
 
 // gaveUp is the error for a gateway that has ended, as st, and is not restarted.
@@ -153,7 +153,7 @@ func (j *job) gaveUp(st *s6.Status) error {
 	if self := j.says(); st.ExitCode() == script.ExitConfig && self.Failed() {
 		why = because(&self)
 	}
-	return fail.Errorf(fail.No, "gateway '%s': it ended (%s) and is not restarted%s%s", j.Name, how, why, j.seeLog())
+	return fail.Errorf(fail.No, "gateway '%s': ended (%s) and will not be restarted%s%s", j.Name, how, why, j.seeLog())
 }
 
 func (j *job) seeLog() string {
@@ -210,7 +210,7 @@ func (j *job) awaitEnd(o manager.Options, ended func(*s6.Status) bool) error {
 		return err
 	}
 	if err = j.wait(time.Now().Add(slot.KillGrace), ended); errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fail.Errorf(fail.Timeout, "gateway '%s': still there after SIGKILL", j.Name)
+		err = fail.Errorf(fail.Timeout, "gateway '%s': still running after SIGKILL", j.Name)
 	}
 	if err == nil && j.before.Up() {
 		// It had no time to end what it has started.

@@ -61,6 +61,6 @@ func (j *job) awaitAgents(o manager.Options, ended func(*s6.Status) bool) error 
 	if self, its := j.self(); !its || !self.Draining() || o.Drain == 0 {
 		return os.ErrDeadlineExceeded
 	}
-	j.m.Info("gateway '%s': it waits for agents at work", j.Name)
+	j.m.Info("gateway '%s': waiting for agents at work", j.Name)
 	return j.wait(j.told.Add(o.Drain), ended)
 }

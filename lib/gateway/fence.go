@@ -61,7 +61,7 @@ func (j *job) awaitElsewhere() error {
 			return nil
 		}
 		if !j.deadline.IsZero() && time.Now().After(j.deadline) {
-			return fail.Errorf(fail.No, "gateway '%s': stopped here, but it runs elsewhere: %s; stop it there", j.Name, s.Holder)
+			return fail.Hint(fail.Errorf(fail.No, "gateway '%s': stopped here, but it runs elsewhere: %s", j.Name, s.Holder), "stop it there")
 		}
 		time.Sleep(lookEvery)
 	}
@@ -82,6 +82,6 @@ func (j *job) endOrphan() {
 		deadline = time.Now().Add(slot.KillGrace)
 	}
 	if j.m.ScanDir.EndOrphan(j.Name, s.PID, deadline) {
-		j.m.Warn("gateway '%s': process %d ran it without a supervisor: ended", j.Name, s.PID)
+		j.m.Warn("gateway '%s': ended process %d, which ran it without a supervisor", j.Name, s.PID)
 	}
 }

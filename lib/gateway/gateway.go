@@ -69,7 +69,7 @@ func (m *Manager) status(name string) (s6.Status, error) {
 
 // NoSuchGateway is the answer for a profile that has no slot.
 func NoSuchGateway(name string) error {
-	return fail.Errorf(fail.Absent, "no such gateway '%s': register it with hermes-svc-register", name)
+	return fail.Hint(fail.Errorf(fail.Absent, "no such gateway '%s'", name), "register it with hermes-svc-register")
 }
 
 // Sweep cleans up after killed runs.
@@ -112,7 +112,7 @@ func (m *Manager) forget(name string) error {
 		return nil
 	}
 	if err := m.Home.Forget(name); err != nil {
-		return fail.Errorf(fail.System, "profile %s: it has no slot any more, but its record stays: %w", name, err)
+		return fail.Errorf(fail.System, "profile %s: the slot is removed, but not the record: %w", name, err)
 	}
 	return nil
 }

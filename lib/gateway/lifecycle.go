@@ -157,7 +157,7 @@ func (j *job) taken(wanted bool) error {
 		return err != nil || j.marked
 	})
 	if errors.Is(e, os.ErrDeadlineExceeded) {
-		j.m.Warn("gateway '%s': its supervisor could not change %s/down: the next supervisor would do what was asked before", j.Name, j.service.Path())
+		j.m.Warn("gateway '%s': its supervisor could not change %s/down; the next supervisor will do what was asked before", j.Name, j.service.Path())
 		e = nil
 	}
 	return cmp.Or(err, e)
@@ -170,7 +170,7 @@ const markPatience = 2 * time.Second
 func (j *job) lock() (*dir.Dir, error) {
 	lock, err := j.m.ScanDir.Lock(j.Name, j.deadline)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		j.m.Warn("gateway '%s': another process keeps it locked: going on without the lock", j.Name)
+		j.m.Warn("gateway '%s': another process keeps it locked; continuing without the lock", j.Name)
 		err = nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -215,7 +215,7 @@ func (j *job) complete(there, down bool, timeout time.Duration) error {
 		return err
 	}
 	if !there {
-		m.Info("profile %s: it had no slot and is registered first", j.Name)
+		m.Info("profile %s: no slot yet; registering it first", j.Name)
 	}
 	_, err := m.Register(j.Name, Registration{Recorded: true, Down: down, Keep: true, Timeout: timeout})
 	return err
@@ -231,7 +231,8 @@ func (m *Manager) hasProfile(name string) error {
 		known, err = m.Home.Has(name)
 	}
 	if err == nil && !known {
-		err = fail.Errorf(fail.Absent, "no such gateway '%s': create its profile with `hermes profile create %s`, or register it with hermes-svc-register", name, name)
+		err = fail.Hint(fail.Errorf(fail.Absent, "no such gateway '%s'", name),
+			"create its profile with `hermes profile create %s`, or register it with hermes-svc-register", name)
 	}
 	return err
 }
@@ -277,7 +278,7 @@ func (j *job) confirm(c command, o manager.Options) error {
 	case normallyUp == c.wanted || !j.marked:
 		o.Intent.Confirm(j.Name)
 	case o.Wait && normallyUp:
-		return fail.Errorf(fail.No, "gateway '%s': somebody has started it again meanwhile", j.Name)
+		return fail.Errorf(fail.No, "gateway '%s': somebody else started it again", j.Name)
 	case o.Wait:
 		return j.stopped()
 	}

@@ -20,7 +20,7 @@ import (
 // before without.
 func (j *job) awaitServing(st *s6.Status) (same bool, err error) {
 	if j.m.Home == nil && !j.notifies {
-		return false, fail.Errorf(fail.System, "gateway '%s': nothing says when it is ready: %w", j.Name, cmp.Or(j.m.HomeErr, os.ErrNotExist))
+		return false, fail.Errorf(fail.System, "gateway '%s': cannot tell when it is ready: %w", j.Name, cmp.Or(j.m.HomeErr, os.ErrNotExist))
 	}
 	target := profile.TargetOf(st.PID)
 	var self profile.Self
@@ -34,9 +34,9 @@ func (j *job) awaitServing(st *s6.Status) (same bool, err error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		said := cmp.Or(self.State, "nothing")
-		return false, fail.Errorf(fail.Timeout, "gateway '%s': not ready in time, it says: %s%s", j.Name, said, j.seeLog())
+		return false, fail.Errorf(fail.Timeout, "gateway '%s': not ready in time; it says: %s%s", j.Name, said, j.seeLog())
 	case err == nil && self.Failed():
-		return false, fail.Errorf(fail.No, "gateway '%s': it could not start%s%s", j.Name, because(&self), j.seeLog())
+		return false, fail.Errorf(fail.No, "gateway '%s': could not start%s%s", j.Name, because(&self), j.seeLog())
 	}
 	return same, err
 }

@@ -66,7 +66,7 @@ func (m *Manager) Register(name string, asked Registration) (Registered, error) 
 	m.Sweep()
 	done, err := r.register()
 	if err == nil && r.aside != "" {
-		r.Warn("profile %s: what was on record of it is no use: it is kept as %s", name, r.aside)
+		r.Warn("profile %s: its record was unusable and is kept as %s", name, r.aside)
 	}
 	if err == nil && (r.Wait || r.Ready) {
 		err = r.awaitUp()
@@ -172,7 +172,7 @@ func (r *registration) claim(locked bool) (*script.Definition, error) {
 		return nil, err
 	}
 	if other := ports.Of(d.Port); other != r.name {
-		r.Warn("port %d: profile %s has it too", d.Port, other)
+		r.Warn("port %d: profile %s uses it too", d.Port, other)
 	}
 	return d, nil
 }
@@ -253,7 +253,7 @@ func (r *registration) supervise(hold *slot.Hold, there bool) (st s6.Status, err
 func (r *registration) undone(err error) error {
 	for _, undo := range slices.Backward(r.undo) {
 		if e := undo(); e != nil {
-			r.Warn("while undoing: %v", e)
+			r.Warn("undo: %v", e)
 		}
 	}
 	return err
@@ -269,9 +269,9 @@ func (r *registration) changed(change slot.Change, st *s6.Status) Registered {
 	}
 	affected := st.Supervised && st.Up() && slices.Contains(change.Files, script.RunFile)
 	if affected {
-		r.Warn("profile %s: its gateway (pid %d) runs by the old definition until its next start", r.name, st.PID)
+		r.Warn("profile %s: its gateway (pid %d) keeps its old definition until it is started again", r.name, st.PID)
 	} else {
-		r.Info("profile %s: changed %v, which counts from its gateway's next start or death", r.name, change.Files)
+		r.Info("profile %s: changed %v, which takes effect at its gateway's next start or death", r.name, change.Files)
 	}
 	return Registered{Action: updated, Affected: affected}
 }

@@ -41,7 +41,7 @@ type Registrar struct {
 // An Answer is what the service did.
 type Answer struct {
 	Stdout   []byte
-	Warnings []string // without the program's name
+	Warnings []error // without the program's name
 }
 
 // connectLimit is how long the service may take to answer the door, in
@@ -56,7 +56,7 @@ func (c *Registrar) Ask(verb string, args ...string) (Answer, error) {
 	}
 	if _, err := os.Stat(c.Socket); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = errors.New("there is no " + c.Socket)
+			err = errors.New(c.Socket + " does not exist")
 		}
 		return Answer{}, unreachable(err)
 	}
@@ -70,15 +70,7 @@ func (c *Registrar) Ask(verb string, args ...string) (Answer, error) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
 	answer := Answer{Stdout: stdout.Bytes()}
-	last := ""
-	for line := range strings.Lines(stderr.String()) {
-		_, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		if warning, ok := strings.CutPrefix(text, "warning: "); ok {
-			answer.Warnings = append(answer.Warnings, warning)
-		} else if text != "" {
-			last = strings.TrimPrefix(text, "fatal: ")
-		}
-	}
+	last, hint := answer.listen(stderr.String())
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -88,7 +80,7 @@ func (c *Registrar) Ask(verb string, args ...string) (Answer, error) {
 	case strings.HasPrefix(last, "unable to connect to "+c.Socket): // s6-ipcclient's words
 		return answer, unreachable(errors.New(last))
 	case strings.Contains(last, "unable to connect to the s6-sudod server"): // s6-sudoc's
-		return answer, fail.Errorf(fail.System, "registrar: it does not let us in: root may ask it and the account's group, 30 at once")
+		return answer, fail.Errorf(fail.System, "registrar: connection refused: it serves root and the account's group, 30 connections at once")
 	case last == "":
 		last = "registrar: exit code " + strconv.Itoa(exit.ExitCode())
 	}
@@ -96,10 +88,40 @@ func (c *Registrar) Ask(verb string, args ...string) (Answer, error) {
 	if !code.Known() {
 		code = fail.Program
 	}
-	return answer, fail.Errorf(code, "%s", last)
+	err = fail.Errorf(code, "%s", last)
+	if hint != "" {
+		err = fail.Hint(err, "%s", hint)
+	}
+	return answer, err
+}
+
+// listen takes the warnings from what the program said, and returns its last other message
+// and the hint that follows it.
+func (a *Answer) listen(said string) (last, hint string) {
+	warned := false
+	for line := range strings.Lines(said) {
+		_, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		level, rest, _ := strings.Cut(text, ": ")
+		switch {
+		case text == "":
+		case level == "warning":
+			warned = true
+			a.Warnings = append(a.Warnings, errors.New(rest))
+		case level == "hint" && warned:
+			w := &a.Warnings[len(a.Warnings)-1]
+			*w = fail.Hint(*w, "%s", rest)
+		case level == "hint":
+			hint = rest
+		default:
+			warned, hint = false, ""
+			last = strings.TrimPrefix(text, "fatal: ")
+		}
+	}
+	return last, hint
 }
 
 // unreachable is the error where nobody answers the door.
 func unreachable(why error) error {
-	return fail.Errorf(fail.System, "only root may do that, and there is no registrar to ask: run it as root, or start the registrar service: %w", why)
+	return fail.Hint(fail.Errorf(fail.System, "only root may do that, and no registrar answers: %w", why),
+		"run the command as root, or start the registrar service")
 }

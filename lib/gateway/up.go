@@ -103,9 +103,9 @@ func (r *registration) awaitUp() error {
 	case st.WantedUp || normallyUp && !st.Up():
 		err = j.awaitUp()
 	case st.Up():
-		err = fail.Errorf(fail.No, "it is being stopped")
+		err = fail.Errorf(fail.No, "the gateway is being stopped")
 	default:
-		err = fail.Errorf(fail.No, "it is stopped; `hermes-svc start %s` starts it", r.name)
+		err = fail.Hint(fail.Errorf(fail.No, "the gateway is stopped"), "start it with `hermes-svc start %s`", r.name)
 	}
 	if err != nil {
 		what := "up"

@@ -22,7 +22,7 @@ func (s *Set) follow() error {
 	var err error
 	s.all = -1
 	if s.watch, err = inotify.New(); err != nil {
-		s.Warn("inotify: %v: looking every two seconds", err)
+		s.Warn("inotify: %v; checking every two seconds instead", err)
 	}
 	reader := pipe(os.Stdout)
 	first, everything, due := true, true, time.Time{}

@@ -48,7 +48,7 @@ type file struct {
 
 var (
 	errLink     = errors.New("a symbolic link, which is not followed")
-	errRestless = errors.New("it is rotated again and again")
+	errRestless = errors.New("rotated too fast to read")
 )
 
 // openFile opens the file name; nil where there is none. No link is followed, and what is

@@ -227,7 +227,7 @@ func lastLines(fd, n int, live bool) (start int64, left int, err error) {
 		size := min(end, int64(len(buf)))
 		got, err := pread(fd, buf[:size], end-size)
 		if err == nil && int64(got) < size {
-			err = errors.New("it is truncated")
+			err = errors.New("truncated")
 		}
 		if err != nil {
 			return 0, n, err

@@ -68,7 +68,7 @@ func (s *Set) Run() (failed []error, count int, err error) {
 func missing(l *Log) error {
 	var p *fs.PathError
 	if errors.Is(l.err, fs.ErrNotExist) && errors.As(l.err, &p) {
-		return fail.Errorf(fail.Absent, "profile %s: it has no log: there is no %s", l.Name, p.Path)
+		return fail.Errorf(fail.Absent, "profile %s: no log: %s does not exist", l.Name, p.Path)
 	}
 	return fail.Errorf(fail.CodeOf(l.err), "profile %s: %w", l.Name, l.err)
 }
@@ -148,7 +148,7 @@ func (s *Set) drain() {
 // sayLost warns once of lines that nobody has seen.
 func (s *Set) sayLost(l *Log) {
 	if l.lost {
-		s.Warn("profile %s: some of its lines are missing here: they were rotated away before they were read", l.Name)
+		s.Warn("profile %s: lines are missing here: s6-log rotated them away before they were read", l.Name)
 		l.lost = false
 	}
 }

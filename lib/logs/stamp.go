@@ -80,5 +80,5 @@ func Since(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fail.Errorf(fail.Usage, "invalid time %q: it must be like 2026-11-24T18:00:00, or like 10m, 36h or 90s ago", text)
+	return time.Time{}, fail.Errorf(fail.Usage, "invalid time %q: must be like 2026-11-24T18:00:00, or 10m, 36h or 90s for so long ago", text)
 }

@@ -77,7 +77,8 @@ const (
 // NoSlots is why nothing can be registered with kind.
 func NoSlots(kind Kind) error {
 	if kind == None {
-		return fail.Errorf(fail.Unsupported, "service manager: none was found; for an s6 scan directory of your own, name it with --scandir")
+		return fail.Hint(fail.Errorf(fail.Unsupported, "no service manager found"), "for an s6 scan directory of your own, name it with --scandir")
 	}
-	return fail.Errorf(fail.Unsupported, "service manager %s: it has no slots; for an s6 scan directory of your own, set HERMES_SERVICE_MANAGER=s6", kind)
+	return fail.Hint(fail.Errorf(fail.Unsupported, "service manager %s: not s6, so there are no slots", kind),
+		"for an s6 scan directory of your own, set HERMES_SERVICE_MANAGER=s6")
 }

@@ -138,7 +138,7 @@ func (c *Context) Account() (profile.Account, error) {
 	u, err := user.Lookup(name)
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
-		return profile.Account{}, fail.Errorf(fail.Usage, "account %q: it does not exist; name one with --user or HERMES_USER", name)
+		return profile.Account{}, fail.Hint(fail.Errorf(fail.Usage, "account %q: no such account", name), "name one with --user or HERMES_USER")
 	}
 	if err != nil {
 		return profile.Account{}, fail.Errorf(fail.System, "account %q: %w", name, err)
@@ -161,7 +161,7 @@ func (c *Context) Manager() (kind manager.Kind, err error) {
 func (c *Context) findManager() (manager.Kind, error) {
 	if v := manager.Kind(os.Getenv(ManagerVariable.Name)); v != "" {
 		if !slices.Contains(manager.Kinds, v) {
-			return "", fail.Errorf(fail.Usage, "invalid %s %q: it must be one of %v", ManagerVariable.Name, v, manager.Kinds)
+			return "", fail.Errorf(fail.Usage, "invalid %s %q: must be one of %v", ManagerVariable.Name, v, manager.Kinds)
 		}
 		return v, nil
 	}

@@ -50,7 +50,7 @@ func (h *Home) Bootstrap(name string, now time.Time) (bool, error) {
 func (h *Home) intend(name, desired string, now time.Time, check func([]byte) error) error {
 	d, err := h.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail.Errorf(fail.Absent, "profile %s: it has no directory in the home", name)
+		return fail.Errorf(fail.Absent, "profile %s: no directory in the home", name)
 	}
 	if err != nil {
 		return err

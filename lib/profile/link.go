@@ -28,7 +28,7 @@ func (h *Home) At(name, file string) (*dir.Dir, string) { return h.dir, h.path(n
 
 // errLink is the answer for a profile whose directory is a symbolic link: it could
 // lead anywhere.
-var errLink = errors.New("a symbolic link, which is not followed: put the directory itself there, or mount it there")
+var errLink = fail.Hint(errors.New("a symbolic link, which is not followed"), "put the directory itself there, or mount it there")
 
 // IsLink tells whether err says that the directory of a profile is a link.
 func IsLink(err error) bool { return errors.Is(err, errLink) }

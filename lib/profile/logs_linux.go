@@ -126,7 +126,7 @@ func (h *Home) makeDir(in *dir.Dir, name string) (d *dir.Dir, made bool, err err
 	// empty one is no loss.
 	names, err := d.Names()
 	if err == nil && len(names) > 0 {
-		err = fail.Errorf(fail.System, "mkdir %s: somebody replaced it meanwhile", d.Path(""))
+		err = fail.Errorf(fail.System, "mkdir %s: somebody else replaced it", d.Path(""))
 	}
 	if err == nil {
 		err = d.Own(h.UID, h.GID, 0o755)

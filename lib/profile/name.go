@@ -40,13 +40,13 @@ func CheckName(name string) error {
 	why := ""
 	switch {
 	case name == "":
-		why = "it is empty"
+		why = "empty"
 	case len(name) > maxName:
-		why = "it is longer than 243 bytes, so that its slot's would be longer than s6-svscan takes"
+		why = "longer than 243 bytes, and its slot's name longer than s6-svscan takes"
 	case name[0] == '-' || name[0] == '_':
-		why = "it must begin with a-z or 0-9"
+		why = "must begin with a-z or 0-9"
 	case !only(name, nameByte):
-		why = "only a-z, 0-9, '_' and '-' are allowed"
+		why = "must be of a-z, 0-9, '_' and '-'"
 	default:
 		return nil
 	}
@@ -57,12 +57,12 @@ func CheckName(name string) error {
 // passes can be written in sh as it is.
 func CheckKey(key string) error {
 	if key == "" || key[0] >= '0' && key[0] <= '9' || !only(key, keyByte) {
-		return fail.Errorf(fail.Usage, "invalid environment key %s: it must match [A-Za-z_][A-Za-z0-9_]*", clip(key))
+		return fail.Errorf(fail.Usage, "invalid environment key %s: must match [A-Za-z_][A-Za-z0-9_]*", clip(key))
 	}
 	switch key {
 	case "OPTIND", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO":
 		// dash or bash refuses to have them set, and ends.
-		return fail.Errorf(fail.Usage, "invalid environment key %s: it belongs to the shell", key)
+		return fail.Errorf(fail.Usage, "invalid environment key %s: reserved by the shell", key)
 	}
 	return nil
 }

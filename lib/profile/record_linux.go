@@ -94,7 +94,7 @@ func (h *Home) withRecord(d *dir.Dir, path string, use func(text []byte, s Setti
 	if fail.Unread(err) {
 		return fail.Errorf(fail.System, "%w", err)
 	}
-	return fail.Errorf(fail.System, "%w; it stays as it is: mend it, or register the profile anew", err)
+	return fail.Hint(fail.Errorf(fail.System, "%w", err), "repair this file, or register the profile again; it is left as it is")
 }
 
 // Record writes s down for profile name, mode 0600, the account's, in one step

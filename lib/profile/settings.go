@@ -108,13 +108,13 @@ const (
 // written, and again when it was read: the file belongs to the account.
 func (s *Settings) Check() error {
 	if s.Port < 0 || s.Port > 65535 {
-		return fail.Errorf(fail.Usage, "invalid port %d: it must be 1 to 65535", s.Port)
+		return fail.Errorf(fail.Usage, "invalid port %d: must be 1 to 65535", s.Port)
 	}
 	if s.DerivedPort != 0 && !derivable(s.DerivedPort) {
-		return fail.Errorf(fail.Usage, "invalid derived port %d: it must be %d to %d", s.DerivedPort, firstPort, firstPort+ports-1)
+		return fail.Errorf(fail.Usage, "invalid derived port %d: must be %d to %d", s.DerivedPort, firstPort, firstPort+ports-1)
 	}
 	if s.Dialect != "" && s.Dialect != Sh && s.Dialect != Execline {
-		return fail.Errorf(fail.Usage, "invalid dialect %s: it must be sh or execline", clip(string(s.Dialect)))
+		return fail.Errorf(fail.Usage, "invalid dialect %s: must be sh or execline", clip(string(s.Dialect)))
 	}
 	total := 0
 	for _, key := range s.Keys() {
@@ -144,17 +144,17 @@ func (s *Settings) Check() error {
 		total += n
 	}
 	if total > maxTotal {
-		return fail.Errorf(fail.Usage, "environment and command are too large: %d bytes, at most %d can be handed to a program", total, maxTotal)
+		return fail.Errorf(fail.Usage, "environment and command too large: %d bytes; a program can be given %d", total, maxTotal)
 	}
 	return nil
 }
 
 func checkString(what, s string) (int, error) {
 	if strings.IndexByte(s, 0) >= 0 {
-		return 0, fail.Errorf(fail.Usage, "invalid %s: it holds a NUL byte", what)
+		return 0, fail.Errorf(fail.Usage, "invalid %s: contains a NUL byte", what)
 	}
 	if len(s)+1 > maxString {
-		return 0, fail.Errorf(fail.Usage, "invalid %s: at most %d bytes can be handed to a program", what, maxString-1)
+		return 0, fail.Errorf(fail.Usage, "invalid %s: longer than %d bytes, the most a program can be given", what, maxString-1)
 	}
 	return len(s) + 1, nil
 }
@@ -182,17 +182,17 @@ func (s *Settings) Words(name string) ([]string, error) {
 		return []string{"hermes", "-p", name, "gateway", "run", "--replace"}, nil
 	}
 	if !utf8.ValidString(s.Command) {
-		return nil, fail.Errorf(fail.Usage, "invalid command: it is not UTF-8") // shlex would not keep it
+		return nil, fail.Errorf(fail.Usage, "invalid command: not UTF-8") // shlex would not keep it
 	}
 	words, err := split(s.Command)
 	if err != nil {
 		return nil, fail.Errorf(fail.Usage, "invalid command: %w", err)
 	}
 	if len(words) == 0 || words[0] == "" {
-		return nil, fail.Errorf(fail.Usage, "invalid command: it is empty")
+		return nil, fail.Errorf(fail.Usage, "invalid command: empty")
 	}
 	if words[0][0] == '-' {
-		return nil, fail.Errorf(fail.Usage, "invalid command: a program's name cannot begin with '-'")
+		return nil, fail.Errorf(fail.Usage, "invalid command: the program's name begins with '-'")
 	}
 	for i, w := range words {
 		words[i] = strings.ReplaceAll(w, "{profile}", name)

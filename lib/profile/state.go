@@ -122,7 +122,7 @@ func stateOf(v values) (State, error) {
 			continue
 		}
 		if err := json.Unmarshal(value, m.to); err != nil {
-			return State{}, fail.Errorf(fail.System, "%s: it is not a string", m.key)
+			return State{}, fail.Errorf(fail.System, "%s: not a string", m.key)
 		}
 		*m.to = known(*m.to)
 	}

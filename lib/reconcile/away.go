@@ -13,7 +13,7 @@ import (
 func (f *Follower) wait(err error) error {
 	if f.away != err.Error() {
 		f.away = err.Error()
-		f.Warn("the home is waited for, and nothing is removed meanwhile: %v", err)
+		f.Warn("waiting for the home, and removing nothing: %v", err)
 	}
 	if f.watch == nil {
 		f.watch = newWatch()
@@ -51,7 +51,7 @@ func (f *Follower) lost(h *profile.Home, names []string, home, in profile.ID) er
 		had = bare
 	}
 	if had {
-		return errors.New("another directory is in its place, with no profile in it")
+		return errors.New("another directory, without profiles, is in its place")
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func (f *Follower) look() error {
 	}
 	defer plan.Close()
 	if plan.Home == nil {
-		return f.wait(errors.New("there is no home"))
+		return f.wait(errors.New("no such directory"))
 	}
 	now := time.Now()
 	home, in, err := plan.Home.IDs()
@@ -41,7 +41,7 @@ func (f *Follower) look() error {
 		return f.wait(err)
 	}
 	if f.away != "" {
-		f.Warn("the home is there again")
+		f.Warn("the home is back")
 		f.away = ""
 	}
 	if f.home == (profile.ID{}) {
@@ -118,7 +118,7 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool, names []string) 
 	}
 	if f.watch.failed != nil && !f.limited {
 		f.limited = true
-		f.Warn("not all of the home can be watched, and it is looked at every %v: %v", f.Interval, f.watch.failed)
+		f.Warn("cannot watch all of the home, so it is checked every %v: %v", f.Interval, f.watch.failed)
 	}
 	return c
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // errMeanwhile is why a profile is skipped.
-var errMeanwhile = errors.New("somebody else has registered or unregistered it meanwhile: left as it is")
+var errMeanwhile = errors.New("left as it is: somebody else registered or unregistered it")
 
 // put brings j's slot to what it is to be, and tells whether it is supervised.
 func (r *run) put(j *job, result *Result) (live bool, err error) {
@@ -74,7 +74,7 @@ func (r *run) change(j *job, d *script.Definition, result *Result) (change slot.
 	lock, err := r.ScanDir.Lock(d.Profile, r.deadline)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		result.Warning = errors.Join(result.Warning, errors.New("another process keeps its slot locked: going on without the lock"))
+		result.Warning = errors.Join(result.Warning, errors.New("another process keeps its slot locked; continuing without the lock"))
 	case errors.Is(err, fs.ErrNotExist):
 		return hold.Put(d)
 	case err != nil:

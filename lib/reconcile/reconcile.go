@@ -223,7 +223,7 @@ func (r *run) record(jobs []*job, lockErr error) {
 		case err == nil:
 		case lockErr == nil && jobs[i].Port == profile.DerivePort(jobs[i].Name):
 			if result := &r.results[i]; !warned {
-				result.Warning = errors.Join(result.Warning, fmt.Errorf("its port, and those of others, cannot be recorded: %w", err))
+				result.Warning = errors.Join(result.Warning, fmt.Errorf("its port and those of others are not recorded: %w", err))
 				warned = true
 			}
 		default:

@@ -45,7 +45,7 @@ func ParseSelection(profiles, shard string, standby bool) (Selection, error) {
 	i, err1 := strconv.ParseUint(a, 10, 31)
 	n, err2 := strconv.ParseUint(b, 10, 31)
 	if !ok || err1 != nil || err2 != nil || i < 1 || n < 1 || i > n && !standby {
-		return s, fail.Errorf(fail.Usage, "invalid shard %q: it must be I/N with I from 1 to N", shard)
+		return s, fail.Errorf(fail.Usage, "invalid shard %q: must be I/N with I from 1 to N", shard)
 	}
 	s.i, s.n = uint32(i-1), uint32(n)
 	return s, nil

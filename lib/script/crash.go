@@ -60,7 +60,7 @@ func ParseCrashLimit(s string) (deaths, seconds int, err error) {
 	a, b, _ := strings.Cut(s, "/")
 	deaths, seconds = positive(a), positive(b)
 	if deaths == 0 || deaths > maxDeaths || seconds == 0 {
-		return 0, 0, fail.Errorf(fail.Usage, "invalid crash limit %q: it must be DEATHS/SECONDS, with 1 to %d deaths and at most %d digits of seconds, or 0", s, maxDeaths, maxSecondsDigits)
+		return 0, 0, fail.Errorf(fail.Usage, "invalid crash limit %q: must be DEATHS/SECONDS, with 1 to %d deaths and at most %d digits of seconds, or 0", s, maxDeaths, maxSecondsDigits)
 	}
 	return deaths, seconds, nil
 }

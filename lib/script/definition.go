@@ -64,7 +64,7 @@ func FindPaths(p s6.Programs, dialect profile.Dialect) (Paths, error) {
 		found.Execlineb = find("execlineb")
 		found.Execline = filepath.Dir(find("importas"))
 		if err == nil && !isInterpreter(found.Execlineb) {
-			err = fail.Errorf(fail.Usage, "%s: its path cannot be that of an interpreter", found.Execlineb)
+			err = fail.Errorf(fail.Usage, "%s: cannot be used on a #! line", found.Execlineb)
 		}
 	}
 	return found, err
@@ -91,7 +91,7 @@ func FindContenv(value string) (string, error) {
 		}
 		return DefaultContenv, nil
 	case !isInterpreter(value):
-		return "", fail.Errorf(fail.Usage, "invalid HERMES_CONTENV %q: it must be an absolute path of at most 100 harmless characters, or none", value)
+		return "", fail.Errorf(fail.Usage, "invalid HERMES_CONTENV %q: must be empty, or an absolute path of at most 100 characters that no shell treats specially", value)
 	}
 	return value, nil
 }

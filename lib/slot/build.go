@@ -116,5 +116,5 @@ func (h *Hold) moveIn() error {
 
 // ErrExists is the answer to registering profile name a second time.
 func ErrExists(name string) error {
-	return fail.Errorf(fail.Exists, "profile %s: already registered; --keep leaves it, --replace changes it", name)
+	return fail.Hint(fail.Errorf(fail.Exists, "profile %s: already registered", name), "--keep leaves it as it is, --replace changes it")
 }

@@ -76,7 +76,7 @@ func checkOwn(d *dir.Dir) error {
 		return err
 	}
 	if int(st.Uid) != euid() || st.Mode&0o077 != 0 {
-		return fail.Errorf(fail.System, "%s: not ours: remove it", d.Path(""))
+		return fail.Hint(fail.Errorf(fail.System, "%s: somebody else made it", d.Path("")), "remove it")
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (s *ScanDir) Look(d *script.Definition) (found Found, err error) {
 // leads to one that is supervised.
 func notThroughLink(service s6.Service) error {
 	if running, err := service.Supervised(); err == nil && running {
-		return fail.Errorf(fail.System, "%s: a link to a service that is supervised: remove it, and rescan", service.Path())
+		return fail.Hint(fail.Errorf(fail.System, "%s: a link to a supervised service", service.Path()), "remove the link, and run s6-svscanctl -an")
 	}
 	return nil
 }

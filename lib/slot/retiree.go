@@ -68,7 +68,7 @@ func (r *retiree) awaitDown(deadline time.Time) {
 		r.err = r.wait(time.Now().Add(KillGrace))
 	}
 	if errors.Is(r.err, os.ErrDeadlineExceeded) {
-		r.err = fail.Errorf(fail.Timeout, "profile %s: its gateway (pid %d) is still there after SIGKILL", r.name, r.pid)
+		r.err = fail.Errorf(fail.Timeout, "profile %s: its gateway (pid %d) still runs after SIGKILL", r.name, r.pid)
 	}
 	if r.err == nil && proc.EndGroup(r.pid) && r.killed == "" {
 		r.killed = "what the gateway left running"
@@ -142,7 +142,7 @@ func (r *retiree) awaitGone(deadline time.Time) {
 	r.killed = "the logger, whose pipe something held open"
 	r.command("dkx", "dkx", true)
 	if r.err = r.gone(time.Now().Add(KillGrace)); errors.Is(r.err, os.ErrDeadlineExceeded) {
-		r.err = fail.Errorf(fail.Timeout, "profile %s: its supervisors are still there; the next run tries again", r.name)
+		r.err = fail.Errorf(fail.Timeout, "profile %s: its supervisors still run; the next run tries again", r.name)
 	}
 }
 

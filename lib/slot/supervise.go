@@ -39,7 +39,8 @@ func (s *ScanDir) AwaitSupervised(names []string, timeout time.Duration) []error
 	})
 	for i, err := range errs {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			errs[i] = fail.Errorf(fail.Program, "s6-svscan: it has not taken up %s; its messages say why: it may have no room (s6-svscan -c), or there is a dangling link", s.Service(names[i]).Path())
+			errs[i] = fail.Hint(fail.Errorf(fail.Program, "s6-svscan: did not take up %s", s.Service(names[i]).Path()),
+				"read its messages: it may have reached its limit of services (s6-svscan -c), or met a dangling link")
 		}
 	}
 	return errs
@@ -88,7 +89,7 @@ func (s *ScanDir) awaitSupervised(name string, deadline time.Time) error {
 			return err
 		}
 		if !there {
-			return fail.Errorf(fail.Absent, "profile %s: its slot is gone again: somebody has unregistered it", name)
+			return fail.Errorf(fail.Absent, "profile %s: somebody else unregistered it", name)
 		}
 	}
 	return nil

@@ -40,7 +40,7 @@ func (f *Follower) look(now time.Time) error {
 		f.askRoot(now)
 	}
 	if f.watch.failed != nil && f.next.IsZero() {
-		f.Warn("inotify does not tell all, so that all is looked at every %d s: %v", interval/time.Second, f.watch.failed)
+		f.Warn("inotify cannot watch everything, so everything is checked every %d s: %v", interval/time.Second, f.watch.failed)
 		f.next = now.Add(interval)
 	}
 	if first || len(changes) > 0 || f.Ages && len(due) > 0 {

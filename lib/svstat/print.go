@@ -79,9 +79,9 @@ func (r *Reader) notes(s *State) (lines []string) {
 	}
 	switch {
 	case s.Holder != nil:
-		lines = append(lines, fmt.Sprintf("%s: it stands by; it runs elsewhere: %s", s.Name, s.Holder))
+		lines = append(lines, fmt.Sprintf("%s: standing by; it runs elsewhere: %s", s.Name, s.Holder))
 	case s.Standby:
-		lines = append(lines, fmt.Sprintf("%s: it stands by, and leaves its fence to others for a while", s.Name))
+		lines = append(lines, fmt.Sprintf("%s: standing by; it leaves its fence to others for a while", s.Name))
 	}
 	for i := range lines {
 		lines[i] = cli.Printable(lines[i]) // also the path of the home, and a directory's name

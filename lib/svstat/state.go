@@ -157,21 +157,21 @@ func (s *State) trouble() string {
 	why := ""
 	switch {
 	case s.Lacks:
-		why = "it runs without its fence, and another container may run it as well"
+		why = "running without its fence; another container may run it too"
 	case s.Says != nil && s.Says.Failed:
-		why = "it says that it could not start"
+		why = "says that it could not start"
 		if reason := s.Says.ExitReason; reason != "" {
 			why += ": " + reason
 		}
 	case s.Up && s.Deaths > 1: // one may be a stop that it answered with an exit code of its own
-		why = "it is restarted again and again"
+		why = "restarted again and again"
 	case s.Up, !s.WantedUp && s.Desired != profile.Running && !s.failed():
 		return ""
 	default:
 		why = s.whyDown()
 	}
 	if s.Deaths > 1 {
-		why += fmt.Sprintf(", it died %d times in the last minute", s.Deaths)
+		why += fmt.Sprintf(", died %d times in the last minute", s.Deaths)
 	}
 	return why
 }
@@ -190,20 +190,20 @@ func (s *State) whyDown() string {
 	why := s.lastExit()
 	switch {
 	case !s.of.started():
-		return "it was not started"
+		return "not started"
 	case s.ExitCode == script.ExitConfig:
-		why += ", it refused its configuration and is not restarted"
+		why += ", refused its configuration, not restarted"
 		if reason := cli.Excerpt(s.of.self.ExitReason, profile.MaxWords); reason != "" {
 			why += ": " + reason
 		}
 	case s.NextStart > 0:
 		why += fmt.Sprintf(", backing off, next start in %d s", s.NextStart)
 	case s.WantedUp && s.ExitCode == script.ExitRestart:
-		why += ", it asked to be restarted"
+		why += ", asked to be restarted"
 	case s.WantedUp:
-		why += ", it is being restarted"
+		why += ", being restarted"
 	default:
-		why += ", it is not restarted"
+		why += ", not restarted"
 	}
 	return why
 }
