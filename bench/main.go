@@ -71,10 +71,10 @@ func (b *bench) run(names []string) error {
 		}
 	}
 	if b.runs < 1 {
-		return fmt.Errorf("-runs %d: it must be at least 1", b.runs)
+		return fmt.Errorf("-runs %d: must be at least 1", b.runs)
 	}
 	if b.boots < 1 {
-		return fmt.Errorf("-boot %d: it must be at least 1", b.boots)
+		return fmt.Errorf("-boot %d: must be at least 1", b.boots)
 	}
 	if err := b.build(); err != nil {
 		return err

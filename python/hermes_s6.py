@@ -218,10 +218,10 @@ def _objects(program: str, out: str, least: int = 0) -> List[Dict[str, Any]]:
     try:
         objects = [json.loads(line) for line in out.split("\n") if line]
         if len(objects) < least:
-            raise ValueError("it is empty")
+            raise ValueError("empty")
         return objects
     except ValueError as e:
-        raise _error(110, f"{program}: its answer cannot be read: {e}", program) from e
+        raise _error(110, f"{program}: unreadable answer: {e}", program) from e
 
 
 def _listen(program: str, stderr: Any, said: List[str]) -> None:

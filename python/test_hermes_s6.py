@@ -203,7 +203,7 @@ class TestStates(Tree):
         m = self.manager
         m.register_profile_gateway("coder", wait=True)
         wait_until(lambda: (m.status("coder")["gateway"] or {}).get("state") == "starting", "starting")
-        with self.error(s6.ServiceTimeoutError, 99, TimeoutError, "'coder': not ready in time, it says: starting"):
+        with self.error(s6.ServiceTimeoutError, 99, TimeoutError, "'coder': not ready in time; it says: starting"):
             m.wait_ready("coder", timeout=0.3)
         timer = threading.Timer(0.5, self.says, ["""
             "gateway_state": "degraded", "active_agents": 2,
@@ -223,7 +223,7 @@ class TestStates(Tree):
         self.assertIsNone(m.status("coder")["gateway"])
         self.says('"gateway_state":"startup_failed","exit_reason":"no token"')
         m.start("coder")
-        with self.error(s6.S6Error, 1, RuntimeError, "'coder': it could not start: no token"):
+        with self.error(s6.S6Error, 1, RuntimeError, "'coder': could not start: no token"):
             m.wait_ready("coder", timeout=None)
         with self.error(s6.InvalidInputError, 100, ValueError, "invalid timeout"):
             m.wait_ready("coder", timeout=-1)
@@ -491,8 +491,8 @@ class TestErrors(Tree):
         for options, message in (
                 ({"port": 0}, "^hermes-svc-register: fatal: invalid port"),
                 ({"dialect": "basic"}, "dialect"),
-                ({"command": ""}, "--command: it is empty"),
-                ({"keep": True, "replace": True}, "only one can be"),
+                ({"command": ""}, "option --command: empty value"),
+                ({"keep": True, "replace": True}, "mutually exclusive"),
                 ({"start_now": False, "wait": True}, "does not come up"),
                 ({"extra_env": {"PPID": "1"}}, "environment key PPID|line 1"),
                 ({"extra_env": {"A": "b\0c"}}, "NUL"),
@@ -565,7 +565,7 @@ class TestErrors(Tree):
                 ("printf 'hermes-svstat: fatal: \\377\\n' >&2; exit 110", 110, s6.S6CommandError, "^hermes-svstat: fatal: \ufffd$"),
                 ("exit 2", 2, s6.S6Error, "^hermes-svstat: exit code 2$"),
                 ("kill -9 $$", -9, s6.S6Error, "^hermes-svstat: exit code -9$"),
-                ("echo nothing", 110, s6.S6CommandError, "^hermes-svstat: its answer cannot be read"),
+                ("echo nothing", 110, s6.S6CommandError, "^hermes-svstat: unreadable answer"),
         ):
             with self.subTest(text), mock.patch.dict(os.environ):
                 self.first("hermes-svstat", f"#!/bin/sh\n{text}\n")

@@ -93,7 +93,7 @@ func TestRegistrarRefuses(t *testing.T) {
 		{true, "hermes-svc-register --user root --keep coder", 111, "--user: only root may choose it"},
 		{true, "mkdir -p /tmp/s/gateway-coder && chmod 555 /tmp/s && hermes-svc-unregister --scandir /tmp/s coder", 111, "--scandir: only root may choose it"},
 		{true, "hermes-svc-register --scandir /run/service/ --home /opt/data/profiles/coder --user hermes --keep coder", 0, ""},
-		{false, "/command/s6-setuidgid nobody hermes-svc-register --keep coder", 111, "registrar: it does not let us in: root may ask it and the account's group, 30 at once"},
+		{false, "/command/s6-setuidgid nobody hermes-svc-register --keep coder", 111, "registrar: connection refused: it serves root and the account's group, 30 connections at once"},
 		// Killed, and no code of ours.
 		{false, "printf '#!/bin/sh\nkill -9 $$\n' >/command/hermes-registrar && chmod 755 /command/hermes-registrar", 0, ""},
 		{true, "hermes-svc-register --keep coder", 110, "registrar: exit code 137"},

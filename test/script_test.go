@@ -133,8 +133,8 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // code N COMMAND [ARG...]: runs COMMAND, which must exit with N, say nothing
-// on stdout and exactly one line on stderr, and leave the scan directory and the
-// home as they were.
+// on stdout and on stderr exactly one line of what failed, which one of what to do may
+// follow, and leave the scan directory and the home as they were.
 func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	want := args[0]
 	args = args[1:]
@@ -156,8 +156,13 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	if stdout != "" {
 		ts.Fatalf("%v: stdout is not empty", args)
 	}
-	if n := strings.Count(stderr, "\n"); n != 1 || !strings.HasPrefix(stderr, filepath.Base(args[0])+": fatal: ") {
-		ts.Fatalf("%v: stderr is not one line of NAME: fatal: WHAT: WHY", args)
+	name := filepath.Base(args[0])
+	fatal, hint, _ := strings.Cut(stderr, "\n")
+	if !strings.HasPrefix(fatal, name+": fatal: ") {
+		ts.Fatalf("%v: stderr does not begin with NAME: fatal: WHAT: WHY", args)
+	}
+	if hint != "" && (!strings.HasPrefix(hint, name+": hint: ") || strings.Count(hint, "\n") != 1) {
+		ts.Fatalf("%v: stderr goes on with something else than one line of NAME: hint: WHAT TO DO", args)
 	}
 	for path, was := range before {
 		if is := after[path]; is != was {

@@ -146,11 +146,11 @@ func TestSvstatScreen(t *testing.T) {
 	must.Do(t, exec.Command("s6-svc", "-wu", "-u", p.slot("trader")).Run())
 	term.await(`^NAME +STATE [^\n]*\ncoder +not started [^\n]*\ntrader +up [^\n]*\nwriter +not started [^\n]*\n$`)
 	p.records(t, "writer", `{"desired_state":"running"}`)
-	term.await(`^NAME [^\n]*\n(?:[^\n]*\n){3}writer: it was not started; see [^\n]*\n$`)
+	term.await(`^NAME [^\n]*\n(?:[^\n]*\n){3}writer: not started; see [^\n]*\n$`)
 	term.resize(30, 4)
 	term.await(`(?:^|\n)NAME {4}STATE {8}PID[^\n]{0,11}\nwriter {2}not started[^\n]{0,11}\nand 2 more\n$`)
 	term.resize(100, 24)
-	term.await(`(?:^|\n)NAME [^\n]*\n(?:[^\n]*\n){3}writer: it was not started`)
+	term.await(`(?:^|\n)NAME [^\n]*\n(?:[^\n]*\n){3}writer: not started`)
 	must.Do(t, os.RemoveAll(p.slot("coder")))
 	term.await(`(?:^|\n)NAME +STATE [^\n]*\ntrader +up `)
 	// What an interrupt at the keyboard leaves is the table, and the cursor below it.

@@ -1,9 +1,6 @@
 package profile
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "encoding/binary"
 
 // The range that derived ports come from: [firstPort, firstPort+ports).
 const (
@@ -24,7 +21,7 @@ type Ports struct {
 	// derived is the same the other way around, for derivable ports: when
 	// it has all of them there is none to look for.
 	derived map[string]int
-	read    []*PortIndex
+	read    []interface{ save() }
 }
 
 // NewPorts returns Ports of which none is taken.
@@ -32,25 +29,6 @@ func NewPorts() *Ports { return &Ports{taken: map[int]string{}, derived: map[str
 
 // Of returns the profile that has port, "" where it is free.
 func (p *Ports) Of(port int) string { return p.taken[port] }
-
-// TakeAll gives each of names but not the port that its file says, unless that is 0, or
-// another has it.
-func (p *Ports) TakeAll(names []string, not string, files *PortIndex) {
-	p.read = append(p.read, files)
-	for i, port := range files.ports(names, time.Now()) {
-		if port != 0 && names[i] != not {
-			p.take(port, names[i])
-		}
-	}
-}
-
-// Remember saves what TakeAll had to read for the next of us. Only who has the ports locked
-// may.
-func (p *Ports) Remember() {
-	for _, files := range p.read {
-		files.save()
-	}
-}
 
 // take gives port to name, unless another has it.
 func (p *Ports) take(port int, name string) {

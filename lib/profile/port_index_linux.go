@@ -135,3 +135,22 @@ func (x *PortIndex) save() {
 	_ = x.Dir.ReplaceLater(indexFile, 0o600, x.UID, x.GID, text)
 	x.missed = 0
 }
+
+// TakeAll gives each of names but not the port that its file says, unless that is 0, or
+// another has it.
+func (p *Ports) TakeAll(names []string, not string, files *PortIndex) {
+	p.read = append(p.read, files)
+	for i, port := range files.ports(names, time.Now()) {
+		if port != 0 && names[i] != not {
+			p.take(port, names[i])
+		}
+	}
+}
+
+// Remember saves what TakeAll had to read for the next of us. Only who has the ports locked
+// may.
+func (p *Ports) Remember() {
+	for _, files := range p.read {
+		files.save()
+	}
+}

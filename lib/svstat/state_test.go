@@ -33,31 +33,31 @@ func TestDerive(t *testing.T) {
 		line, trouble string
 	}{
 		"up":                    {func(f *facts) { f.status.PID = 7 }, "up green 7 up 0 -", ""},
-		"up and dying":          {func(f *facts) { f.status.PID = 7; f.deaths = 2 }, "up green 7 up 2 -", "it is restarted again and again, it died 2 times in the last minute"},
+		"up and dying":          {func(f *facts) { f.status.PID = 7; f.deaths = 2 }, "up green 7 up 2 -", "restarted again and again, died 2 times in the last minute"},
 		"up and died once":      {func(f *facts) { f.status.PID = 7; f.deaths = 1 }, "up green 7 up 1 -", ""},
 		"never started":         {func(f *facts) { f.status.WantedUp, f.died = false, false }, "not started yellow - down 0 -", ""},
-		"never started, wanted": {func(f *facts) { f.died = false }, "not started red - up 0 -", "it was not started"},
+		"never started, wanted": {func(f *facts) { f.died = false }, "not started red - up 0 -", "not started"},
 		"exited 0 at its start": {func(f *facts) { f.status.WantedUp = false }, "down yellow - down 0 exit 0", ""},
 		"refused": {func(f *facts) {
 			f.status.WantedUp, f.status.Wait, f.self.ExitReason = false, exited(78), "no\ntoken"
-		}, "down yellow - down 0 exit 78", "exit 78, it refused its configuration and is not restarted: no token"},
-		"asks to be restarted": {func(f *facts) { f.status.Wait = exited(75) }, "down red - up 0 exit 75", "exit 75, it asked to be restarted"},
-		"crashed":              {func(f *facts) { f.status.Wait = 9; f.deaths = 1 }, "down red - up 1 SIGKILL", "SIGKILL, it is being restarted"},
-		"crashed for good":     {func(f *facts) { f.status.WantedUp = false; f.status.Wait = exited(1) }, "down yellow - down 0 exit 1", "exit 1, it is not restarted"},
+		}, "down yellow - down 0 exit 78", "exit 78, refused its configuration, not restarted: no token"},
+		"asks to be restarted": {func(f *facts) { f.status.Wait = exited(75) }, "down red - up 0 exit 75", "exit 75, asked to be restarted"},
+		"crashed":              {func(f *facts) { f.status.Wait = 9; f.deaths = 1 }, "down red - up 1 SIGKILL", "SIGKILL, being restarted"},
+		"crashed for good":     {func(f *facts) { f.status.WantedUp = false; f.status.Wait = exited(1) }, "down yellow - down 0 exit 1", "exit 1, not restarted"},
 		"stopped":              {func(f *facts) { f.status.WantedUp = false; f.status.Wait = 15 }, "down yellow - down 0 SIGTERM", ""},
 		"stopped, to run": {func(f *facts) {
 			f.status.WantedUp, f.status.Wait, f.desired = false, 15, profile.Running
-		}, "down yellow - down 0 SIGTERM", "SIGTERM, it is not restarted"},
+		}, "down yellow - down 0 SIGTERM", "SIGTERM, not restarted"},
 		"crashed, to be stopped": {func(f *facts) {
 			f.status.WantedUp, f.status.Wait, f.desired = false, exited(1), profile.Stopped
 		}, "down yellow - down 0 exit 1", ""},
 		"could not start": {func(f *facts) {
 			f.status.PID, f.believed, f.self = 7, true, profile.Self{State: "startup_failed", ExitReason: "no\x1b\ntoken"}
-		}, "up green 7 up 0 -", "it says that it could not start: no token"},
+		}, "up green 7 up 0 -", "says that it could not start: no token"},
 		"waits": {func(f *facts) {
 			f.status.PID, f.status.Finishing, f.status.Wait, f.next = 8, true, exited(1), 4
 		}, "backing off red - up 0 exit 1", "exit 1, backing off, next start in 4 s"},
-		"finishing":       {func(f *facts) { f.status.PID, f.status.Finishing, f.died = 8, true, false }, "finishing red - up 0 exit 0", "exit 0, it is being restarted"},
+		"finishing":       {func(f *facts) { f.status.PID, f.status.Finishing, f.died = 8, true, false }, "finishing red - up 0 exit 0", "exit 0, being restarted"},
 		"unsupervised":    {func(f *facts) { f.status.Supervised = false; f.status.PID = 7 }, "unsupervised red - - 0 -", ""},
 		"served":          {func(f *facts) { f.served = true; f.status.WantedUp = false; f.desired = profile.Running }, "served by default green - down 0 exit 0", ""},
 		"another service": {func(f *facts) { f.Gateway = false; f.status.Wait = exited(1) }, "down red - up 0 exit 1", ""},
