@@ -257,7 +257,7 @@ func newIntent(c *place.Context, desired string) *intent {
 		if errors.Is(err, fs.ErrNotExist) && !c.HomeNamed() {
 			say = c.Info // not a container: nobody said where it is
 		}
-		say("what is asked for is not recorded: %v", err)
+		say("intent not recorded: %v", err)
 	}
 	return i
 }
