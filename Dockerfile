@@ -1,27 +1,28 @@
-# An image whose gateways s6 runs: s6-overlay and hermes-s6 on top of a Debian that has
-# Hermes in /opt/hermes. It takes our archives from dist/, which make dist fills, and
-# needs nothing that an old builder lacks:
+# Makes an image whose gateways s6 supervises: it adds s6-overlay and hermes-s6 to a Debian
+# image that has Hermes in /opt/hermes. It takes our archives from dist/, which make dist
+# fills. It works with old builders, too:
 #
 #     make dist && docker build --build-arg BASE=IMAGE -t NAME .
 #
-# An image that has s6-overlay already takes a few lines of this: docs/adopting.md.
+# If your image has s6-overlay already, you need a few lines of this only:
+# docs/adopting.md.
 ARG BASE=debian:bookworm-slim
 
-# A stage of its own, so that no archive and no xz is left in the image.
+# This stage keeps the archives and xz out of the image.
 FROM ${BASE} AS unpacked
 USER root
 RUN command -v xz >/dev/null || { apt-get update && apt-get install -y --no-install-recommends xz-utils; }
 WORKDIR /archives
 ARG S6_OVERLAY_VERSION=3.2.3.2
 ARG S6_OVERLAY=https://github.com/just-containers/s6-overlay/releases/download/v${S6_OVERLAY_VERSION}
-# All three architectures, since a builder may not say in time which it builds for.
-# The checksums come from where the archives do: to trust one release and no other,
-# keep its .sha256 files beside this file and COPY them.
+# Download the archives of all three architectures, because a builder may not know in time
+# which one it builds for. The checksums come from the same place as the archives. To trust
+# one release and no other, keep its .sha256 files beside this file and COPY them.
 ADD ${S6_OVERLAY}/s6-overlay-noarch.tar.xz ${S6_OVERLAY}/s6-overlay-noarch.tar.xz.sha256 \
     ${S6_OVERLAY}/s6-overlay-x86_64.tar.xz ${S6_OVERLAY}/s6-overlay-x86_64.tar.xz.sha256 \
     ${S6_OVERLAY}/s6-overlay-aarch64.tar.xz ${S6_OVERLAY}/s6-overlay-aarch64.tar.xz.sha256 \
     ${S6_OVERLAY}/s6-overlay-arm.tar.xz ${S6_OVERLAY}/s6-overlay-arm.tar.xz.sha256 ./
-# Where dist/ holds one version, any is that.
+# The default works if dist/ has one version only.
 ARG HERMES_S6_VERSION=*
 COPY dist/hermes-s6-${HERMES_S6_VERSION}-*.tar.xz dist/hermes-s6-${HERMES_S6_VERSION}-*.tar.xz.sha256 ./
 RUN set -eu; \
@@ -40,16 +41,17 @@ RUN set -eu; \
 FROM ${BASE}
 USER root
 COPY --from=unpacked /unpacked/ /
-# Who gateways run as.
+# Gateways run as this account.
 RUN id hermes >/dev/null 2>&1 || useradd --uid 10000 --user-group --home-dir /opt/data --no-create-home hermes
-# The hook is what starts the registrar and the reconciler under every s6-overlay 3, the
-# dashboard only where HERMES_DASHBOARD asks for it, no reconciler where HERMES_FOLLOW is 0.
+# The hook makes every s6-overlay 3 start the registrar and the reconciler. It leaves the
+# reconciler out if HERMES_FOLLOW is 0. It adds the dashboard if HERMES_DASHBOARD asks for it.
 ENV HERMES_HOME=/opt/data S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook
 VOLUME /opt/data
-# Unhealthy where a gateway that is to be up is not. Docker only shows that. What restarts
-# a container for it, a swarm say, ends all gateways for one that was given up, and that
-# gives up again: give it another command (deploy/swarm.yaml). Where gateways say of themselves
-# how they are, --health-cmd 'hermes-svstat --check=ready' sees too whether they answer; that
-# is nothing to restart a container for, either: it does not mend what they connect to.
+# The container is unhealthy if a gateway that should be up is not. Docker only shows that. A
+# swarm restarts an unhealthy container. That would end all gateways because of one that was
+# given up, and that one would be given up again. So give a swarm another command:
+# deploy/swarm.yaml. With --health-cmd 'hermes-svstat --check=ready' the check also sees
+# whether gateways answer, if they report that. Do not restart a container for that either: it
+# does not repair what they connect to.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5m --retries=3 CMD ["hermes-svstat", "--check"]
 ENTRYPOINT ["/init"]

@@ -8,7 +8,7 @@ TAGS = urfave_cli_no_docs
 VERSION = $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/fuzz scripts/licenses scripts/matrix scripts/test scripts/tracked rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook rootfs/etc/s6-overlay/s6-rc.d/registrar/run rootfs/etc/s6-overlay/s6-rc.d/reconciler/run testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
+SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/fuzz scripts/licenses scripts/matrix scripts/spdx scripts/test scripts/tracked rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook rootfs/etc/s6-overlay/s6-rc.d/registrar/run rootfs/etc/s6-overlay/s6-rc.d/reconciler/run testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
 # What is built, and where it is put.
 PROGRAMS = ./cmd/...
 BIN = bin
@@ -44,10 +44,11 @@ demo:
 	@scripts/demo bin
 
 deps:
-	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml python3-pip python3-setuptools python3-wheel pyflakes3 mypy patch mandoc zsh fish xz zip
+	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml python3-pip python3-setuptools python3-wheel pyflakes3 mypy patch mandoc zsh fish xz zip codespell
 
 lint: deps
 	scripts/tracked
+	git ls-files -z | xargs -0 codespell
 	shellcheck -s sh $(SHELL_SCRIPTS)
 	shellcheck completions/hermes-s6.bash testdata/completions/bash
 	mandoc -T lint -W warning man/*
@@ -124,7 +125,7 @@ install-share:
 DIST = dist
 
 dist:
-	@scripts/deps xz zip
+	@scripts/deps xz zip jq
 	@scripts/dist "$(DIST)" "$(VERSION)" $(TARGETS)
 
 clean:
