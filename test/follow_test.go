@@ -187,14 +187,14 @@ func TestFollowLosses(t *testing.T) {
 		c.must(false, "/command/s6-svc", "-h", reconciler)
 		s6test.Await(t, func() error {
 			// What it is about to do may fail before it looks at all.
-			if said := c.warnings()[before:]; !strings.Contains(strings.Join(said, ""), "waited for") {
+			if said := c.warnings()[before:]; !strings.Contains(strings.Join(said, ""), "waiting for the home, and removing nothing") {
 				return fmt.Errorf("%s: %q", loss.name, said)
 			}
 			return nil
 		})
 		lapse(2500 * time.Millisecond) // twice the delay
 		c.must(false, "sh", "-c", loss.fix)
-		c.awaitSays(i+1, "there again")
+		c.awaitSays(i+1, "the home is back")
 		c.looked(fmt.Sprint("marker", i))
 		for _, name := range names {
 			if now := c.gateway(name); now != pids[name] || len(c.did(name)) > 0 {
@@ -265,7 +265,7 @@ func TestFollowEmptyHome(t *testing.T) {
 	back()
 	c.looked("marker")
 	c.awaitStatus("default false false\nmarker false false\n")
-	if slices.Contains(c.did("default"), "removed") || c.saysTimes("waited for") > 0 {
+	if slices.Contains(c.did("default"), "removed") || c.saysTimes("waiting for the home, and removing nothing") > 0 {
 		t.Errorf("default: %v; %q", c.did("default"), c.warnings())
 	}
 	if out, code := c.exec(true, "hermes-svc", "start", "--wait", "--timeout", "60000", "default"); code != 0 {
@@ -274,9 +274,9 @@ func TestFollowEmptyHome(t *testing.T) {
 	pid := c.awaitUp("default")
 	before := len(c.did("default"))
 	lose()
-	c.awaitSays(1, "waited for")
+	c.awaitSays(1, "waiting for the home, and removing nothing")
 	back()
-	c.awaitSays(1, "there again")
+	c.awaitSays(1, "the home is back")
 	c.looked("again")
 	if now := c.gateway("default"); now != pid || len(c.did("default")) != before {
 		t.Errorf("the gateway was %s and is %s: %v", pid, now, c.did("default"))

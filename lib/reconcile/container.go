@@ -93,7 +93,7 @@ func rootsCommandLine(dir string) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		err = fmt.Errorf("cannot tell cannot tell cannot tell what this container is for: %w", err)
+		err = fmt.Errorf("cannot tell what this container is for: %w", err)
 	}
 	return cmdline, err
 }

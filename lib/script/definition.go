@@ -91,7 +91,7 @@ func FindContenv(value string) (string, error) {
 		}
 		return DefaultContenv, nil
 	case !isInterpreter(value):
-		return "", fail.Errorf(fail.Usage, "invalid HERMES_CONTENV %q: must be empty, or an absolute path of at most 100 characters that no shell treats specially", value)
+		return "", fail.Errorf(fail.Usage, "invalid HERMES_CONTENV %q: must be none, or an absolute path of at most 100 characters that sh takes as they are", value)
 	}
 	return value, nil
 }
