@@ -283,7 +283,7 @@ class TestGateways(Tree):
         with open(run) as f:
             self.assertEqual(f.read(), text)
         self.assertFalse(m.is_running("coder"))
-        with self.error(s6.S6Error, 1, RuntimeError, "registered, but not up: it is stopped"):
+        with self.error(s6.S6Error, 1, RuntimeError, "registered, but not up: the gateway is stopped"):
             m.register_profile_gateway("coder", keep=True, wait=True)
         m.register_profile_gateway("coder", replace=True, dialect="execline")
         with open(run) as f:
@@ -493,7 +493,7 @@ class TestErrors(Tree):
                 ({"dialect": "basic"}, "dialect"),
                 ({"command": ""}, "option --command: empty value"),
                 ({"keep": True, "replace": True}, "mutually exclusive"),
-                ({"start_now": False, "wait": True}, "does not come up"),
+                ({"start_now": False, "wait": True}, "--down and --wait or --ready: mutually exclusive"),
                 ({"extra_env": {"PPID": "1"}}, "environment key PPID|line 1"),
                 ({"extra_env": {"A": "b\0c"}}, "NUL"),
                 ({"extra_env": {"A": "b\n\0c"}}, "^hermes-svc-register: .*null byte"),

@@ -448,7 +448,7 @@ func TestRegistrarUnderFire(t *testing.T) {
 	// Another account.
 	cmd := exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "-p", "-r", "-w", "-S", "10001", "-G", "10001", "hermes-svc-register", "stranger")
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 111 || !strings.Contains(string(out), "it does not let us in") {
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 111 || !strings.Contains(string(out), "connection refused: it serves root") {
 		t.Errorf("another account: exit code %d: %s", cmd.ProcessState.ExitCode(), out)
 	}
 	c.unharmed(t, before)
