@@ -249,7 +249,7 @@ func TestManualPages(t *testing.T) {
 				maps.Copy(h.options, helpOf(t, program, verb).options)
 			}
 			options := p.options("OPTIONS")
-			if strings.Contains(strings.Join(p["OPTIONS"], " "), "Besides the common options, see .Xr hermes-s6 1") {
+			if strings.Contains(strings.Join(p["OPTIONS"], " "), "In addition to the common options, see .Xr hermes-s6 1") {
 				for names, o := range common {
 					if _, own := options[names]; !own {
 						options[names] = o
@@ -326,7 +326,7 @@ func TestManualFields(t *testing.T) {
 	}
 	fields := append(slices.Clone(s6.Fields), "name")
 	differ(t, "fields", set(fields), set(named))
-	_, text, _ := strings.Cut(helpOf(t, "hermes-svstat").text, "commas between them:")
+	_, text, _ := strings.Cut(helpOf(t, "hermes-svstat").text, "s6-svstat's fields:")
 	text, _, _ = strings.Cut(text, ".")
 	differ(t, "fields of --help", set(s6.Fields), set(strings.Fields(text)))
 }

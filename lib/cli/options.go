@@ -14,14 +14,14 @@ import (
 func helpFlag() *Flag { return Bool("print this help and exit", "help", "h") }
 
 // JSONFlag is --json for Bare commands; all others have it.
-func JSONFlag() *Flag { return Bool("print JSON, one object a line", "json") }
+func JSONFlag() *Flag { return Bool("print JSON, one object per line", "json") }
 
 // TimeoutFlag is --timeout for the commands that wait.
 func TimeoutFlag() *Flag { return timeoutFlag("0 for no limit") }
 
 // BoundedTimeoutFlag is TimeoutFlag where most milliseconds are the longest that is waited.
 func BoundedTimeoutFlag(most time.Duration) *Flag {
-	return timeoutFlag(strconv.FormatInt(most.Milliseconds(), 10) + " at the most")
+	return timeoutFlag("1 to " + strconv.FormatInt(most.Milliseconds(), 10))
 }
 
 func timeoutFlag(bound string) *Flag {

@@ -9,7 +9,7 @@ import (
 const ready = "ready"
 
 func checkFlag() *cli.Flag {
-	return cli.More("print nothing, exit 0 if all that are to be up are, or are ready", "check", ready)
+	return cli.More("print nothing; exit 0 if all that should be up are up, or ready", "check", ready)
 }
 
 // check is --check.

@@ -16,13 +16,13 @@ import (
 )
 
 // registrarVariable says where the registrar is, which does what only root may do.
-var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "the registrar's socket (" + gateway.RegistrarSocket + ")"}
+var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "socket of the registrar service (" + gateway.RegistrarSocket + ")"}
 
 // scriptVariables are those that go into the scripts of slots, by commonOf.
 var scriptVariables = []cli.Variable{
-	{Name: "HERMES_CONTENV", Usage: "loads the container's environment for the scripts, or none (/command/with-contenv where it exists)"},
-	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS from which a gateway is not restarted, 0 for no limit (" + script.DefaultCrashLimit + ")"},
-	{Name: "HERMES_GATEWAY_PORT_ENV", Usage: "tells a gateway its port, besides HERMES_GATEWAY_PORT"},
+	{Name: "HERMES_CONTENV", Usage: "program that loads the container's environment, or none (/command/with-contenv if it exists)"},
+	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS after which a gateway is not restarted, 0 for no limit (" + script.DefaultCrashLimit + ")"},
+	{Name: "HERMES_GATEWAY_PORT_ENV", Usage: "name of a second variable for the gateway's port, besides HERMES_GATEWAY_PORT"},
 }
 
 // svcVariables are those of the commands that make a slot, or ask for one.

@@ -17,13 +17,15 @@ func Detect(args []string) int {
 	return cli.Main(&cli.Command{
 		Name:    "hermes-detect",
 		Summary: "tell which service manager is in charge here",
-		Text: `Prints s6, systemd, launchd, windows or none, and exits 1 for none. It needs no
-rights: what cannot be read counts as absent. s6: process 1 is s6-svscan, and
-/run/s6/basedir is a directory. systemd: /run/systemd/system is a directory, and
-there is a systemctl. --json shows what was found of each.`,
+		Text: `Prints s6, systemd, launchd, windows or none. Exits 1 for none. It needs no
+privileges: a file that it cannot read counts as absent.
+
+s6 is in charge if process 1 is s6-svscan and /run/s6/basedir is a directory.
+systemd is in charge if /run/systemd/system is a directory and systemctl exists.
+--json shows what was found for each service manager.`,
 		Flags: place.Flags(
 			cli.String("root", "/", "look below `DIR` instead of /"),
-			cli.String("is", "", "print nothing; exit 0 if it is `KIND`, else 1"),
+			cli.String("is", "", "print nothing; exit 0 if `KIND` is in charge, else 1"),
 		),
 		Run: place.Run(detect),
 	}, args)

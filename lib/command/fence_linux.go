@@ -27,28 +27,30 @@ import (
 // container's share leaves it alone.
 var (
 	fenceSwitch   = cli.Variable{Name: "HERMES_FENCE", Usage: "off: gateways run without a fence"}
-	delayVariable = cli.Variable{Name: "HERMES_STANDBY_DELAY", Usage: "the milliseconds that --standby leaves the fence to others (15000)"}
+	delayVariable = cli.Variable{Name: "HERMES_STANDBY_DELAY", Usage: "milliseconds that --standby leaves the fence to other containers (15000)"}
 )
 
 // Fence is hermes-fence.
 func Fence(args []string) int {
 	return cli.Main(&cli.Command{
 		Name:     "hermes-fence",
-		Summary:  "run a program while no other container runs this gateway",
+		Summary:  "run a program only while no other container runs this gateway",
 		Operands: "PROFILE PROG...",
-		Text: `Takes the lock on .gateway-fence in the profile's directory, writes there who holds
-it, and executes PROG, which holds the lock until it ends. If another process holds
-it, the gateway stands by: s6-setlock waits for the lock. One that has waited does
-not run PROG if the profile's desired state is stopped by then.
+		Text: `The fence is a lock on the file .gateway-fence in the profile's directory.
+hermes-fence takes the lock, records the holder in the file, and executes PROG. PROG
+holds the lock until it ends.
 
-Where there can be no lock, this is said and PROG runs without. --holder runs
-nothing: it prints who holds the fence and exits 0 if another slot's gateway does,
-else 1.`,
+If another process holds the lock, the gateway stands by: s6-setlock waits for the
+lock. PROG does not run if the profile's desired state is stopped by then. If locking
+is impossible, a warning says so, and PROG runs without a fence.
+
+--holder runs nothing. It exits 0 if the gateway of another service directory holds
+the fence, else 1.`,
 		Flags: place.Flags(
-			cli.Bool("wait for the lock, as without options", "wait"),
+			cli.Bool("wait for the lock; the default", "wait"),
 			cli.Bool("exit 1 if another process holds the lock", "no-wait"),
-			cli.Bool("leave the lock to others for a while first", "standby"),
-			cli.Bool("print who holds the fence, if it is not this slot's gateway", "holder"),
+			cli.Bool("leave the lock to other containers for a while first", "standby"),
+			cli.Bool("print who holds the fence, unless it is this service directory's gateway", "holder"),
 		),
 		Variables: []cli.Variable{fenceSwitch, delayVariable},
 		Run:       place.Run(fenceRun),

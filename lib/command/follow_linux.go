@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	intervalVariable = cli.Variable{Name: "HERMES_FOLLOW_INTERVAL", Usage: "with --follow, how many seconds there are between two looks at all of the home, of which another machine's changes are not told (30)"}
-	pruneVariable    = cli.Variable{Name: "HERMES_PRUNE_DELAY", Usage: "with --follow, for how many milliseconds a profile must be gone to lose its slot (5000)"}
+	intervalVariable = cli.Variable{Name: "HERMES_FOLLOW_INTERVAL", Usage: "seconds between two checks of the whole home with --follow (30)"}
+	pruneVariable    = cli.Variable{Name: "HERMES_PRUNE_DELAY", Usage: "milliseconds a profile must be gone before --follow unregisters its gateway (5000)"}
 )
 
 // follow is hermes-reconcile --follow.

@@ -19,21 +19,23 @@ import (
 func Logs(args []string) int {
 	return cli.Main(&cli.Command{
 		Name:     "hermes-logs",
-		Summary:  "print gateways' logs",
+		Summary:  "print the logs of gateways",
 		Operands: "[PROFILE]...",
-		Text: `Without operands: those of every profile that has a log. Prints all that there is in
-current and in the files that s6-log has rotated, in the order of time, with the
-profile's name before each line unless exactly one PROFILE is named; with -f alone
-the last 10 lines of each. What the lines hold is printed as it is, but on a
-terminal without what would move its cursor.
+		Text: `Prints all lines of each PROFILE's log in order of time: those in the file current and
+those in the files that s6-log has rotated. Without operands, it prints the logs of all
+profiles that have one. The profile's name stands before each line unless exactly one
+PROFILE is given.
 
-TIME is a time of day like 2026-11-24T18:00:00, local, or how long ago, like 10m.`,
+With -f alone, it prints the last 10 lines of each profile first. On a terminal, spaces
+replace characters that would move the cursor.
+
+TIME is a local time like 2026-11-24T18:00:00, or an age like 10m.`,
 		Flags: place.Flags(
-			cli.Bool("follow: print what is logged from now on, whatever is rotated", "f"),
-			cli.String("n", "", "print the last `N` lines of each profile alone"),
-			cli.String("since", "", "print nothing from before `TIME`"),
+			cli.Bool("follow: keep printing new lines, across rotations", "f"),
+			cli.String("n", "", "print only the last `N` lines of each profile"),
+			cli.String("since", "", "print only lines from `TIME` on"),
 		),
-		Variables: []cli.Variable{{Name: "NO_COLOR", Usage: "no colours of names, where it is set"}},
+		Variables: []cli.Variable{{Name: "NO_COLOR", Usage: "if set, names have no colours"}},
 		Run:       place.Run(logsRun),
 	}, args)
 }

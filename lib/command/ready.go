@@ -10,7 +10,7 @@ import (
 
 // readyFlag is --ready for the commands that wait.
 func readyFlag() *cli.Flag {
-	return cli.Bool("wait until the gateway says that it does its work", "ready")
+	return cli.Bool("wait until the gateway reports that it is ready", "ready")
 }
 
 // readyOf tells whether verb v is to wait for that, which only s6 can.

@@ -21,40 +21,40 @@ import (
 func Reconcile(args []string) int {
 	return cli.Main(&cli.Command{
 		Name:    "hermes-reconcile",
-		Summary: "make the slots of the scan directory match the profiles of the home",
-		Text: `For the root profile, also on an empty home, then every profile by name: registers
-it where it has no slot, starts its gateway if it ran before, and brings a slot that
-differs to what it should be. Says what it did on stdout and in
-HOME/logs/container-boot.log. Exits 1 if some profile could not be done; that costs
-the others nothing.
+		Summary: "make the service directories match the profiles",
+		Text: `Registers the gateway of each profile that has no service directory, and starts it if
+it ran before. Updates each service directory that differs from what it should be. The
+root profile comes first, even on an empty home, then all others by name. A line per
+profile on stdout and in HOME/logs/container-boot.log says what was done. If a profile
+fails, the others are still done, and the exit code is 1.
 
-A container started as the dashboard, or the like, supervises no gateways. One
-started as "gateway run" has the root profile's gateway start, or with -p the one
-that is named, unless a state says otherwise; with --no-supervise it starts none.
+A container started as a dashboard or another server supervises no gateways. A container
+started as "gateway run" starts the root profile's gateway, or with -p NAME that of
+NAME, unless a state is recorded for it. With --no-supervise no gateway is started.
 
-Where one gateway serves all profiles (multiplex_profiles in HOME/config.yaml, at the
-top or under gateway), the others are registered and stay down, but for those that
-are standalone, and that one starts if one of them was to run. Where it cannot be
-decided, only the root profile's gateway starts.
+If multiplex_profiles is true in HOME/config.yaml, at the top level or under gateway, the
+root profile's gateway serves all profiles. The other gateways are then registered and
+stay down, except standalone ones. The root profile's gateway starts if one of those that
+stay down ran before. If the file is unclear, only the root profile's gateway starts.
 
-With --follow it stays, and does so for each profile that appears, changes or goes: it
-starts and stops gateways as their desired state says when that changes. SIGHUP has it
-look at all of them. It does not write to the boot log.`,
+With --follow, it stays and does the same for each profile that appears, changes or
+disappears. It starts or stops a gateway when the desired state changes. SIGHUP makes it
+check all profiles. It does not write to the boot log.`,
 		Flags: place.Flags(
-			cli.Bool("say what would be done, touch nothing", "dry-run"),
-			cli.Bool("unregister slots whose profile is gone", "prune"),
-			cli.String("profiles", "", "only the profiles that match `PATTERNS`, globs with commas between them, or none (HERMES_RECONCILE_PROFILES)"),
-			cli.String("shard", "", "only the `I/N` share of them, I from 1 to N (HERMES_SHARD)"),
-			cli.Bool("register the profiles of the other shards too, as stand-bys (HERMES_STANDBY)", "standby"),
-			cli.Bool("stay, and do this again for what changes in the home", "follow"),
-			cli.String("notification-fd", "", "with --follow, write a newline to `FD` when the first run is done"),
+			cli.Bool("print what would be done, change nothing", "dry-run"),
+			cli.Bool("unregister gateways whose profile is gone", "prune"),
+			cli.String("profiles", "", "select profiles by `PATTERNS`: comma-separated globs, or none (HERMES_RECONCILE_PROFILES)"),
+			cli.String("shard", "", "select share `I/N` of the profiles, I from 1 to N (HERMES_SHARD)"),
+			cli.Bool("register the profiles of the other shares too, as stand-bys (HERMES_STANDBY)", "standby"),
+			cli.Bool("stay, and act on each change in the home", "follow"),
+			cli.String("notification-fd", "", "with --follow, write a newline to `FD` after the first pass"),
 			cli.TimeoutFlag(),
 		),
 		Variables: slices.Concat([]cli.Variable{place.ManagerVariable}, scriptVariables, []cli.Variable{
-			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "where it is set, \"gateway run\" records nothing"},
-			{Name: "HERMES_GATEWAY_BOOTSTRAP_STATE", Usage: "running: start the root profile's gateway, unless a state says otherwise"},
+			{Name: "HERMES_GATEWAY_NO_SUPERVISE", Usage: "if set, a container started as \"gateway run\" records no state"},
+			{Name: "HERMES_GATEWAY_BOOTSTRAP_STATE", Usage: "running: start the root profile's gateway, unless a state is recorded"},
 			intervalVariable, pruneVariable,
-			{Name: "GATEWAY_MULTIPLEX_PROFILES", Usage: "true or false: whether one gateway serves all profiles, whatever config.yaml says"},
+			{Name: "GATEWAY_MULTIPLEX_PROFILES", Usage: "true or false, overrides multiplex_profiles in config.yaml"},
 			delayVariable,
 		}),
 		Run: place.Run(reconcileRun),

@@ -15,15 +15,19 @@ import (
 func Register(args []string) int {
 	return cli.Main(&cli.Command{
 		Name:     "hermes-svc-register",
-		Summary:  "make the slot of a profile's gateway and have s6 supervise it",
+		Summary:  "create a gateway's service directory and have s6 supervise it",
 		Operands: "PROFILE",
-		Text: `Prints the path of the slot, SCANDIR/gateway-PROFILE. What is asked for here is
-recorded in the profile's directory as gateway_service.json.
+		Text: `Prints the path of the service directory, SCANDIR/gateway-PROFILE. Records the port, the
+variables, the command and the dialect in gateway_service.json in the profile's directory.
 
-An env file holds lines KEY=VALUE, taken as they are, blank lines and lines that
-begin with #. --env goes before --env-file, and the last of several for one key
-counts. Scripts in execline hand values on as arguments, which any process can see
-while the gateway starts: for secrets, stay with sh.`,
+An env file holds KEY=VALUE lines, blank lines, and comments that begin with #. Values are
+taken literally. --env overrides --env-file. The last value of a key counts.
+
+The STRING of --command is split like shell words. {profile} in it is replaced by the
+profile's name.
+
+Scripts in execline pass values as arguments. Any process can read them while the gateway
+starts, so use sh for secrets.`,
 		Flags:     place.Flags(registerFlags()...),
 		Variables: svcVariables(),
 		Run:       place.Run(register),
@@ -32,17 +36,17 @@ while the gateway starts: for secrets, stay with sh.`,
 
 func registerFlags() []*cli.Flag {
 	return []*cli.Flag{
-		cli.String("port", "", "the gateway's port `N`, 1 to 65535 (derived from the name)"),
-		cli.List("env", "put `KEY=VALUE` into the gateway's environment; repeatable"),
-		cli.List("env-file", "the same for each line of `FILE`, - for standard input; repeatable"),
-		cli.String("command", "", "run `STRING`, split as a shell splits words, {profile} replaced (hermes -p {profile} gateway run --replace)"),
+		cli.String("port", "", "use port `N`, 1 to 65535 (derived from the name)"),
+		cli.List("env", "set `KEY=VALUE` in the gateway's environment; repeatable"),
+		cli.List("env-file", "set each KEY=VALUE line of `FILE`, - for standard input; repeatable"),
+		cli.String("command", "", "run `STRING` as the gateway (hermes -p {profile} gateway run --replace)"),
 		cli.String("dialect", "sh", "write the scripts in `sh|execline` (sh)"),
 		cli.Bool("do not start the gateway", "down"),
-		cli.Bool("if there is a slot already, leave it, and exit 0", "keep"),
-		cli.Bool("if there is a slot already, bring it to this definition in place", "replace"),
-		cli.Bool("wait until the gateway is up, or ready where it notifies", "wait"),
+		cli.Bool("if already registered, change nothing and exit 0", "keep"),
+		cli.Bool("if already registered, update the service directory in place", "replace"),
+		cli.Bool("wait until the gateway is up, or ready if it notifies s6", "wait"),
 		readyFlag(),
-		cli.Bool("print what would be written, touch nothing", "dry-run"),
+		cli.Bool("print the files that would be written, change nothing", "dry-run"),
 		cli.TimeoutFlag(),
 	}
 }

@@ -34,13 +34,13 @@ func Registrar(args []string) int {
 	switch verb {
 	case gateway.AskRegister:
 		return cli.Main(&cli.Command{
-			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
+			Name: "hermes-svc-register", Operands: "PROFILE", Bare: true, Summary: "what the registrar accepts",
 			Flags: append(only(registerFlags(), "port", "env", "down", "keep", "replace", "dialect", "wait", "ready"), cli.BoundedTimeoutFlag(maxAsked), cli.JSONFlag()),
 			Run:   place.Run(bounded(register)),
 		}, args)
 	case gateway.AskUnregister:
 		return cli.Main(&cli.Command{
-			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true, Summary: "as an account may ask for it",
+			Name: "hermes-svc-unregister", Operands: "PROFILE", Bare: true, Summary: "what the registrar accepts",
 			Flags: []*cli.Flag{cli.BoundedTimeoutFlag(maxAsked), cli.JSONFlag()},
 			Run: place.Run(bounded(func(c *place.Context) error {
 				if _, err := c.Operand("profile"); err != nil {
@@ -52,10 +52,10 @@ func Registrar(args []string) int {
 	}
 	return cli.Main(&cli.Command{
 		Name: "hermes-registrar", Verb: gateway.AskRegister + "|" + gateway.AskUnregister, Operands: "PROFILE", Bare: true,
-		Summary: "do for an account what only root may do; the registrar service runs it",
-		Text: `Only the registrar service of the image has a use for it: hermes-svc-register,
-hermes-svc-unregister and hermes-svc ask that service, where they may not write
-the scan directory themselves. Each request has a --help of its own.`,
+		Summary: "register and unregister gateways as root for another account",
+		Text: `The image's registrar service runs this program as root. hermes-svc-register,
+hermes-svc-unregister and hermes-svc ask that service if they may not write the scan
+directory. "register --help" and "unregister --help" list the options of each request.`,
 		Variables: append([]cli.Variable{place.ManagerVariable}, scriptVariables...),
 		Run: place.Run(func(*place.Context) error {
 			return fail.Errorf(fail.Usage, "invalid request %.60q: must be %s or %s", verb, gateway.AskRegister, gateway.AskUnregister)

@@ -56,8 +56,8 @@ func Suite(args []string) int {
 	}
 	return cli.Main(&cli.Command{
 		Name: "hermes-s6", Operands: "PROGRAM [ARGUMENTS]", Bare: true,
-		Summary: "all programs of the suite in one",
-		Text:    "Link it to the names of the programs, and call it by those; or name one first.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
+		Summary: "all programs of the suite in one binary",
+		Text:    "Call it by a link that has the name of a program, or give that name first.\n\nprograms:\n" + strings.TrimSuffix(names, "\n"),
 		Run: place.Run(func(*place.Context) error {
 			return fail.Hint(fail.Errorf(fail.Usage, "%s", wrong), "--help lists the programs")
 		}),

@@ -55,18 +55,19 @@ func Svc(args []string) int {
 		Verb:     "start|stop|restart",
 		Summary:  "start, stop or restart gateways",
 		Operands: "PROFILE... | --all",
-		Text: `Tells the service manager that is in charge here: s6, systemd (the user's, or the
-system's with --system), launchd, or the Windows task scheduler. What was asked
-for is recorded in the profile as its desired state, which counts when a
-container starts, and which other containers on the home obey. Under s6 a profile
-that has no slot gets one.
+		Text: `Uses the service manager in charge: s6, systemd (the user's, or the system's with
+--system), launchd or the Windows task scheduler. Records the desired state in the
+profile: running or stopped. The desired state counts when a container starts, and the
+other containers that share the home obey it.
 
-A restart waits until the gateway is up under a new pid; start and stop wait with
---wait, and start and restart with --ready until a gateway says that it does its
-work. Under s6 a gateway that has not ended in time is killed, which is said.`,
+restart waits until the gateway is up with a new pid. start and stop wait with --wait.
+start and restart with --ready wait until the gateway reports that it is ready.
+
+Under s6, start and restart first register a profile that is not registered. A gateway
+that does not stop while the command waits for it is killed, and a warning says so.`,
 		Flags: place.Flags(
-			cli.Bool("every gateway that is registered", "all"),
-			cli.Bool("wait until they are up (ready, where that is known) or down", "wait"),
+			cli.Bool("act on every registered gateway", "all"),
+			cli.Bool("wait until the gateways are up (ready, if they notify s6) or down", "wait"),
 			readyFlag(),
 			systemFlag(),
 			cli.TimeoutFlag(),
@@ -121,7 +122,7 @@ func svc(c *place.Context, v *verb) error {
 }
 
 // drainVariable is about gateways that have agents at work.
-var drainVariable = cli.Variable{Name: "HERMES_DRAIN_TIMEOUT", Usage: "where no --timeout is given, the milliseconds that a gateway gets which waits for agents at work (60000)"}
+var drainVariable = cli.Variable{Name: "HERMES_DRAIN_TIMEOUT", Usage: "milliseconds for a gateway with active agents to stop, unless --timeout is given (60000)"}
 
 // drainOf returns how long a gateway that waits for its agents gets; 0 where --timeout
 // was given, which then is for such a gateway as well.

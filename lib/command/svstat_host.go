@@ -17,7 +17,7 @@ import (
 // says of the gateways named what that manager says: whether they are up, and their pid.
 
 func systemFlag() *cli.Flag {
-	return cli.Bool("under systemd, the system's services and not the user's", "system")
+	return cli.Bool("under systemd, use the system's services, not the user's", "system")
 }
 
 // isServiceDir tells a service directory from a profile.

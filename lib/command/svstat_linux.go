@@ -24,27 +24,26 @@ func Svstat(args []string) int {
 		Name:     "hermes-svstat",
 		Summary:  "show what gateways are doing",
 		Operands: "[PROFILE | SERVICEDIR]...",
-		Text: `Without operands: every gateway in the scan directory. A SERVICEDIR has a slash in
-it, or is . or .. Exits 0 when all that was asked for are up, 1 when some are
-not, 102 when a named one does not exist. One that the root profile's gateway
-serves counts as up.
+		Text: `Without operands, it shows every gateway in the scan directory. A SERVICEDIR contains a
+slash, or is . or .. Exits 0 if all services shown are up, 1 if some are not, and 102 if
+one of the operands does not exist. A gateway counts as up if the root profile's gateway
+serves its profile.
 
-FIELDS are names of s6-svstat -o, or name, with commas between them:
+FIELDS are separated by commas. A field is name, or one of s6-svstat's fields:
 up wantedup normallyup ready paused pid pgid exitcode signal signum updownsince
-readysince updownfor readyfor. As with s6-svstat, a service that is not
-supervised has no line then.
+readysince updownfor readyfor. A service that is not supervised has no line.
 
-On a host, whose service manager is not s6, there is something to be had only of a
-PROFILE that is named: whether it is up, and its pid.`,
+On a host, where the service manager is not s6, it shows only the state and the pid of
+each PROFILE given.`,
 		Flags: place.Flags(
-			cli.List("o", "print these `FIELDS`, as s6-svstat does; repeatable"),
-			cli.Bool("print the names alone", "list"),
-			cli.Bool("go on, and print each that changes again", "follow"),
-			cli.Bool("print metrics for Prometheus, as OpenMetrics text", "metrics"),
+			cli.List("o", "print these `FIELDS` as s6-svstat does; repeatable"),
+			cli.Bool("print only the names", "list"),
+			cli.Bool("keep running, and print each service again when it changes", "follow"),
+			cli.Bool("print metrics for Prometheus as OpenMetrics text", "metrics"),
 			checkFlag(),
 			systemFlag(),
 		),
-		Variables: []cli.Variable{place.ManagerVariable, {Name: "NO_COLOR", Usage: "no colours in the table, where it is set"}},
+		Variables: []cli.Variable{place.ManagerVariable, {Name: "NO_COLOR", Usage: "if set, the table has no colours"}},
 		Run:       place.Run(svstatRun),
 	}, args)
 }

@@ -15,13 +15,13 @@ import (
 func Unregister(args []string) int {
 	return cli.Main(&cli.Command{
 		Name:     "hermes-svc-unregister",
-		Summary:  "stop gateways and remove their slots",
+		Summary:  "stop gateways and remove their service directories",
 		Operands: "PROFILE... | --all",
-		Text: `Returns when no process and no file of a slot is left; the log directory in the
-home stays. A gateway that has not stopped in time is killed, which is said. A
-profile that is not registered is no error.`,
+		Text: `Returns when no process and no file of the service directories is left. The log
+directories in the home stay. A gateway that does not stop in time is killed, and a
+warning says so. A profile that is not registered is no error.`,
 		Flags: place.Flags(
-			cli.Bool("every gateway in the scan directory", "all"),
+			cli.Bool("unregister every gateway in the scan directory", "all"),
 			cli.TimeoutFlag(),
 		),
 		Variables: []cli.Variable{place.ManagerVariable, registrarVariable},

@@ -15,7 +15,7 @@ import (
 
 func unsupported(name string, args []string) int {
 	return cli.Main(&cli.Command{
-		Name: name, Summary: "not on " + runtime.GOOS,
+		Name: name, Summary: "not available on " + runtime.GOOS,
 		Flags: place.Flags(),
 		Run:   place.Run(func(*place.Context) error { return noS6() }),
 	}, args)
@@ -44,7 +44,7 @@ func Svstat(args []string) int {
 		Name: "hermes-svstat", Summary: "show what gateways are doing", Operands: "[PROFILE]...",
 		Flags: place.Flags(
 			cli.String("o", "", "print these `FIELDS`"),
-			cli.Bool("print the names alone", "list"),
+			cli.Bool("print only the names", "list"),
 			systemFlag(),
 		),
 		Run: place.Run(func(c *place.Context) error {

@@ -27,8 +27,8 @@ const (
 )
 
 // Help is what --help says of them.
-const Help = `exit codes: 0 done or yes, 1 no or some failed, 99 timed out, 100 wrong usage,
-101 already registered, 102 no such gateway, 103 not with this service manager,
+const Help = `exit codes: 0 success or yes, 1 no or some failed, 99 timed out, 100 wrong usage,
+101 already registered, 102 no such gateway, 103 not supported by this service manager,
 110 an s6 program failed, 111 a system call failed, 127 a program is missing
 `
 

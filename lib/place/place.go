@@ -32,15 +32,15 @@ var (
 // Flags returns own with those that say where a command works.
 func Flags(own ...*cli.Flag) []*cli.Flag {
 	return append(own,
-		cli.String(scanDir.flag, "", "the scan directory `DIR` that s6-svscan watches (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"),
-		cli.String(homeDir.flag, "", "the data root `DIR` (HERMES_HOME, /opt/data)"),
-		cli.String(account.flag, "", "the account `NAME` that gateways run as (HERMES_USER, hermes)"),
-		cli.String(programs.flag, "", "the `DIR` that s6's programs are in (HERMES_S6_BINDIR, /command where it exists, else PATH)"),
+		cli.String(scanDir.flag, "", "use `DIR` as the scan directory (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"),
+		cli.String(homeDir.flag, "", "use `DIR` as the home, the data root (HERMES_HOME, /opt/data)"),
+		cli.String(account.flag, "", "use `NAME` as the account that gateways run as (HERMES_USER, hermes)"),
+		cli.String(programs.flag, "", "look for s6's programs in `DIR` (HERMES_S6_BINDIR, /command if it exists, else PATH)"),
 	)
 }
 
 // ManagerVariable is what Manager heeds.
-var ManagerVariable = cli.Variable{Name: "HERMES_SERVICE_MANAGER", Usage: "what is in charge, where it is not to be detected: s6, systemd, launchd, windows or none"}
+var ManagerVariable = cli.Variable{Name: "HERMES_SERVICE_MANAGER", Usage: "service manager to assume instead of detecting it: s6, systemd, launchd, windows or none"}
 
 // A Context is one run of a command with where it works. A Bare command has no flags
 // for that, and works where the environment says.
