@@ -63,8 +63,8 @@ other containers that share the home obey it.
 restart waits until the gateway is up with a new pid. start and stop wait with --wait.
 start and restart with --ready wait until the gateway reports that it is ready.
 
-Under s6, start and restart first register a profile that is not registered. A gateway
-that does not stop while the command waits for it is killed, and a warning says so.`,
+Under s6, a profile that is not registered is registered first. A gateway that does not
+stop while the command waits for it is killed, and a warning says so.`,
 		Flags: place.Flags(
 			cli.Bool("act on every registered gateway", "all"),
 			cli.Bool("wait until the gateways are up (ready, if they notify s6) or down", "wait"),
