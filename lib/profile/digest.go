@@ -5,9 +5,9 @@ import (
 	"math/bits"
 )
 
-// Digest returns the first 8 bytes of SHA-256(name) (FIPS 180-4), by which names are
-// spread over ports and shards. Nothing is kept safe by it. That of the library brings all
-// of Go's cryptography along, which a program that hashes names has no use for.
+// Digest returns the first 8 bytes of SHA-256(name) (FIPS 180-4), which spread names over
+// ports and shards. Nothing relies on it for security. crypto/sha256 would pull in all of Go's
+// cryptography, which a program that only hashes names does not need.
 func Digest(name string) (first [8]byte) {
 	text := append([]byte(name), 0x80)
 	for len(text)%64 != 56 {
@@ -49,12 +49,12 @@ func digestBlock(sum *[8]uint32, block []byte) {
 	}
 }
 
-// digestRoots are the fractions of the square roots of the first 8 primes.
+// digestRoots are the fractional parts of the square roots of the first 8 primes.
 var digestRoots = [8]uint32{
 	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 }
 
-// digestCubes are those of the cube roots of the first 64.
+// digestCubes are the fractional parts of the cube roots of the first 64 primes.
 var digestCubes = [64]uint32{
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
 	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,

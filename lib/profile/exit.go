@@ -6,12 +6,12 @@ import (
 	"hermes-s6/lib/proc"
 )
 
-// unfinished are the states that a gateway leaves by writing another before it ends.
+// unfinished are the states that a gateway replaces with another one before it exits.
 var unfinished = []string{"starting", Running, degraded, draining, "stopping"}
 
-// uncleanEnd tells whether the gateway of gateway_state.json v, which is in state s and
-// cannot be running, ended without a word: it says that it is up, and names a process
-// that is gone. Without a pid there was none that could have written the end.
+// uncleanEnd reports whether the gateway that wrote v (gateway_state.json), which is in state
+// s and cannot be running, ended without recording it: the state says that the gateway is up,
+// and names a process that is gone. Without a pid, no process could have recorded the end.
 func uncleanEnd(v values, s State) bool {
 	if !slices.Contains(unfinished, s.Gateway) {
 		return false
@@ -20,7 +20,7 @@ func uncleanEnd(v values, s State) bool {
 	if said.PID <= 0 {
 		return false
 	}
-	// The pid alone may be another's in the container of today.
+	// In today's container the same pid may belong to another process.
 	now, alive := proc.StartTime(said.PID)
 	return !alive || said.Start != 0 && now != said.Start
 }

@@ -14,11 +14,11 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// states are those that a gateway or an operator can have written.
+// states are the states that a gateway or an operator can have written.
 var states = []string{"", "starting", "running", "degraded", "draining", "stopping", "stopped", "startup_failed"}
 
-// FuzzState compares what is read of a gateway_state.json with what a map of
-// everything makes of it, and with what is written there.
+// FuzzState compares what is read from a gateway_state.json with what decoding it into a map
+// finds, and with what is written there.
 func FuzzState(f *testing.F) {
 	for _, s := range []string{"", "\ufeff{}", `null`, `[]`, `{"desired_state":"running","gateway_state":"draining"}`,
 		`{"desired_state":null,"gateway_state":"\ud800"}`, `{"desired_state":1}`, `{"Desired_State":"running"}`, `{"a":[NaN,-Infinity],"desired_state":"running"}`, `{"gateway_state":"NaN"}`, `{"a":NaNN}`, `{"a":--Infinity}`,
@@ -35,7 +35,7 @@ func FuzzState(f *testing.F) {
 		}
 		var all map[string]any
 		d := json.NewDecoder(bytes.NewReader(withoutNaN(bytes.TrimPrefix(text, bom))))
-		d.UseNumber() // one that we do not use may be of any size
+		d.UseNumber() // an unused number may be of any size
 		if err := d.Decode(&all); err != nil {
 			t.Fatalf("%q is %+v: %v", text, s, err)
 		}
@@ -51,7 +51,7 @@ func FuzzState(f *testing.F) {
 		if s.Starts() && s.Counts() == "" {
 			t.Errorf("%q starts without a state", text)
 		}
-		// What can be read can be changed, and says then what it was told to.
+		// A text that can be read can be changed, and then says what it was told to.
 		changed, err := setIntent(text, Stopped, time.Unix(1, 0), func([]byte) error { return nil })
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
@@ -65,8 +65,8 @@ func FuzzState(f *testing.F) {
 // longest is the longest name that a profile can have.
 var longest = strings.Repeat("x", maxName)
 
-// FuzzSettings: a record that passes can be written, is read again as what it
-// was, and can be handed to a program, for a profile of any name.
+// FuzzSettings: a record that passes Check can be written, reads back as it was, and can be
+// handed to a program, for a profile of any name.
 func FuzzSettings(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `null`, `{"port":65535,"derived_port":9200,"env":{"A":"b","C":{"base64":"/w=="},"D":null,"E":{}},"command":"a 'b c' {profile}","dialect":"execline"}`,
@@ -86,7 +86,7 @@ func FuzzSettings(f *testing.F) {
 			return
 		}
 		s, _ := parseSettings(data)
-		// What is long is more than a fuzzer comes upon.
+		// A fuzzer does not find long values by itself.
 		grow := func(text, by string) string { return text + strings.Repeat(by, min(int(more), maxTotal/(len(by)+1))) }
 		for key, value := range s.Env {
 			s.Env[key] = Bytes(grow(string(value), string(value)))
@@ -136,7 +136,7 @@ func FuzzSettings(f *testing.F) {
 		if !s.Equal(&again) {
 			t.Errorf("%.1000q is written as %.1000q", data, text)
 		}
-		// With what else stood in the record.
+		// Keep the other keys that stood in the record.
 		if text, err = encode(s, o); err != nil {
 			t.Fatalf("%.1000q: %v", data, err)
 		}
@@ -154,8 +154,8 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-// TestLargestRecord: of all that passes, most is written of many small values that
-// are not UTF-8.
+// TestLargestRecord: of all the settings that pass, many small values that are not UTF-8 make
+// the longest record.
 func TestLargestRecord(t *testing.T) {
 	s := Settings{Env: map[string]Bytes{}, Command: "x #" + strings.Repeat("\x01", maxString-4)}
 	total := len("x") + 1
@@ -184,13 +184,13 @@ var (
 	keyRule  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// oneLine tells whether err can be a message: one short line of what can be seen.
+// oneLine reports whether err can be a message: one short line of printable characters.
 func oneLine(err error) bool {
 	s := err.Error()
 	return len(s) < 500 && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) })
 }
 
-// FuzzName has each string judged as a profile's name and as an environment key.
+// FuzzName checks each string as a profile's name and as an environment key.
 func FuzzName(f *testing.F) {
 	for _, s := range []string{"A", "_", "a1", "1a", "A-B", "A=", "É", "A\n", "UID", "OPTIND", "BASH_VERSINFO",
 		"", "a", "0-_", "_a", "-a", "a\n", "\xff", "a/b", "..", "gateway-", "gateway-gateway-a", longest, longest + "x", longest[:200] + "\x00"} {
@@ -229,6 +229,6 @@ func FuzzName(f *testing.F) {
 	})
 }
 
-// shellKeys are the keys that CheckKey refuses though they are well-formed: the
-// shells themselves are asked by FuzzRun of package slot.
+// shellKeys are the well-formed keys that CheckKey refuses. FuzzRun of package slot asks the
+// shells themselves.
 var shellKeys = []string{"OPTIND", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO"}

@@ -11,14 +11,14 @@ import (
 	"hermes-s6/lib/dir"
 )
 
-// A mark tells one content of a file from another without reading it.
+// A mark distinguishes one content of a file from another without reading it.
 type mark struct {
 	dev, ino     uint64
 	size         int64
 	mtime, ctime unix.Timespec
 }
 
-// markOf returns the mark of name in d; the zero mark where there is nothing.
+// markOf returns the mark of name in d, or the zero mark if there is no such file.
 func markOf(d *dir.Dir, name string) (m mark, err error) {
 	st, err := d.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,21 +32,20 @@ func markIn(st unix.Stat_t) mark {
 	return mark{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim}
 }
 
-// A Glance is what of a profile makes its slot, and what is wanted of it, without being
-// read more often than it changes. It is for comparing with a later one.
+// A Glance is what determines a profile's slot and what is wanted of its gateway. It reads
+// nothing that has not changed since the last one, with which it can be compared.
 type Glance struct {
-	// Desired is what the operator asked for last; what it was before where the state
-	// does not say, or cannot be read.
+	// Desired is what the operator asked for last. It keeps its old value if the state does
+	// not say, or cannot be read.
 	Desired               string
 	dev, ino              uint64
 	record, config, parks mark
 	state                 mark
-	mtime                 unix.Timespec // of the directory: when a file came or went last
+	mtime                 unix.Timespec // of the directory: when a file was last added or removed
 }
 
-// Glance looks at profile name, which looked like was the last time (nil: it was not
-// there). It returns nil where there is no such profile, and an error where that cannot
-// be known.
+// Glance looks at profile name; was is the previous Glance, nil if there was no profile. It
+// returns nil if there is no such profile, and an error if that cannot be known.
 func (h *Home) Glance(name string, was *Glance) (*Glance, error) {
 	there, err := h.Has(name)
 	if err != nil || !there {
@@ -76,41 +75,41 @@ func (h *Home) Glance(name string, was *Glance) (*Glance, error) {
 			return g, nil
 		}
 	}
-	// A gateway that does not keep what was asked for, when it writes, has not asked for
-	// anything else.
+	// A gateway may drop the desired state when it writes its own. That asks for nothing new.
 	if s, _, err := readState(d, stateFile); err == nil && s.Desired != "" {
 		g.Desired = s.Desired
 	}
 	return g, nil
 }
 
-// Intends tells whether g wants something else of the gateway than was.
+// Intends reports whether g wants something else of the gateway than was.
 func (g *Glance) Intends(was *Glance) bool { return was == nil || g.Desired != was.Desired }
 
-// Differs tells whether g may come to another slot than was.
+// Differs reports whether g may lead to another slot than was.
 func (g *Glance) Differs(was *Glance) bool {
 	return g.Other(was) || g.record != was.record || g.parks != was.parks || g.Reconfigured(was)
 }
 
-// Other tells whether g is of another directory than was: another profile of that name.
+// Other reports whether g is another directory than was, that is, another profile of that
+// name.
 func (g *Glance) Other(was *Glance) bool { return was == nil || g.dev != was.dev || g.ino != was.ino }
 
-// Reconfigured tells whether the configuration is another one. That of the root profile
-// is about all others as well.
+// Reconfigured reports whether the configuration has changed. The root profile's configuration
+// affects all other profiles as well.
 func (g *Glance) Reconfigured(was *Glance) bool { return was != nil && g.config != was.config }
 
-// tick is how far apart the kernel's clock for files can put what happens at once.
+// tick is how far apart the kernel's coarse file clock can put simultaneous events.
 const tick = 10 * time.Millisecond
 
-// Unregistered tells whether the profile was unregistered after its state was written: it
-// has no record, which each profile with a slot has, and its directory has lost a file
-// since. What the state asks for was asked for before that.
+// Unregistered reports whether the profile was unregistered after its state was written: it
+// has no record, which every profile with a slot has, and its directory has lost a file since.
+// What the state asks for was then asked for before that.
 func (g *Glance) Unregistered() bool {
 	return g.record == mark{} && time.Duration(g.mtime.Nano()-g.state.ctime.Nano()) > tick
 }
 
-// Watched are the files in a profile's directory that a Glance is made of, besides what
-// makes it one.
+// Watched reports whether a Glance depends on the file called name in a profile's directory,
+// or the file makes the directory a profile.
 func Watched(name string) bool {
 	switch name {
 	case soulFile, settingsFile, configFile, parkedFile, stateFile:
@@ -119,10 +118,10 @@ func Watched(name string) bool {
 	return false
 }
 
-// An ID tells one directory from another that has its name later.
+// An ID distinguishes a directory from a later one of the same name.
 type ID struct{ dev, ino uint64 }
 
-// idOf returns the ID of d, zero of nil.
+// idOf returns the ID of d, or zero if d is nil.
 func idOf(d *dir.Dir, err error) (ID, error) {
 	if d == nil || err != nil {
 		return ID{}, err
@@ -131,7 +130,7 @@ func idOf(d *dir.Dir, err error) (ID, error) {
 	return ID{uint64(st.Dev), st.Ino}, err
 }
 
-// IDs returns the identities of the home and of profiles/: zero where there is none.
+// IDs returns the IDs of the home and of profiles/, zero for one that does not exist.
 func (h *Home) IDs() (home, profiles ID, err error) {
 	if home, err = idOf(h.dir, nil); err != nil {
 		return home, profiles, err
@@ -145,8 +144,8 @@ func (h *Home) IDs() (home, profiles ID, err error) {
 	return home, profiles, err
 }
 
-// Names returns the names of the directories below profiles/ that can be profiles, and
-// what IDs does.
+// Names returns the names of the directories below profiles/ that can be profiles, and both
+// IDs as IDs does.
 func (h *Home) Names() (names []string, home, profiles ID, err error) {
 	if home, err = idOf(h.dir, nil); err != nil {
 		return nil, home, profiles, err
@@ -157,8 +156,8 @@ func (h *Home) Names() (names []string, home, profiles ID, err error) {
 	return slices.DeleteFunc(all, func(name string) bool { return CheckName(name) != nil || name == Default }), home, profiles, err
 }
 
-// Watch returns a path by which the kernel finds the directory of profile name, or with
-// "" that of profiles/, whatever becomes of its name, until close is called.
+// Watch returns a path through which the kernel finds the directory of profile name, or
+// profiles/ if name is "", even if it is renamed. The path is valid until close is called.
 func (h *Home) Watch(name string) (path string, close func(), err error) {
 	d := (*dir.Dir)(nil)
 	if name == "" {

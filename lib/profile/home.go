@@ -17,8 +17,8 @@ const (
 	stateFile    = "gateway_state.json"
 )
 
-// Root returns the home that path means, absolute: ROOT for
-// ROOT/profiles/NAME, which is what HERMES_HOME is inside a profile.
+// Root returns the absolute path of the home that path refers to. For ROOT/profiles/NAME,
+// which is HERMES_HOME inside a profile, that is ROOT.
 func Root(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -36,18 +36,18 @@ func Root(path string) (string, error) {
 type Account struct {
 	Name     string
 	UID, GID int
-	Home     string // its home directory, which is another matter
+	Home     string // its home directory, not a Home
 }
 
 // A Home is an open data root, the directory that holds the root profile and
 // profiles/.
 type Home struct {
 	dir *dir.Dir
-	// UID and GID own what is written to the home: the account, where we
-	// are root, else -1: whoever we are.
+	// UID and GID own what is written to the home. They are the account's if we are root, else
+	// -1, which leaves the owner as it is.
 	UID, GID int
-	large    sync.Mutex   // of who has a large record in memory
-	waited   atomic.Int64 // how long for locks that we did not get, see alone
+	large    sync.Mutex   // held while a large record is in memory
+	waited   atomic.Int64 // time spent waiting for locks that we did not get, see alone
 }
 
 // OpenHome opens the home at path for uid:gid.
@@ -59,15 +59,15 @@ func OpenHome(path string, uid, gid int) (*Home, error) {
 	return &Home{dir: d, UID: uid, GID: gid}, nil
 }
 
-// Close closes h. A nil h is no error.
+// Close closes h. h may be nil.
 func (h *Home) Close() {
 	if h != nil {
 		h.dir.Close()
 	}
 }
 
-// path returns where file of profile name is in h. Package dir follows no link on the
-// way: every component could have been made one by the account.
+// path returns the path of file of profile name in h. Package dir follows no link on the way,
+// because the account could replace every component with one.
 func (h *Home) path(name, file string) string {
 	if name == Default {
 		return file

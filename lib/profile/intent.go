@@ -13,26 +13,26 @@ import (
 	"hermes-s6/lib/proc"
 )
 
-// plannedStop is what a gateway that is told to stop looks for: where it finds
-// itself named there, somebody meant it to stop.
+// plannedStop is the file that a gateway looks for when it is told to stop. If the file names
+// that gateway, the stop is intended.
 const plannedStop = ".gateway-planned-stop.json"
 
-// writePatience is how long we wait for another of us, who needs milliseconds.
+// writePatience is how long we wait for another of our processes, which needs milliseconds.
 const writePatience = 2 * time.Second
 
 // errKnown stops an edit that has nothing to do.
 var errKnown = errors.New("there is a state already")
 
-// Intend records desired, Running or Stopped, as what the operator wants of
-// profile name's gateway, and when, in gateway_state.json; every other byte of it
-// stays (see dir.Update for what can be lost). One that is not an object is left
-// alone: whatever it is, it is not ours to replace.
+// Intend records in gateway_state.json what the operator wants of profile name's gateway
+// (desired is Running or Stopped), and when. Every other byte of the file stays (see
+// dir.Update for what can be lost). A file that is not a JSON object is left alone: it is not
+// ours to replace.
 func (h *Home) Intend(name, desired string, now time.Time) error {
 	return h.intend(name, desired, now, func([]byte) error { return nil })
 }
 
-// Bootstrap records Running as the desired state of profile name, unless it has a
-// state already. It tells whether it did.
+// Bootstrap records Running as the desired state of profile name, unless it has a state
+// already. It reports whether it did.
 func (h *Home) Bootstrap(name string, now time.Time) (bool, error) {
 	err := h.intend(name, Running, now, func(text []byte) error {
 		s, err := parseState(text)
@@ -56,7 +56,7 @@ func (h *Home) intend(name, desired string, now time.Time, check func([]byte) er
 		return err
 	}
 	defer d.Close()
-	// Two of us would get into each other's way. The gateway takes no lock.
+	// Two of our processes would overwrite each other's change. The gateway takes no lock.
 	if err := d.Lock(time.Now().Add(writePatience)); err != nil && !dir.NoLocks(err) {
 		return err
 	}
@@ -69,8 +69,8 @@ func (h *Home) intend(name, desired string, now time.Time, check func([]byte) er
 	})
 }
 
-// setIntent changes the text of a gateway_state.json. An empty one is what a full
-// disk leaves.
+// setIntent changes the text of a gateway_state.json. A full disk leaves an empty file, which
+// counts as {}.
 func setIntent(text []byte, desired string, now time.Time, check func([]byte) error) ([]byte, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		text = []byte("{}\n")
@@ -93,24 +93,24 @@ func setIntent(text []byte, desired string, now time.Time, check func([]byte) er
 	return text, nil
 }
 
-// A Target is the process that a gateway is, so that it can be told from another
-// that gets its pid later.
+// A Target identifies a gateway's process, so that a later process with the same pid is not
+// mistaken for it.
 type Target struct {
 	PID int
-	// Start is when it was started, in ticks since boot (field 22 of
-	// /proc/PID/stat), 0 where that cannot be known.
+	// Start is when the process started, in ticks since boot (field 22 of /proc/PID/stat), 0
+	// if that cannot be known.
 	Start uint64
 }
 
-// TargetOf returns the Target that process pid is.
+// TargetOf returns the Target of process pid.
 func TargetOf(pid int) Target {
 	start, _ := proc.StartTime(pid)
 	return Target{PID: pid, Start: start}
 }
 
-// PlanStop tells profile name's gateway, which is target, that it is about to be
-// stopped on purpose: not that the container is going down, after which it would
-// run again.
+// PlanStop tells profile name's gateway, which is target, that it is about to be stopped on
+// purpose. Otherwise the gateway would assume that the container is going down, after which it
+// is to run again.
 func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 	d, err := h.open(name)
 	if err != nil {
@@ -131,14 +131,14 @@ func (h *Home) PlanStop(name string, target Target, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	// Not into the file that is there, as with a record.
+	// Replace the file instead of writing into it, as with a record.
 	return d.Replace(plannedStop, 0o600, h.UID, h.GID, append(text, '\n'))
 }
 
-// alone keeps others of us from writing to d, the directory of a profile, until it is
-// closed: where two replace a file at once, what one of them recorded is lost. The account
-// can keep this lock from us; then we go on without. For a thousand directories we do not
-// wait longer than for one.
+// alone keeps our other processes from writing to d, the directory of a profile, until d is
+// closed: if two replace a file at once, one of the changes is lost. The account can hold this
+// lock and so keep it from us; then we go on without it. For a thousand directories we wait no
+// longer than for one.
 func (h *Home) alone(d *dir.Dir) {
 	since := time.Now()
 	if err := d.Lock(since.Add(writePatience - time.Duration(h.waited.Load()))); errors.Is(err, os.ErrDeadlineExceeded) {

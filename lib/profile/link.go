@@ -11,8 +11,8 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// open opens the directory of profile name; fs.ErrNotExist when there is none, which
-// it is also where something else has its name, and errLink where that is a link.
+// open opens the directory of profile name. It returns fs.ErrNotExist if there is none, also
+// if something other than a directory has its name, and errLink if that is a link.
 func (h *Home) open(name string) (*dir.Dir, error) {
 	path := h.path(name, ".")
 	d, err := h.dir.Dir(path)
@@ -22,18 +22,18 @@ func (h *Home) open(name string) (*dir.Dir, error) {
 // Dir opens the directory of profile name, as open does.
 func (h *Home) Dir(name string) (*dir.Dir, error) { return h.open(name) }
 
-// At returns where file of profile name is: the directory that holds its path. Package
-// dir follows no link on it.
+// At returns the directory that holds file of profile name, and the path in it. Package dir
+// follows no link on that path.
 func (h *Home) At(name, file string) (*dir.Dir, string) { return h.dir, h.path(name, file) }
 
-// errLink is the answer for a profile whose directory is a symbolic link: it could
-// lead anywhere.
+// errLink is returned for a profile whose directory is a symbolic link, which could lead
+// anywhere.
 var errLink = fail.Hint(errors.New("a symbolic link, which is not followed"), "put the directory itself there, or mount it there")
 
-// IsLink tells whether err says that the directory of a profile is a link.
+// IsLink reports whether err says that the directory of a profile is a link.
 func IsLink(err error) bool { return errors.Is(err, errLink) }
 
-// Linked is an error that says so where the directory of profile name is a symbolic link.
+// Linked returns errLink if the directory of profile name is a symbolic link.
 func (h *Home) Linked(name string) error {
 	d, err := h.open(name)
 	d.Close()
@@ -43,8 +43,8 @@ func (h *Home) Linked(name string) error {
 	return nil
 }
 
-// notLink says of err, from opening the directory path in d, what it means. (That no link
-// is followed, package dir sees to.)
+// notLink translates err, from opening the directory path in d. (Package dir already made sure
+// that no link is followed.)
 func notLink(d *dir.Dir, path string, err error) error {
 	if !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP) {
 		return err

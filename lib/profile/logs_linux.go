@@ -12,25 +12,25 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// The boot log in logs/, what it becomes when it is full, and when that is.
+// The boot log in logs/, its name after rotation, and the size at which it is rotated.
 const (
 	bootLog     = "container-boot.log"
 	bootLogOld  = "container-boot.log.1"
 	bootLogSize = 256 << 10
 )
 
-// AppendBootLog appends text, whole lines, to logs/container-boot.log in one
-// write, and returns the file's path. A log that has reached its size, or is not the
-// account's, is first renamed to .1.
+// AppendBootLog appends text, whole lines, to logs/container-boot.log in one write, and
+// returns the file's path. A log that has reached its size limit, or does not belong to the
+// account, is first renamed to .1.
 func (h *Home) AppendBootLog(text []byte) (path string, err error) {
 	logs, _, err := h.makeDir(h.dir, "logs")
 	if err != nil {
 		return "", err
 	}
 	defer logs.Close()
-	// Of two boots at once that both see a full log, the second would rename the
-	// first one's few lines over all that was in it. Where somebody keeps the lock, the
-	// account say, the log grows, and nothing is lost.
+	// The lock closes a race: if two boots see a full log at once, the second would rename the
+	// few lines of the first over the whole old log. If another process (of the account, say)
+	// keeps the lock, the log only grows and nothing is lost.
 	if err = logs.Lock(time.Now().Add(writePatience)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		if err = h.rotateBootLog(logs); err != nil {
 			return "", err
@@ -51,24 +51,25 @@ func (h *Home) rotateBootLog(logs *dir.Dir) error {
 	if err != nil || st.Size < bootLogSize && !foreign {
 		return nil
 	}
-	// Within the directory, by its descriptor: whatever is renamed stays in it.
+	// The rename is relative to the directory's descriptor, so the file stays in that
+	// directory.
 	return logs.Rename(bootLog, logs, bootLogOld)
 }
 
-// logsDir is what each gateway's logger makes its directory in, named for the profile.
+// logsDir is where each gateway's logger makes its own directory, named for the profile.
 const logsDir = "logs/gateways"
 
-// LogFile returns the path of the file that profile name's gateway logs to.
+// LogFile returns the path of the current log of profile name's gateway.
 func (h *Home) LogFile(name string) string { return h.dir.Path(logsDir + "/" + name + "/current") }
 
-// LogDir opens the directory that it is in, or with "" the one that all of those are in.
+// LogDir opens the log directory of profile name, or for "" the directory of all of them.
 func (h *Home) LogDir(name string) (*dir.Dir, error) {
 	at := path.Join(logsDir, name)
 	d, err := h.dir.Dir(at)
 	return d, notLink(h.dir, at, err)
 }
 
-// Logged returns the profiles whose gateways have a log, by name.
+// Logged returns the names of the profiles whose gateways have a log.
 func (h *Home) Logged() ([]string, error) {
 	d, err := h.LogDir("")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -83,13 +84,13 @@ func (h *Home) Logged() ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return CheckName(name) != nil }), err
 }
 
-// MakeLogDir makes logs/gateways, in which each gateway's logger makes its own
-// directory, where it is missing. undo removes what it made. Nothing stays open in
-// between: one run may register many.
+// MakeLogDir makes logs/gateways if it is missing. Each gateway's logger makes its own
+// directory there. undo removes what MakeLogDir made. Nothing stays open in between, because
+// one run may register many profiles.
 func (h *Home) MakeLogDir() (undo func() error, err error) {
 	var made, madeBelow bool
 	undo = func() error {
-		// What is in use by now stays.
+		// A directory that is in use by now stays.
 		if madeBelow {
 			if logs, err := h.dir.Dir("logs"); err == nil {
 				_ = logs.Rmdir("gateways")
@@ -111,7 +112,7 @@ func (h *Home) MakeLogDir() (undo func() error, err error) {
 	return undo, err
 }
 
-// makeDir makes the directory name, or opens the one that is there.
+// makeDir makes the directory name, or opens the existing one.
 func (h *Home) makeDir(in *dir.Dir, name string) (d *dir.Dir, made bool, err error) {
 	d, err = in.Mkdir(name, 0o755)
 	if errors.Is(err, fs.ErrExist) {
@@ -121,9 +122,9 @@ func (h *Home) makeDir(in *dir.Dir, name string) (d *dir.Dir, made bool, err err
 	if err != nil || h.UID < 0 {
 		return d, err == nil, err
 	}
-	// Between mkdir and open the account may have renamed another directory
-	// to this name, a root-owned one included, to have it given away. An
-	// empty one is no loss.
+	// This closes a race: between mkdir and open the account may have renamed another
+	// directory to this name, even one owned by root, to have it given away. An empty one is
+	// no loss.
 	names, err := d.Names()
 	if err == nil && len(names) > 0 {
 		err = fail.Errorf(fail.System, "mkdir %s: somebody else replaced it", d.Path(""))

@@ -11,8 +11,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestBootLogOfTwo has several boots at once find the boot log full: it is renamed
-// once, and no line is lost, neither of what was there nor of theirs.
+// TestBootLogOfTwo has several boots find the boot log full at once. The log is renamed once,
+// and no line is lost, neither an old one nor one of theirs.
 func TestBootLogOfTwo(t *testing.T) {
 	const rounds, boots = 100, 4
 	root := t.TempDir()

@@ -1,7 +1,7 @@
-// Package profile knows profiles: their names, where they live in a home, the
-// port each gets, and what is recorded of them there. It reads and writes the
-// home only through descriptors and follows no link inside it. What is made
-// of a record, and in which directory, is package slot's business.
+// Package profile knows profiles: their names, where they live in a home, the port each one
+// gets, and what is recorded about them. It accesses the home only through descriptors and
+// follows no link inside it. What is made of a record, and in which directory, is the business
+// of package slot.
 package profile
 
 import (
@@ -14,14 +14,14 @@ import (
 // Default is the name of the root profile, which lives in the home itself.
 const Default = "default"
 
-// maxSlot is s6-svscan's limit on a service's name, in bytes (namemax in
-// s6-svscan.c; Linux would allow 255), maxName what a slot's prefix leaves of it.
+// maxSlot is s6-svscan's limit on a service's name, in bytes (namemax in s6-svscan.c; Linux
+// would allow 255). maxName is what remains of it after a slot's prefix.
 const (
 	maxSlot = 251
 	maxName = maxSlot - len(SlotPrefix)
 )
 
-// SlotPrefix and a profile's name make the name of its service directory.
+// SlotPrefix followed by a profile's name is the name of its service directory.
 const SlotPrefix = "gateway-"
 
 // Slot returns the name of the service directory of profile name.
@@ -33,8 +33,8 @@ func FromSlot(slot string) (name string, ok bool) {
 	return name, ok && CheckName(name) == nil
 }
 
-// CheckName tells why name cannot be a profile's, or nil. It is a wall: what
-// passes is a single, harmless path component and a harmless word in sh and
+// CheckName returns why name cannot be a profile's name, or nil. It is a security boundary: a
+// name that passes is a single, harmless path component and a harmless word in sh and
 // execline.
 func CheckName(name string) error {
 	why := ""
@@ -53,15 +53,15 @@ func CheckName(name string) error {
 	return fail.Errorf(fail.Usage, "invalid profile name %s: %s", clip(name), why)
 }
 
-// CheckKey tells why key cannot name an environment variable, or nil. What
-// passes can be written in sh as it is.
+// CheckKey returns why key cannot name an environment variable, or nil. A key that passes
+// needs no quoting in sh.
 func CheckKey(key string) error {
 	if key == "" || key[0] >= '0' && key[0] <= '9' || !only(key, keyByte) {
 		return fail.Errorf(fail.Usage, "invalid environment key %s: must match [A-Za-z_][A-Za-z0-9_]*", clip(key))
 	}
 	switch key {
 	case "OPTIND", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO":
-		// dash or bash refuses to have them set, and ends.
+		// dash or bash exits when asked to set one of these.
 		return fail.Errorf(fail.Usage, "invalid environment key %s: reserved by the shell", key)
 	}
 	return nil
@@ -84,7 +84,7 @@ func keyByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// clip quotes s for a message of one line that stays readable.
+// clip quotes s, shortened, for a one-line message that stays readable.
 func clip(s string) string {
 	const most = 60
 	if len(s) > most {

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// bom is a byte order mark, which the gateway's Python writes on some hosts.
+// bom is a byte order mark, which Python writes before the gateway's state on some hosts.
 var bom = []byte("\ufeff")
 
 var (
@@ -19,9 +19,9 @@ var (
 	errNotObject = errors.New("not an object")
 )
 
-// An object is the text of a JSON object and where in it the values stand, so
-// that a value can be changed and every other byte stays as it is. Keys are compared
-// exactly; of one that is repeated the last counts, as everywhere.
+// An object is the text of a JSON object and the positions of its values, so that a value can
+// be changed while every other byte stays. Keys are compared exactly. If a key is repeated,
+// the last one counts, as in other JSON readers.
 type object struct {
 	text    []byte
 	json    []byte // text as encoding/json takes it, without byte order mark
@@ -32,20 +32,20 @@ type object struct {
 	indent  []byte // what stands before the first key
 }
 
-// A member is a key and where it and its value stand.
+// A member is a key and the positions of the key and its value.
 type member struct {
 	key string
 	span
 }
 
-// A span is where in a text something stands.
+// A span is a range of a text.
 type span struct{ from, to int }
 
-// values are those of a JSON object that is only read: a third of the work of an object.
-// Keys are compared exactly; of one that is repeated the last counts.
+// values are the values of a JSON object that is only read, which takes a third of the work of
+// an object. Keys are compared exactly. If a key is repeated, the last one counts.
 type values map[string]json.RawMessage
 
-// parseValues reads text, as parseObject does.
+// parseValues parses text as parseObject does.
 func parseValues(text []byte) (v values, err error) {
 	body, _, err := jsonOf(text)
 	if err != nil {
@@ -58,8 +58,8 @@ func parseValues(text []byte) (v values, err error) {
 	return v, err
 }
 
-// read reads the value of key, if there is one, into what to points to. The error
-// names the key.
+// read stores the value of key, if there is one, in what to points to. The error names the
+// key.
 func (v values) read(key string, to any) error {
 	value := v[key]
 	if value == nil {
@@ -71,8 +71,8 @@ func (v values) read(key string, to any) error {
 	return nil
 }
 
-// jsonOf returns text as encoding/json takes it, and how long a byte order mark before it
-// was.
+// jsonOf returns text as encoding/json takes it, and the length of the byte order mark that
+// preceded it.
 func jsonOf(text []byte) (body []byte, skip int, err error) {
 	if !utf8.Valid(text) {
 		return nil, 0, errNotUTF8
@@ -81,14 +81,13 @@ func jsonOf(text []byte) (body []byte, skip int, err error) {
 	return withoutNaN(body), len(text) - len(body), nil
 }
 
-// parseObject reads text, which may begin with a byte order mark.
+// parseObject parses text, which may begin with a byte order mark.
 func parseObject(text []byte) (*object, error) {
 	body, skip, err := jsonOf(text)
 	if err != nil {
 		return nil, err
 	}
-	// What follows relies on it: a Decoder that reads token by token does not
-	// look at commas.
+	// The code below relies on this check: a Decoder that reads token by token ignores commas.
 	if err := json.Unmarshal(body, new(skipped)); err != nil {
 		return nil, err
 	}
@@ -114,9 +113,9 @@ func parseObject(text []byte) (*object, error) {
 	return o, nil
 }
 
-// withoutNaN returns text with a number in place of each NaN, Infinity and -Infinity,
-// as long as it is: Python writes and reads them, encoding/json does not. Where else
-// they could stand, but in strings, they are no JSON either, and are left.
+// withoutNaN returns text with each NaN, Infinity and -Infinity replaced by a number of the
+// same length: Python reads and writes them, encoding/json does not. Elsewhere, except in
+// strings, they are no valid JSON either and are left.
 func withoutNaN(text []byte) []byte {
 	if !bytes.Contains(text, []byte("NaN")) && !bytes.Contains(text, []byte("Infinity")) {
 		return text
@@ -154,7 +153,7 @@ func withoutNaN(text []byte) []byte {
 	return text
 }
 
-// skipped is for any JSON, checked and thrown away.
+// skipped accepts any JSON: it is checked and thrown away.
 type skipped struct{}
 
 func (*skipped) UnmarshalJSON([]byte) error { return nil }
@@ -163,8 +162,7 @@ func leadingSpace(text []byte) []byte {
 	return text[:len(text)-len(bytes.TrimLeft(text, " \t\r\n"))]
 }
 
-// delete returns the text without key, as often as it is there, and without the commas
-// that it leaves.
+// delete returns the text without every occurrence of key and the commas that would remain.
 func (o *object) delete(key string) []byte {
 	if _, ok := o.values[key]; !ok {
 		return o.text
@@ -184,10 +182,10 @@ func (o *object) delete(key string) []byte {
 	return append(text, o.text[o.end:]...)
 }
 
-// raw returns the value of key, which is there, as it stands in the text.
+// raw returns the value of key as it stands in the text. The key must exist.
 func (o *object) raw(key string) []byte { return o.text[o.values[key].from:o.values[key].to] }
 
-// member returns the text of key and value, with what stands before a key in o.
+// member returns the text of key and value, preceded by what stands before a key in o.
 func (o *object) member(key string, value []byte) []byte {
 	name, _ := json.Marshal(key)
 	return slices.Concat(o.indent, name, []byte(": "), value)
@@ -198,7 +196,7 @@ func (o *object) keys() []string {
 	return slices.SortedFunc(maps.Keys(o.values), func(a, b string) int { return o.values[a].from - o.values[b].from })
 }
 
-// set gives key a value and returns the text with it.
+// set gives key a value and returns the new text.
 func (o *object) set(key string, value any) ([]byte, error) {
 	v, err := json.Marshal(value)
 	if err != nil {

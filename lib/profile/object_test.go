@@ -11,7 +11,7 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// Whatever a gateway wrote stays as it is, to the digit, but for two keys.
+// TestSetIntent: all that a gateway wrote stays, to the digit, except for two keys.
 func TestSetIntent(t *testing.T) {
 	now := time.Unix(1700000000, 5)
 	for text, want := range map[string]string{
@@ -24,7 +24,7 @@ func TestSetIntent(t *testing.T) {
 		"\ufeff{\"desired_state\":null,\"b\":\"\\u00e9\ufeff\"}":                          "\ufeff{\"desired_state\":\"stopped\",\"b\":\"\\u00e9\ufeff\",\"updated_at\": 1700000000}",
 		`{"desired_state":1,"desired_state":"running"}`:                                   `{"desired_state":1,"desired_state":"stopped","updated_at": 1700000000}`,
 		`{"\u0064esired_state":"running"}`:                                                `{"\u0064esired_state":"stopped","updated_at": 1700000000}`,
-		// What Python's json writes besides JSON.
+		// Python's json writes these beside valid JSON.
 		`{"desired_state":"running","x":[NaN, Infinity,-Infinity],"s":"NaN\"Infinity"}`: `{"desired_state":"stopped","x":[NaN, Infinity,-Infinity],"s":"NaN\"Infinity","updated_at": 1700000000}`,
 		`{"updated_at":NaN}`: `{"updated_at":1700000000,"desired_state": "stopped"}`,
 		`{"Desired_State":"running","DESIRED_STATE":null}`: `{"Desired_State":"running","DESIRED_STATE":null,"desired_state": "stopped","updated_at": 1700000000}`,
@@ -94,7 +94,7 @@ func FuzzSetIntent(f *testing.F) {
 	})
 }
 
-// A key that is taken out takes a comma with it, and nothing else.
+// TestDelete: deleting a key also deletes one comma, and nothing else.
 func TestDelete(t *testing.T) {
 	for _, c := range []struct{ text, key, want string }{
 		{`{"a": 1}`, "a", `{}`},
@@ -112,7 +112,8 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// What the root profile's gateway says of others is believed of the one that runs.
+// TestSelf: what the root profile's gateway says of others is believed only if that gateway is
+// the one that runs.
 func TestSelf(t *testing.T) {
 	v, err := parseValues([]byte(`{"pid":7,"start_time":9,"gateway_state":"running","active_agents":2.0,"exit_reason":5,
 		"platforms":{"b":{"state":"up","error_message":" slow ","needs_attention":"x"},"a":3,"c":{"state":[],"needs_attention":true},"a":{"needs_attention":"call"}}}`))
@@ -154,7 +155,7 @@ func TestServed(t *testing.T) {
 	}
 }
 
-// get returns the value of key, nil where there is none.
+// get returns the value of key, or nil if there is none.
 func (o *object) get(key string) json.RawMessage {
 	at, ok := o.values[key]
 	if !ok {

@@ -2,24 +2,24 @@ package profile
 
 import "encoding/binary"
 
-// The range that derived ports come from: [firstPort, firstPort+ports).
+// Derived ports are in the range [firstPort, firstPort+ports).
 const (
 	firstPort = 9200
 	ports     = 600
 )
 
-// DerivePort returns the port that profile name gets if it is free: firstPort
-// plus the first 8 hexadecimal digits of SHA-256(name), modulo ports.
+// DerivePort returns the port that profile name gets if it is free: firstPort plus the first 8
+// hexadecimal digits of SHA-256(name), modulo ports.
 func DerivePort(name string) int {
 	sum := Digest(name)
 	return firstPort + int(binary.BigEndian.Uint32(sum[:4])%ports)
 }
 
-// Ports says which profile has which port.
+// Ports records which profile has which port.
 type Ports struct {
 	taken map[int]string
-	// derived is the same the other way around, for derivable ports: when
-	// it has all of them there is none to look for.
+	// derived is the inverse of taken for derivable ports. When it holds all of them, no
+	// search for a free one is needed.
 	derived map[string]int
 	read    []interface{ save() }
 }
@@ -27,10 +27,10 @@ type Ports struct {
 // NewPorts returns Ports of which none is taken.
 func NewPorts() *Ports { return &Ports{taken: map[int]string{}, derived: map[string]int{}} }
 
-// Of returns the profile that has port, "" where it is free.
+// Of returns the profile that has port, or "" if the port is free.
 func (p *Ports) Of(port int) string { return p.taken[port] }
 
-// take gives port to name, unless another has it.
+// take gives port to name, unless another profile has it.
 func (p *Ports) take(port int, name string) {
 	if p.taken[port] != "" {
 		return
@@ -41,14 +41,14 @@ func (p *Ports) take(port int, name string) {
 	}
 }
 
-// derivable tells whether a profile that asks for no port can have port.
+// derivable reports whether port can go to a profile that asks for none.
 func derivable(port int) bool { return port >= firstPort && port < firstPort+ports }
 
-// Claim gives settings of profile name a port where they ask for none: the one
-// recorded, unless another has that (a copied profile has its original's), else
-// the derived one, else the next that is free, in a circle. It returns the port
-// in force, which is taken for name from then on. When all of the range is
-// taken, profiles share: a gateway on a taken port is better than none.
+// Claim gives the settings of profile name a port if they ask for none. It tries the recorded
+// port, unless another profile has it (a copied profile records its original's), then the
+// derived one, then the next free one, in a circle. It returns the port in force, which is
+// taken for name from then on. If the whole range is taken, profiles share: a gateway on a
+// taken port is better than none.
 func (p *Ports) Claim(name string, s *Settings) int {
 	free := func(port int) bool {
 		by := p.taken[port]

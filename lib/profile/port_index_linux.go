@@ -9,47 +9,47 @@ import (
 	"hermes-s6/lib/par"
 )
 
-// indexFile is where a PortIndex is kept. No profile and no service directory has a name
-// with a dot in it, and s6-svscan skips what begins with one.
+// indexFile holds a PortIndex. No profile or service directory has a dot in its name, and
+// s6-svscan skips names that begin with one.
 const indexFile = ".gateway.ports"
 
-// maxIndex is more than the index of 50,000 profiles.
+// maxIndex is more than the index of 50,000 profiles takes.
 const maxIndex = 4 << 20
 
-// settled is how old a file must be to be indexed. One that is changed twice at once may have
-// the same timestamps both times; the coarsest file systems count in 2 seconds.
+// settled is how old a file must be to be indexed. A file that changes twice in quick
+// succession may keep the same timestamps; the coarsest file systems count in 2 seconds.
 const settled = 2 * time.Second
 
-// fewMissed are as many files as are rather read each time than written to the index.
+// fewMissed is the number of files up to which reading them each time beats writing the index.
 const fewMissed = 16
 
-// PortFiles are files of which each names the port of one profile.
+// PortFiles are files that each name the port of one profile.
 type PortFiles struct {
 	Dir      *dir.Dir
-	UID, GID int                         // of whom what we write in Dir is to be; -1: us
+	UID, GID int                         // owner of what we write in Dir; -1: ourselves
 	File     func(profile string) string // path in Dir
 	Port     func(profile string) int    // what the file says, 0 for nothing
 }
 
-// A PortIndex remembers what PortFiles say, in their directory. It costs one stat(2) a file to
-// know whether it still says that: an entry counts while the file has the same inode number
-// and ctime. So the index can be removed, or written by anybody, at any time; one that lies
-// about a file has a gateway share a port, which the file itself could have as well.
+// A PortIndex caches what PortFiles say, in their directory. Checking an entry costs one
+// stat(2) per file: an entry is valid while the file has the same inode number and ctime. So
+// anybody can remove or write the index at any time. An index that lies about a file makes a
+// gateway share a port, which the file itself could do as well.
 type PortIndex struct {
 	PortFiles
 	entries map[string]entry // nil: there is no index
-	missed  int              // files that had to be read, though they are old enough to be indexed
+	missed  int              // files that had to be read although they are old enough to be indexed
 }
 
-// An entry is what a file says, and which content of which file says it.
+// An entry is what a file says, and the file's identity and ctime when it said so.
 type entry struct {
 	port  int
 	ino   uint64
 	ctime int64 // ns
 }
 
-// Index reads the index of f. Another machine's changes show late in what stat(2) says, so a
-// file system that others can have mounted has none.
+// Index reads the index of f. stat(2) shows another machine's changes late, so there is no
+// index on a file system that other machines can have mounted.
 func (f PortFiles) Index() *PortIndex {
 	x := &PortIndex{PortFiles: f}
 	if f.Dir.Remote() {
@@ -65,7 +65,7 @@ func (f PortFiles) Index() *PortIndex {
 	return x
 }
 
-// parseEntry reads a line of the index. One that was cut off has the ctime of no file.
+// parseEntry parses a line of the index. The ctime in a truncated line fits no file.
 func parseEntry(line string) (name string, e entry, ok bool) {
 	fields := strings.Split(strings.TrimSuffix(line, "\n"), " ")
 	if len(fields) != 4 {
@@ -78,8 +78,8 @@ func parseEntry(line string) (name string, e entry, ok bool) {
 	return fields[0], e, errs == [3]error{}
 }
 
-// ports returns what the files of names say. From then on the index is about those of them
-// that are old enough.
+// ports returns what the files of names say. From then on the index covers those files that
+// are old enough.
 func (x *PortIndex) ports(names []string, now time.Time) []int {
 	found := make([]entry, len(names))
 	read := make([]bool, len(names))
@@ -101,9 +101,9 @@ func (x *PortIndex) ports(names []string, now time.Time) []int {
 	return ports
 }
 
-// look returns what name's file says: as the index has it, or, where that has another content
-// or none of it, read. It is looked at before it is read: what changes in between does not
-// fit the entry any more.
+// look returns what name's file says: from the index if its entry is valid, else from the
+// file. It calls stat before it reads, so the entry becomes invalid if the file changes in
+// between.
 func (x *PortIndex) look(name string) (e entry, read bool) {
 	if x.entries != nil {
 		m, err := markOf(x.Dir, x.File(name))
@@ -119,8 +119,8 @@ func (x *PortIndex) look(name string) (e entry, read bool) {
 	return e, true
 }
 
-// save writes the index, where that is worth it. It need not be on the disk at any time. Only
-// who has the ports locked may, or two would write to one file.
+// save writes the index if that is worth it. The index is never synced. Only the holder of the
+// lock on the ports may call save, because two writers would share one file.
 func (x *PortIndex) save() {
 	if x.missed <= fewMissed {
 		return
@@ -136,8 +136,8 @@ func (x *PortIndex) save() {
 	x.missed = 0
 }
 
-// TakeAll gives each of names but not the port that its file says, unless that is 0, or
-// another has it.
+// TakeAll gives each of names except not the port that its file says, unless that is 0 or
+// another profile has it.
 func (p *Ports) TakeAll(names []string, not string, files *PortIndex) {
 	p.read = append(p.read, files)
 	for i, port := range files.ports(names, time.Now()) {
@@ -147,8 +147,8 @@ func (p *Ports) TakeAll(names []string, not string, files *PortIndex) {
 	}
 }
 
-// Remember saves what TakeAll had to read for the next of us. Only who has the ports locked
-// may.
+// Remember saves what TakeAll had to read, for later runs. Only the holder of the lock on the
+// ports may call it.
 func (p *Ports) Remember() {
 	for _, files := range p.read {
 		files.save()

@@ -14,7 +14,7 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// An indexedHome has profiles with records, enough for an index.
+// An indexedHome has profiles with records, enough of them for an index.
 type indexedHome struct {
 	*testing.T
 	home  *Home
@@ -47,7 +47,7 @@ func (x *indexedHome) write(name string, port int) {
 	must.Do(x, os.WriteFile(x.record(name), fmt.Appendf(nil, `{"derived_port": %d}`, port), 0o600))
 }
 
-// ports returns what an index that is read now says, and saves it.
+// ports reads the index, returns what it says, and saves it.
 func (x *indexedHome) ports() map[string]int {
 	x.reads = map[string]bool{}
 	read := make(chan string, 2*len(x.names))
@@ -69,7 +69,7 @@ func (x *indexedHome) ports() map[string]int {
 	}
 }
 
-// An index says what the records say, whatever becomes of them and of it.
+// TestPortIndex: an index says what the records say, whatever happens to them and to it.
 func TestPortIndex(t *testing.T) {
 	x := newIndexedHome(t)
 	first := x.ports()
@@ -92,9 +92,9 @@ func TestPortIndex(t *testing.T) {
 	same("nothing changed", first)
 
 	want := maps.Clone(first)
-	x.write("p01", 9700) // as long, in the same file
+	x.write("p01", 9700) // same length, same file
 	want["p01"] = 9700
-	must.Do(t, os.Rename(x.record("p02"), x.record("p03"))) // each is old
+	must.Do(t, os.Rename(x.record("p02"), x.record("p03"))) // both are old
 	want["p02"], want["p03"] = 0, first["p02"]
 	must.Do(t, os.Remove(x.record("p04")))
 	want["p04"] = 0
@@ -105,7 +105,7 @@ func TestPortIndex(t *testing.T) {
 	want["p06"], want["p07"] = first["p07"], 0
 	same("records changed", want, "p01", "p03", "p06")
 
-	// A copy that says the original's timestamps is another file.
+	// A copy with the original's timestamps is another file.
 	must.Do(t, os.Rename(x.record("p08"), x.record("p08")+".old"))
 	x.write("p08", 9701)
 	st, err := os.Stat(x.record("p08") + ".old")
@@ -115,7 +115,7 @@ func TestPortIndex(t *testing.T) {
 	same("a record with another's mtime", want, "p01", "p03", "p06", "p08")
 }
 
-// What may have changed since it was read, without a sign of it, is not in the index.
+// TestPortIndexYoung: a file that may have changed unnoticed since it was read is not indexed.
 func TestPortIndexYoung(t *testing.T) {
 	x := newIndexedHome(t)
 	x.now = time.Now()
@@ -128,7 +128,7 @@ func TestPortIndexYoung(t *testing.T) {
 	}
 }
 
-// Whatever the account puts in the index's place, the records count.
+// TestPortIndexHostile: whatever the account puts in the index's place, the records count.
 func TestPortIndexHostile(t *testing.T) {
 	x := newIndexedHome(t)
 	want := x.ports()

@@ -64,7 +64,7 @@ func TestDerivePort(t *testing.T) {
 
 func TestClaim(t *testing.T) {
 	taken := NewPorts()
-	// All of the range can be had, each port once; then they are shared.
+	// Every port of the range is given out once; after that they are shared.
 	for i := range ports {
 		name := "p" + strings.Repeat("x", i%200) + strings.Repeat("y", i/200)
 		s := Settings{}
@@ -127,8 +127,8 @@ func newHome(t *testing.T) (*Home, string) {
 	return h, dir
 }
 
-// TestRecord shows that a record comes back as it was written, and that undo
-// brings back what was there before, byte for byte.
+// TestRecord: a record reads back as it was written, and undo restores the previous one byte
+// for byte.
 func TestRecord(t *testing.T) {
 	h, dir := newHome(t)
 	file := filepath.Join(dir, "profiles/coder/gateway_service.json")
@@ -152,8 +152,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestRecordSpoilt shows that a record which is no use is an error, not a
-// definition: the file belongs to the account.
+// TestRecordSpoilt: an unusable record is an error, not a definition. The file belongs to the
+// account.
 func TestRecordSpoilt(t *testing.T) {
 	h, dir := newHome(t)
 	file := filepath.Join(dir, "profiles/coder/gateway_service.json")
@@ -214,8 +214,8 @@ func TestDesiredState(t *testing.T) {
 	}
 }
 
-// TestLock: whoever cannot have the lock in time is told who has it; what the account
-// puts in its place keeps nobody from having it.
+// TestLock: a process that cannot get the lock in time is told which process holds it. Nothing
+// that the account puts in the lock's place keeps others from getting it.
 func TestLock(t *testing.T) {
 	h, root := newHome(t)
 	unlock, err := h.LockPorts(time.Second)
@@ -239,7 +239,7 @@ func TestLock(t *testing.T) {
 			continue
 		}
 		must.Do(t, plant())
-		// Whoever can open it holds it for ever.
+		// A process that can open the lock can hold it for ever.
 		d, err := dir.Open(root)
 		must.Do(t, err)
 		if held, err := d.Dir(lockName); err == nil {
@@ -259,8 +259,8 @@ func TestLock(t *testing.T) {
 	unlock()
 }
 
-// TestRecordKeeps: what stands in a record besides ours stays when it is written anew,
-// and keys that differ from ours in their case are not ours.
+// TestRecordKeeps: keys in a record that are not ours stay when it is rewritten, and keys that
+// differ from ours in case are not ours.
 func TestRecordKeeps(t *testing.T) {
 	h, root := newHome(t)
 	file := filepath.Join(root, "profiles/coder/gateway_service.json")
@@ -290,8 +290,8 @@ func TestRecordKeeps(t *testing.T) {
 	}
 }
 
-// TestRecordAside: to write another record moves one that is no use aside, and leaves
-// those alone that were moved before; to write a port into one that is no use fails.
+// TestRecordAside: writing another record moves an unusable one aside, and leaves alone those
+// that were moved before. Writing a port into an unusable one fails.
 func TestRecordAside(t *testing.T) {
 	h, root := newHome(t)
 	file := filepath.Join(root, "profiles/coder/gateway_service.json")
@@ -317,8 +317,8 @@ func TestRecordAside(t *testing.T) {
 	}
 }
 
-// TestRecordAtOnce shows that two who record something of a profile at once, one of
-// whom could not have the home's lock, do not get into each other's way.
+// TestRecordAtOnce: two processes that write to one profile's record at once, one of them
+// without the home's lock, do not disturb each other.
 func TestRecordAtOnce(t *testing.T) {
 	root := t.TempDir()
 	must.Do(t, os.MkdirAll(filepath.Join(root, "profiles/coder"), 0o755))

@@ -13,15 +13,15 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// maxSettings is more than a record of ours can be, eight times what Check lets
-// pass (TestLargestRecord); what is larger is not read at all. Of records over
-// smallSettings only one at a time is in memory, or the account could fill it with thousands.
+// maxSettings is more than a record of ours can take, eight times what Check lets pass
+// (TestLargestRecord). A larger file is not read at all. Only one record larger than
+// smallSettings is in memory at a time, or the account could fill it with thousands.
 const (
 	maxSettings   = 8 << 20
 	smallSettings = 4 << 10
 )
 
-// openIfThere is open for which no directory is no error: then it returns nil.
+// openIfThere is open, but returns nil without an error if there is no directory.
 func (h *Home) openIfThere(name string) (*dir.Dir, error) {
 	d, err := h.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -30,8 +30,8 @@ func (h *Home) openIfThere(name string) (*dir.Dir, error) {
 	return d, err
 }
 
-// Has tells whether there is a profile name: a directory with a SOUL.md. The root profile
-// is the home itself, with that or without.
+// Has reports whether there is a profile name: a directory with a SOUL.md. The root profile is
+// the home itself, with or without that file.
 func (h *Home) Has(name string) (bool, error) {
 	if name == Default {
 		return true, nil
@@ -44,8 +44,8 @@ func (h *Home) Has(name string) (bool, error) {
 	return d.Exists(soulFile)
 }
 
-// Bare tells whether nothing in h says that it has been used, as an empty mount point:
-// there is neither a SOUL.md nor a state.
+// Bare reports whether nothing in h shows that it has been used, as in an empty mount point:
+// it has neither a SOUL.md nor a state.
 func (h *Home) Bare() (bool, error) {
 	for _, file := range []string{soulFile, stateFile} {
 		if there, err := h.dir.Exists(file); err != nil || there {
@@ -55,8 +55,8 @@ func (h *Home) Bare() (bool, error) {
 	return true, nil
 }
 
-// Settings returns what is recorded of profile name; the zero Settings where
-// there is no record or no profile. An error means a record that is no use.
+// Settings returns what is recorded for profile name, or the zero Settings if there is no
+// record or no profile. An error means that the record is unusable.
 func (h *Home) Settings(name string) (s Settings, err error) {
 	d, err := h.openIfThere(name)
 	if d == nil {
@@ -70,11 +70,11 @@ func (h *Home) Settings(name string) (s Settings, err error) {
 	return s, err
 }
 
-// withRecord hands the record at path in d, the directory of a profile or the home, to use,
-// if there is one. An empty one is none: it is what a full disk leaves, or a power cut.
+// withRecord passes the record at path in d, the directory of a profile or the home, to use,
+// if there is one. A full disk or a power cut leaves an empty record, which counts as none.
 func (h *Home) withRecord(d *dir.Dir, path string, use func(text []byte, s Settings) error) error {
-	// A link would have root read for the account what that may not; a FIFO would
-	// hang a boot, and a file without end fill the memory.
+	// Following a link, root would read a file that the account may not read. A FIFO would
+	// hang a boot, and an endless file would fill the memory.
 	text, err := d.Read(path, smallSettings)
 	if errors.Is(err, dir.ErrTooLarge) {
 		h.large.Lock()
@@ -97,10 +97,10 @@ func (h *Home) withRecord(d *dir.Dir, path string, use func(text []byte, s Setti
 	return fail.Hint(fail.Errorf(fail.System, "%w", err), "repair this file, or register the profile again; it is left as it is")
 }
 
-// Record writes s down for profile name, mode 0600, the account's, in one step
-// (see dir.Replace), and keeps what else stands in a record that is there. One that
-// is no use is moved aside, and the path that it has then returned. A profile that
-// has no directory gets no record. undo brings back what was there.
+// Record writes s down for profile name in one step (see dir.Replace), mode 0600, owned by the
+// account. It keeps all other keys of an existing record. An unusable record is moved aside,
+// and Record returns its new path. A profile without a directory gets no record. undo restores
+// what was there.
 func (h *Home) Record(name string, s Settings) (path string, undo func() error, err error) {
 	undo = func() error { return nil }
 	d, err := h.openIfThere(name)
@@ -111,7 +111,7 @@ func (h *Home) Record(name string, s Settings) (path string, undo func() error, 
 	h.alone(d)
 	old, data, spoilt, err := h.rewritten(d, s)
 	if err != nil || spoilt == nil && bytes.Equal(old, data) {
-		return "", undo, err // what cannot be brought back is not replaced
+		return "", undo, err // a record that cannot be restored is not replaced
 	}
 	aside := ""
 	if spoilt != nil {
@@ -120,8 +120,8 @@ func (h *Home) Record(name string, s Settings) (path string, undo func() error, 
 		}
 		path = d.Path(aside)
 	}
-	// Not into the file that is there: it may be a link, or a hard link, to one
-	// that the account could not write.
+	// Replace the file instead of writing into it: it may be a link, or a hard link, to a file
+	// that the account cannot write.
 	if err := h.replace(d, data); err != nil {
 		if aside != "" {
 			err = errors.Join(err, h.restore(d, aside, old))
@@ -139,8 +139,8 @@ func (h *Home) Record(name string, s Settings) (path string, undo func() error, 
 	}, nil
 }
 
-// rewritten returns the record in d, nil where there is none, and its text when it asks
-// for s. spoilt says why the one that is there is no use.
+// rewritten returns the record in d, nil if there is none, and its text if it asks for s.
+// spoilt says why an existing record is unusable.
 func (h *Home) rewritten(d *dir.Dir, s Settings) (old, data []byte, spoilt, err error) {
 	var others *object
 	spoilt = h.withRecord(d, settingsFile, func(text []byte, _ Settings) (err error) {
@@ -155,8 +155,7 @@ func (h *Home) rewritten(d *dir.Dir, s Settings) (old, data []byte, spoilt, err 
 	return old, data, spoilt, err
 }
 
-// restore brings back what was the record in d: what was moved aside, or old, nil for
-// none.
+// restore restores the record in d: the one that was moved aside, else old, nil for none.
 func (h *Home) restore(d *dir.Dir, aside string, old []byte) error {
 	switch {
 	case aside != "":
@@ -182,7 +181,7 @@ func (h *Home) stage(d *dir.Dir, text []byte) (unix.Stat_t, error) {
 	return d.Stage(settingsFile, 0o600, h.UID, h.GID, text)
 }
 
-// fits refuses a record that could not be read again.
+// fits refuses a record that is too large to be read again.
 func fits(d *dir.Dir, text []byte) error {
 	if len(text) > maxSettings {
 		return d.Fail("write", settingsFile, dir.ErrTooLarge)
@@ -190,8 +189,8 @@ func fits(d *dir.Dir, text []byte) error {
 	return nil
 }
 
-// Preview returns what Record would write and where; path is "" where the
-// profile has no directory.
+// Preview returns what Record would write and where. path is "" if the profile has no
+// directory.
 func (h *Home) Preview(name string, s Settings) (path string, data []byte, err error) {
 	d, err := h.openIfThere(name)
 	if d == nil {
@@ -202,8 +201,8 @@ func (h *Home) Preview(name string, s Settings) (path string, data []byte, err e
 	return d.Path(settingsFile), data, err
 }
 
-// Forget removes the record of profile name, if there is one. Where the directory is
-// a link there is none of ours.
+// Forget removes the record of profile name, if there is one. If the directory is a link,
+// there is no record of ours.
 func (h *Home) Forget(name string) error {
 	d, err := h.openIfThere(name)
 	if errors.Is(err, errLink) {
@@ -213,15 +212,15 @@ func (h *Home) Forget(name string) error {
 		return err
 	}
 	defer d.Close()
-	// On a read-only file system unlink fails for nothing, too.
+	// On a read-only file system unlink fails even if there is no such file.
 	if there, err := d.Exists(settingsFile); err != nil || !there {
 		return err
 	}
 	return d.Unlink(settingsFile)
 }
 
-// Ports returns the ports that profiles other than name have: what the files of slots say,
-// whose gateways may be running on them, and then what is on record.
+// Ports returns the ports of all profiles but name: first those that the files of slots name,
+// on which gateways may be running, then those on record.
 func (h *Home) Ports(name string, slots []string, files *PortIndex) (*Ports, error) {
 	names, err := h.names()
 	if err != nil {
@@ -233,13 +232,13 @@ func (h *Home) Ports(name string, slots []string, files *PortIndex) (*Ports, err
 	return taken, nil
 }
 
-// records are the files that have the ports of profiles on record.
+// records are the files that record the ports of profiles.
 func (h *Home) records() PortFiles {
 	return PortFiles{h.dir, h.UID, h.GID, func(name string) string { return h.path(name, settingsFile) }, h.recordedPort}
 }
 
-// recordedPort returns the port that profile name has on record, 0 for none. A record
-// that is no use claims nothing: it must not keep other profiles from being registered.
+// recordedPort returns the port that is recorded for profile name, 0 for none. An unusable
+// record claims no port: it must not keep other profiles from being registered.
 func (h *Home) recordedPort(name string) (port int) {
 	_ = h.withRecord(h.dir, h.path(name, settingsFile), func(_ []byte, s Settings) error {
 		port = s.InForce()
@@ -248,14 +247,14 @@ func (h *Home) recordedPort(name string) (port int) {
 	return port
 }
 
-// names lists the names below profiles/ that a profile can have.
+// names lists the names below profiles/ that can be profile names.
 func (h *Home) names() ([]string, error) {
 	d, names, err := h.list()
 	d.Close()
 	return slices.DeleteFunc(names, func(n string) bool { return CheckName(n) != nil }), err
 }
 
-// list opens profiles/ and lists all that is in it; nil where there is none.
+// list opens profiles/ and lists its entries. It returns nil if there is no profiles/.
 func (h *Home) list() (*dir.Dir, []string, error) {
 	d, err := h.dir.Dir(profilesDir)
 	err = notLink(h.dir, profilesDir, err)

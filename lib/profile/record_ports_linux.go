@@ -7,26 +7,26 @@ import (
 	"hermes-s6/lib/par"
 )
 
-// A Given is a profile, which has a directory, and the port that it was given.
+// A Given is a profile with a directory, and the port that it was given.
 type Given struct {
 	Name string
 	Port int
 }
 
-// RecordPorts writes down what ports were given, and keeps every other byte of a record
-// that is there. It returns the error of each. Where they are many there is one sync for all,
-// since a disk may take milliseconds for each, and a container boots meanwhile:
+// RecordPorts records the ports that were given, and keeps every other byte of existing
+// records. It returns one error for each. For many records there is a single sync, because a
+// disk may take milliseconds for each one while a container boots:
 //
-//   - A first record is not synced. By a power cut it is lost, or empty, which counts as
-//     none: then the gateway that had the port is down, too, and the same claims find the
-//     same port again.
-//   - A record that is there holds what was asked for, and must never be cut off. So all
-//     that are to take the place of one are written beside it, then the file system is
-//     synced, and only then is the first renamed. By a power cut each is the old one or the
-//     new one.
+//   - A new record is not synced. After a power cut it is missing, or empty, which counts as
+//     missing. The gateway that had the port is then down, too, and the same claims find
+//     the same port again.
+//   - An existing record holds what was asked for and must never be truncated. So all
+//     replacements are written beside the records, then the file system is synced, and only
+//     then is the first one renamed. After a power cut each record is the old or the new
+//     one.
 //
-// A sync is about all that others have written to the volume as well, and can take seconds:
-// none is asked for where all records are first ones, or few take the place of others.
+// A sync also writes out what others wrote to the volume and can take seconds. There is none
+// if all records are new, or if only a few are replaced.
 func (h *Home) RecordPorts(given []Given) []error {
 	errs := make([]error, len(given))
 	staged := make([]mark, len(given))
@@ -42,8 +42,8 @@ func (h *Home) RecordPorts(given []Given) []error {
 		if staged[i] == (mark{}) || errs[i] != nil {
 			return
 		}
-		// The record is read again: it was anybody's meanwhile, and where it is gone somebody
-		// has unregistered the profile.
+		// Read the record again: another process may have changed it meanwhile, or removed it
+		// because the profile was unregistered.
 		errs[i] = h.recordPort(given[i], false, func(d *dir.Dir, text []byte) error {
 			if synced[staged[i].dev] {
 				done, err := d.PutStaged(settingsFile, text, func(st unix.Stat_t) bool { return markIn(st) == staged[i] })
@@ -57,11 +57,12 @@ func (h *Home) RecordPorts(given []Given) []error {
 	return errs
 }
 
-// few are as many as are rather synced one by one.
+// few is the number of records up to which each one is synced by itself.
 const few = 16
 
-// syncStaged syncs the file systems with more than a few of what is staged: a home can have
-// others mounted in it. What could not be synced is false, and then synced one by one.
+// syncStaged syncs the file systems that hold more than a few of the staged records: other
+// file systems can be mounted inside a home. A file system that could not be synced is false,
+// and its records are then synced one by one.
 func (h *Home) syncStaged(given []Given, staged []mark) (synced map[uint64]bool) {
 	some := map[uint64]int{}
 	for i := range staged {
@@ -82,8 +83,8 @@ func (h *Home) syncStaged(given []Given, staged []mark) (synced map[uint64]bool)
 	return synced
 }
 
-// recordPort writes down one port: put has the new text of a record that is there, and first
-// tells whether to make one.
+// recordPort records one port. put gets the text that an existing record is to have. Before
+// that it is asked whether a new record is to be made.
 func (h *Home) recordPort(g Given, first bool, put func(d *dir.Dir, text []byte) error) error {
 	d, err := h.open(g.Name)
 	if err != nil {

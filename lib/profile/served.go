@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 )
 
-// Served returns the profiles that the root profile's gateway, the process target, says
-// it serves besides its own. What another process has said, one that is gone or the one
-// of another container, does not count.
+// Served returns the profiles that the root profile's gateway, the process target, says it
+// serves besides its own. What another process said does not count, such as one that is gone
+// or one in another container.
 func (h *Home) Served(target Target) map[string]bool {
 	text, err := h.dir.Read(stateFile, maxState)
 	if err != nil {
@@ -24,7 +24,7 @@ func parseServed(text []byte, target Target) map[string]bool {
 	if json.Unmarshal(v["pid"], &pid) != nil || pid != target.PID {
 		return nil
 	}
-	// It may not know when it was started, and we may not.
+	// The gateway may not know when it started, nor may we.
 	var start *uint64
 	if value := v["start_time"]; value != nil && json.Unmarshal(value, &start) != nil {
 		return nil

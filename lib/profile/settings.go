@@ -12,7 +12,7 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// A Dialect is the language a slot's scripts are written in.
+// A Dialect is the language of a slot's scripts.
 type Dialect string
 
 const (
@@ -20,25 +20,25 @@ const (
 	Execline Dialect = "execline"
 )
 
-// Settings are what was asked for when a gateway was registered, as recorded
-// in gateway_service.json. The zero value asks for nothing special.
+// Settings are what was asked for when a gateway was registered, as recorded in
+// gateway_service.json. The zero value asks for nothing special.
 type Settings struct {
 	// Port is the port that was asked for, 0 for none.
 	Port int `json:"port,omitempty"`
-	// DerivedPort is the port that was found for a profile that asked for
-	// none. It is recorded because it depends on who came first.
+	// DerivedPort is the port that was found for a profile that asked for none. It is recorded
+	// because it depends on which profile came first.
 	DerivedPort int `json:"derived_port,omitempty"`
-	// Env holds what the gateway's environment is to have besides.
+	// Env is added to the gateway's environment.
 	Env map[string]Bytes `json:"env,omitempty"`
-	// Command is the gateway's command line before it is split as a shell
-	// splits words, "" for the usual one.
+	// Command is the gateway's command line, before it is split as a shell splits words. ""
+	// means the default.
 	Command string `json:"command,omitempty"`
-	// Dialect is sh where it is empty.
+	// Dialect defaults to sh if empty.
 	Dialect Dialect `json:"dialect,omitempty"`
 }
 
-// parseSettings reads the text of a record. Keys are compared exactly, as everybody
-// else does, and one that is not ours is nothing to us. An error is one of its content.
+// parseSettings parses the text of a record. Keys are compared exactly, as other JSON readers
+// do. Unknown keys are ignored. Any error is about the content.
 func parseSettings(text []byte) (s Settings, err error) {
 	v, err := parseValues(text)
 	if err != nil {
@@ -55,18 +55,18 @@ func parseSettings(text []byte) (s Settings, err error) {
 	return s, nil
 }
 
-// fields are the keys that a record of ours has, and where in s their values are.
+// fields maps the keys of a record of ours to their values in s.
 func (s *Settings) fields() map[string]any {
 	return map[string]any{"port": &s.Port, "derived_port": &s.DerivedPort, "env": &s.Env, "command": &s.Command, "dialect": &s.Dialect}
 }
 
-// Equal tells whether s and t ask for the same.
+// Equal reports whether s and t ask for the same.
 func (s *Settings) Equal(t *Settings) bool {
 	return s.Port == t.Port && s.DerivedPort == t.DerivedPort && s.Command == t.Command && s.Dialect == t.Dialect && maps.Equal(s.Env, t.Env)
 }
 
-// encode returns the text of a record of s that keeps what old, which may be nil, has
-// besides, byte by byte.
+// encode returns the text of a record of s. It keeps the other keys of old, which may be nil,
+// byte for byte.
 func encode(s Settings, old *object) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -96,16 +96,16 @@ func encode(s Settings, old *object) ([]byte, error) {
 	return slices.Concat(o.text[:o.end], bytes.Join(more, []byte(",")), []byte("\n}\n")), nil
 }
 
-// maxString is the longest string that execve(2) takes (MAX_ARG_STRLEN,
-// counting the NUL), maxTotal a bound on all of them that leaves room for the
-// rest of the environment (a quarter of the usual 8 MiB stack in all).
+// maxString is the longest string that execve(2) accepts (MAX_ARG_STRLEN, counting the NUL).
+// maxTotal bounds all of them together and leaves room for the rest of the environment (the
+// kernel allows a quarter of the stack limit, usually 8 MiB).
 const (
 	maxString = 32 * 4096
 	maxTotal  = 1 << 20
 )
 
-// Check tells why no slot can be made of s, or nil. It must pass before s is
-// written, and again when it was read: the file belongs to the account.
+// Check returns why no slot can be made of s, or nil. It must pass before s is written and
+// again after it was read, because the file belongs to the account.
 func (s *Settings) Check() error {
 	if s.Port < 0 || s.Port > 65535 {
 		return fail.Errorf(fail.Usage, "invalid port %d: must be 1 to 65535", s.Port)
@@ -127,11 +127,11 @@ func (s *Settings) Check() error {
 		}
 		total += n
 	}
-	// As it comes, in one argument: a comment in it counts for nothing below.
+	// Check the unsplit command, which is one argument. Below, a comment in it counts nothing.
 	if _, err := checkString("command", s.Command); err != nil {
 		return err
 	}
-	// With the longest name there is: each one's must pass.
+	// Check it with the longest name, so that it passes for every profile.
 	words, err := s.Words(strings.Repeat("x", maxName))
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func checkString(what, s string) (int, error) {
 	return len(s) + 1, nil
 }
 
-// InForce returns the port that s comes to, 0 while it has none.
+// InForce returns the port in force for s, 0 while it has none.
 func (s *Settings) InForce() int {
 	if s.Port != 0 {
 		return s.Port
@@ -172,8 +172,8 @@ func (s *Settings) Keys() []string {
 	return slices.Sorted(maps.Keys(s.Env))
 }
 
-// Words returns the command line of profile name's gateway. "{profile}" is
-// replaced after the command was split, so that it stays inside its word.
+// Words returns the command line of profile name's gateway. "{profile}" is replaced after the
+// command was split, so that it stays inside its word.
 func (s *Settings) Words(name string) ([]string, error) {
 	if s.Command == "" {
 		if name == Default {
@@ -182,7 +182,7 @@ func (s *Settings) Words(name string) ([]string, error) {
 		return []string{"hermes", "-p", name, "gateway", "run", "--replace"}, nil
 	}
 	if !utf8.ValidString(s.Command) {
-		return nil, fail.Errorf(fail.Usage, "invalid command: not UTF-8") // shlex would not keep it
+		return nil, fail.Errorf(fail.Usage, "invalid command: not UTF-8") // shlex would not preserve it
 	}
 	words, err := split(s.Command)
 	if err != nil {
@@ -200,17 +200,17 @@ func (s *Settings) Words(name string) ([]string, error) {
 	return words, nil
 }
 
-// Bytes is a string that survives JSON whatever it holds: as a string where it
-// is UTF-8, else as {"base64": "…"}.
+// Bytes is a string that survives JSON whatever it holds: it is a JSON string if it is UTF-8,
+// else {"base64": "…"}.
 type Bytes string
 
-// base64Key is the only key of the object that stands for bytes which are no string.
+// base64Key is the only key of the object that stands for bytes that are not UTF-8.
 const base64Key = "base64"
 
 // MarshalJSON implements json.Marshaler.
 func (b Bytes) MarshalJSON() ([]byte, error) {
 	if utf8.ValidString(string(b)) {
-		// Not json.Marshal, which writes < as \u003c.
+		// json.Marshal would write < as \u003c.
 		var buf bytes.Buffer
 		enc := json.NewEncoder(&buf)
 		enc.SetEscapeHTML(false)
@@ -223,7 +223,7 @@ func (b Bytes) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler.
 func (b *Bytes) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '{' {
-		var e map[string]string // not a struct, whose keys are compared regardless of case
+		var e map[string]string // not a struct, whose keys match regardless of case
 		if err := json.Unmarshal(data, &e); err != nil {
 			return err
 		}

@@ -6,15 +6,15 @@ import (
 	"github.com/google/shlex"
 )
 
-// split splits command into words as sh does. Package shlex differs in two things,
-// which are written for it in its own way first: between double quotes it has a
-// backslash escape whatever follows, where in sh one before anything but $ ` " \ and
-// a newline stands for itself; and a backslash before a newline, which in sh joins
-// lines, is a newline there.
+// split splits command into words as sh does. Package shlex differs in two points, so the
+// command is first rewritten for it. Between double quotes shlex treats a backslash as an
+// escape before any character, while in sh a backslash before anything but $ ` " \ and a
+// newline stands for itself. A backslash before a newline, which joins lines in sh, is a
+// newline in shlex.
 //
-// Python's shlex.split agrees with sh but for these: it keeps the backslash before $
-// and ` between double quotes, takes \ and a newline for a newline, and has comments
-// only when it is told to. Both of these, and we, take a carriage return for a space.
+// Python's shlex.split agrees with sh except for this: it keeps the backslash before $ and `
+// between double quotes, it turns \ and a newline into a newline, and it supports comments
+// only on request. Both of these, and split, treat a carriage return as a space.
 func split(command string) ([]string, error) {
 	const outside = 0 // else the quote that we are in, or # in a comment
 	var out strings.Builder

@@ -11,8 +11,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestSplit compares split with sh, and with Python's shlex.split where that agrees
-// with sh; python says what it makes of the others.
+// TestSplit compares split with sh, and with Python's shlex.split where that agrees with sh.
+// For the other commands, python says what shlex.split returns.
 func TestSplit(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no sh")
@@ -23,7 +23,7 @@ func TestSplit(t *testing.T) {
 		`\a\b`, `a\	b`, `sed "s/\(a\)\.b/\1/"`, `grep -E "^\s*\[x\]$"`, `a'b c'"d e"f\ g`, "'a\nb'", "\"a\nb\"", `{profile} "{profile}"`, `é ü`, `a=b --c=" d"`, `"a b`, `'a`, `a "b\"`, `"a\`, `"\d`,
 	}
 	python := map[string][]string{
-		`"\$a"`: {`\$a`}, "\"\\`a\"": {"\\`a"}, `a\`: nil, `\`: nil, // sh has no answer to a backslash at the end: it waits
+		`"\$a"`: {`\$a`}, "\"\\`a\"": {"\\`a"}, `a\`: nil, `\`: nil, // for a backslash at the end sh has no answer: it waits for more
 		"a\\\nb": {"a\nb"}, "\"a\\\nb\"": {"a\\\nb"}, "a \\\n b": {"a", "\n", "b"}, "a \\\n#b": {"a", "\n#b"}, "a\\\n#b": {"a\n#b"},
 		`#a`: {"#a"}, `a #b`: {"a", "#b"}, `a #"b`: nil, "a #b\\\n'c'": {"a", "#b\nc"}, "'a' #'": nil,
 	}
@@ -35,7 +35,7 @@ func TestSplit(t *testing.T) {
 	for _, command := range commands {
 		got, err := split(command)
 		if want, exception := python[command]; !exception || command[len(command)-1] != '\\' {
-			if sh := bySh[command]; !same(got, err, sh) && command != "a #b\\\n'c'" { // two commands, for sh
+			if sh := bySh[command]; !same(got, err, sh) && command != "a #b\\\n'c'" { // two commands to sh
 				t.Errorf("%q: %q, %v; sh has %q", command, got, err, sh)
 			}
 			if py := byPython[command]; !exception && !same(got, err, py) || exception && !slices.Equal(want, py) {
@@ -45,7 +45,7 @@ func TestSplit(t *testing.T) {
 			t.Errorf("%q: %q", command, got)
 		}
 	}
-	// Lines are no commands here, but whitespace, as to Python.
+	// In a command, newlines are whitespace, as in Python, and do not end it.
 	for _, command := range lines {
 		if got, err := split(command); !same(got, err, byPython[command]) {
 			t.Errorf("%q: %q, %v", command, got, err)
@@ -57,10 +57,10 @@ func same(got []string, err error, want []string) bool {
 	return (err != nil) == (want == nil) && (err != nil || slices.Equal(got, want))
 }
 
-// splitBySh returns the words that sh makes of each command, nil where it makes none.
+// splitBySh returns the words into which sh splits each command, nil if sh cannot.
 func splitBySh(t *testing.T, commands []string) map[string][]string {
 	t.Helper()
-	// Each in a shell of its own: an eval that cannot be parsed ends it.
+	// Each command gets its own shell, because an eval that cannot be parsed ends the shell.
 	const script = `for c do (eval "set -- $c
 "; for w do printf '%s\001' "$w"; done; printf =) 2>/dev/null; printf '\002'; done`
 	out, err := exec.Command("sh", append([]string{"-c", script, "sh"}, commands...)...).Output()

@@ -11,9 +11,8 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// States of gateway_state.json that mean something here. Unknown stands for whatever is
-// none of its states: the account writes the file, and what is printed of it must not
-// be of its choosing.
+// States of gateway_state.json that are used here. Unknown stands for any other string: the
+// account writes the file, and must not choose what is printed.
 const (
 	Running  = "running"
 	Stopped  = "stopped"
@@ -24,10 +23,10 @@ const (
 	startupFailed = "startup_failed"
 )
 
-// States are all that there are.
+// States are all possible states.
 var States = []string{"starting", Running, degraded, draining, "stopping", Stopped, startupFailed, Unknown}
 
-// known returns state where it is a state, else Unknown.
+// known returns state if it is a known state, else Unknown.
 func known(state string) string {
 	if state == "" || slices.Contains(States, state) {
 		return state
@@ -35,18 +34,18 @@ func known(state string) string {
 	return Unknown
 }
 
-// maxState is more than a gateway writes; what is larger is not read at all.
+// maxState is more than a gateway writes. A larger file is not read at all.
 const maxState = 1 << 20
 
-// A State is what gateway_state.json says of a gateway.
+// A State is what gateway_state.json says about a gateway.
 type State struct {
-	// Desired is what the operator asked for last, Gateway what the gateway
-	// said of itself last; "" where there is no such key, Unknown where it is no
+	// Desired is what the operator asked for last. Gateway is what the gateway said about
+	// itself last. Each is "" if there is no such key, and Unknown if the value is not a known
 	// state.
 	Desired, Gateway string
 }
 
-// Counts returns the state that counts, "" where there is none.
+// Counts returns the state that counts, "" if there is none.
 func (s State) Counts() string {
 	if s.Desired != "" {
 		return s.Desired
@@ -54,9 +53,9 @@ func (s State) Counts() string {
 	return s.Gateway
 }
 
-// Starts tells whether a gateway in state s is to start at boot. One that was
-// draining or degraded was up; one that was starting, or had failed to, was
-// not, and would not be now.
+// Starts reports whether a gateway in state s is to start at boot. A gateway that was draining
+// or degraded was up. One that was starting, or had failed to start, was not up, and would not
+// come up now.
 func (s State) Starts() bool {
 	if s.Desired != "" {
 		return s.Desired == Running
@@ -64,10 +63,10 @@ func (s State) Starts() bool {
 	return s.Gateway == Running || s.Gateway == draining || s.Gateway == degraded
 }
 
-// readState reads the gateway_state.json at path in d: fs.ErrNotExist where there is
-// none, another error where it is no use. A link in its place is not followed, a FIFO
-// not waited for, and what is too large not read (see dir.Read).
-// v is all that it says, nil where it is no object.
+// readState reads the gateway_state.json at path in d. It returns fs.ErrNotExist if there is
+// none, and another error if it is unusable. It does not follow a link in the file's place,
+// wait for a FIFO, or read a file that is too large (see dir.Read). v holds all values, nil if
+// the file is not an object.
 func readState(d *dir.Dir, path string) (s State, v values, err error) {
 	text, err := d.Read(path, maxState)
 	if err != nil {
@@ -82,8 +81,8 @@ func readState(d *dir.Dir, path string) (s State, v values, err error) {
 	return s, v, err
 }
 
-// Stateless tells whether profile name has no state, so that Bootstrap would record
-// one; an error means that it could not.
+// Stateless reports whether profile name has no state, so that Bootstrap would record one. An
+// error means that Bootstrap could not.
 func (h *Home) Stateless(name string) (bool, error) {
 	d, err := h.open(name)
 	if err != nil {
@@ -101,7 +100,7 @@ func (h *Home) Stateless(name string) (bool, error) {
 	return err == nil && s.Counts() == "", err
 }
 
-// parseState takes the state from the text of gateway_state.json.
+// parseState parses the state in the text of gateway_state.json.
 func parseState(text []byte) (State, error) {
 	v, err := parseValues(text)
 	if err != nil {
@@ -110,7 +109,7 @@ func parseState(text []byte) (State, error) {
 	return stateOf(v)
 }
 
-// stateOf takes the state from gateway_state.json.
+// stateOf extracts the state from the values of gateway_state.json.
 func stateOf(v values) (State, error) {
 	var s State
 	for _, m := range []struct {
@@ -129,8 +128,8 @@ func stateOf(v values) (State, error) {
 	return s, nil
 }
 
-// DesiredState returns what the operator last asked of profile name's gateway,
-// "" where nothing readable says so.
+// DesiredState returns what the operator last asked of profile name's gateway, or "" if that
+// is not recorded or cannot be read.
 func (h *Home) DesiredState(name string) string {
 	s, _, err := readState(h.dir, h.path(name, stateFile))
 	if err != nil {

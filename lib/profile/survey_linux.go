@@ -13,35 +13,34 @@ import (
 // soulFile makes a directory below profiles/ a profile.
 const soulFile = "SOUL.md"
 
-// staleFiles name processes, of a container that is gone once another boots.
+// staleFiles name processes. Those are of a container that is gone once another boots.
 var staleFiles = []string{"gateway.pid", "processes.json"}
 
-// A Found is a profile of a home, or what is called like one and is none.
+// A Found is a profile of a home, or something that has the name of a profile and is none.
 type Found struct {
 	Name  string
 	State State
-	// Settings are what is recorded. Of a large record it is the ports and the
-	// dialect alone, so that a home of large ones has room in memory: Large says
-	// that the rest is to be had from Home.Settings.
+	// Settings are what is recorded. For a large record they hold only the ports and the
+	// dialect, so that a home full of large records fits into memory. Large says that
+	// Home.Settings has the rest.
 	Settings Settings
 	Large    bool
-	// Standalone and Parked are what the configuration of a profile whose gateway
-	// is to start says: that it runs beside one that serves all profiles; that it
-	// does not run.
+	// Standalone and Parked come from the configuration of a profile whose gateway is to
+	// start. Standalone: it runs beside the gateway that serves all profiles. Parked: it does
+	// not run.
 	Standalone, Parked bool
 	// Stray is set for profiles/default/, which is not the root profile.
 	Stray bool
-	// Unclean is set for a gateway that ended without a word, and was not
-	// started since.
+	// Unclean is set for a gateway that ended without recording it and was not started since.
 	Unclean bool
-	// Warning is about a state that is no use, Err about a profile that cannot
-	// be done at all: without its record, say, it would be another.
+	// Warning is about an unusable state. Err is about a profile that cannot be handled at
+	// all: without its record, for example, it would be a different one.
 	Warning, Err error
 }
 
-// Survey finds the profiles of h: first the root profile, which is the home itself, also
-// an empty one, then the others by name. stale tells of which of them no gateway can be
-// running, here or elsewhere: what names processes is removed there.
+// Survey finds the profiles of h: first the root profile, which is the home itself, even if
+// empty, then the others by name. stale reports for which of them no gateway can be running,
+// here or elsewhere; there Survey removes the files that name processes.
 func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	found := []Found{h.examine(h.dir, Default, stale)}
 	profiles, names, err := h.list()
@@ -50,7 +49,7 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	}
 	defer profiles.Close()
 	slices.Sort(names)
-	all := make([]*Found, len(names)) // of which most may be none
+	all := make([]*Found, len(names)) // most of them may be no profiles
 	par.Do(len(names), func(i int) {
 		if f, is := h.surveyOne(profiles, names[i], stale); is {
 			all[i] = &f
@@ -64,7 +63,7 @@ func (h *Home) Survey(stale func(name string) bool) ([]Found, error) {
 	return found, nil
 }
 
-// surveyOne looks at one entry of profiles/; false where it is no profile.
+// surveyOne examines one entry of profiles/. It returns false if that is not a profile.
 func (h *Home) surveyOne(profiles *dir.Dir, name string, stale func(string) bool) (Found, bool) {
 	d, err := profiles.Dir(name)
 	err = notLink(profiles, name, err)
@@ -75,7 +74,7 @@ func (h *Home) surveyOne(profiles *dir.Dir, name string, stale func(string) bool
 		return Found{Name: name, Err: err}, true
 	}
 	defer d.Close()
-	// Looked at, not opened: what it is does not matter, so it cannot hurt.
+	// Check without opening the file: its type does not matter, so it can do no harm.
 	there, err := d.Exists(soulFile)
 	if err == nil && !there {
 		return Found{}, false
@@ -101,17 +100,17 @@ func (h *Home) examine(d *dir.Dir, name string, stale func(string) bool) Found {
 	}))
 	f.Unclean = f.Unclean && stale(name)
 	for _, file := range staleFiles {
-		// On a read-only file system unlink fails for nothing, too.
+		// On a read-only file system unlink fails even if there is no such file.
 		if there, err := d.Exists(file); err == nil && there && stale(name) {
-			// unlink(2) removes a link, and not what it leads to.
+			// unlink(2) removes a link itself, not its target.
 			f.Err = errors.Join(f.Err, d.Unlink(file))
 		}
 	}
 	return f
 }
 
-// readIntent reads what says whether the gateway of profile name, whose directory is d,
-// is to start.
+// readIntent reads what decides whether the gateway of profile name, whose directory is d, is
+// to start.
 func readIntent(d *dir.Dir, name string) Found {
 	f := Found{Name: name}
 	var configErr error
@@ -123,8 +122,8 @@ func readIntent(d *dir.Dir, name string) Found {
 	if f.State.Starts() && name != Default {
 		f.Standalone, f.Parked, configErr = placed(d)
 	}
-	// A state or a configuration that is kept from us for good counts as none. Any
-	// other may be fine, and to do without would change the slot.
+	// A state or a configuration that we are permanently kept from reading counts as none. Any
+	// other failure may be temporary; going on without the file would change the slot.
 	f.Warning = errors.Join(stateErr, configErr)
 	kept := func(err error) bool { return fail.Unread(err) && !errors.Is(err, fs.ErrPermission) }
 	if kept(stateErr) || kept(configErr) {
@@ -133,7 +132,7 @@ func readIntent(d *dir.Dir, name string) Found {
 	return f
 }
 
-// Reread brings what says whether f's gateway is to start up to date.
+// Reread refreshes what decides whether f's gateway is to start.
 func (h *Home) Reread(f *Found) error {
 	d, err := h.open(f.Name)
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Values that may go over several lines.
+// Values that may span several lines.
 
-// quoted reads a scalar in quotes, over as many lines as it has.
+// quoted reads a quoted scalar, over all its lines.
 func (y *yamlScan) quoted() error {
 	quote := y.text[y.pos]
 	for y.pos++; y.pos < len(y.text); {
@@ -32,7 +32,7 @@ func (y *yamlScan) quoted() error {
 	return notUnderstood("a quote without its end")
 }
 
-// escape reads a backslash in double quotes and what it stands before; a newline stays.
+// escape reads a backslash in double quotes and the escape after it, but leaves a newline.
 func (y *yamlScan) escape() error {
 	c := y.text[min(y.pos+1, len(y.text)-1)]
 	digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
@@ -51,8 +51,8 @@ func (y *yamlScan) escape() error {
 	return nil
 }
 
-// block reads a block scalar: all lines that are blank, or further in than the block
-// it is in.
+// block reads a block scalar: all lines that are blank or indented more than the enclosing
+// block.
 func (y *yamlScan) block() error {
 	for y.pos++; y.pos < len(y.text) && strings.IndexByte("+-123456789", y.text[y.pos]) >= 0; {
 		y.pos++
@@ -72,10 +72,10 @@ func (y *yamlScan) block() error {
 	return nil
 }
 
-// flow reads a list or mapping in brackets, over as many lines as it has.
+// flow reads a list or mapping in brackets, over all its lines.
 func (y *yamlScan) flow() error {
-	var closing []byte // what is to come, the innermost last
-	scalar := false    // within a plain one
+	var closing []byte // expected closing brackets, the innermost last
+	scalar := false    // inside a plain scalar
 	for y.pos < len(y.text) {
 		c := y.text[y.pos]
 		switch {
@@ -90,7 +90,7 @@ func (y *yamlScan) flow() error {
 			scalar = false
 			continue
 		case c == '[' || c == '{':
-			closing, scalar = append(closing, c+2), false // ] and } come two after them
+			closing, scalar = append(closing, c+2), false // ] and } come two after [ and {
 			if len(closing) > maxDepth {
 				return notUnderstood("deeper nesting")
 			}

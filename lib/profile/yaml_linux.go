@@ -8,29 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// A yamlScan finds booleans in the text of a config.yaml. The account writes that file,
-// and root reads it at boot, so it goes over the text once, byte by byte, and keeps
-// nothing but how deep it is: what it takes is bounded by the text's length.
+// A yamlScan finds booleans in the text of a config.yaml. The account writes that file and
+// root reads it at boot. So the scan passes over the text once, byte by byte, and keeps only
+// the current nesting: its cost is bounded by the length of the text.
 //
-// It answers what PyYAML (YAML 1.1) would, of which it understands what people and
-// PyYAML itself write: one document, a block mapping at the top, in it block mappings
-// and sequences, scalars of all five styles, over several lines as well, flow
-// collections, comments, an anchor or an alias as a value. A key that is looked for
-// stands at the top, or one level below a key at the top; of one that is repeated the
-// last counts. Its value is a plain scalar on its line.
+// It answers as PyYAML (YAML 1.1) would, for the subset that people and PyYAML itself write:
+// one document with a block mapping at the top, inside it block mappings and sequences,
+// scalars of all five styles, also over several lines, flow collections, comments, and an
+// anchor or an alias as a value. A wanted key stands at the top level or one level below. If
+// it is repeated, the last one counts. Its value is a plain scalar on the same line.
 //
-// It does not understand, and says so by an error: tags, explicit keys ("? key"), a
-// second document, a flow mapping at the top or one that could hold a key that is
-// looked for, merge keys where they could bring one, escapes in a key's name, an alias,
-// an anchor, a quoted or any other value than a boolean or null of a key that is
-// looked for, tabs outside of quotes, line breaks of other kinds, nesting over
-// maxDepth, and what is no YAML where it comes upon that. Then a home is taken to have
-// nothing started but the root profile's gateway, a profile to be neither standalone
-// nor parked, and a line says where it stopped. It does not find all that is no YAML: of
-// such a text, which Hermes cannot read either, it may say anything.
+// It does not support, and returns an error for: tags, explicit keys ("? key"), a second
+// document, a flow mapping at the top or one that could hold a wanted key, merge keys that
+// could bring one, escapes in a key's name, a value of a wanted key that is an alias, an
+// anchor, quoted, or anything but a boolean or null, tabs outside quotes, other kinds of line
+// breaks, nesting over maxDepth, and invalid YAML where it notices that. After an error a home
+// has nothing started but the root profile's gateway, a profile counts as neither standalone
+// nor parked, and a message says where the scan stopped. The scan does not detect all invalid
+// YAML. For such a text, which Hermes cannot read either, it may return anything.
 //
-// A text in which no name of a key that is looked for stands, nor an escape that could
-// make one, is not looked at: whatever it is, it has none.
+// A text that contains neither the name of a wanted key nor an escape that could spell one is
+// not scanned: whatever it is, it has no such key.
 type yamlScan struct {
 	text   []byte // ends with a newline
 	pos    int
@@ -40,8 +38,8 @@ type yamlScan struct {
 	levels []yamlLevel
 	open   openNode
 	marked bool
-	// section is the key at the top whose value is being read. tracked is the key
-	// whose value comes next, "" where nobody asks for it.
+	// section is the top-level key whose value is being read. tracked is the key whose value
+	// comes next, "" if it is not a wanted one.
 	section, tracked string
 }
 
@@ -49,23 +47,23 @@ type yamlScan struct {
 type yamlLevel struct {
 	column   int
 	sequence bool
-	flush    bool // a sequence whose dashes stand where its mapping's keys do
+	flush    bool // a sequence whose dashes stand in the column of its mapping's keys
 }
 
-// An openNode is what the lines so far leave to those that follow.
+// An openNode is what the lines so far leave for the following lines to continue.
 type openNode int
 
 const (
 	nothing openNode = iota
 	wanted           // a value that has not begun
-	plain            // a plain scalar, which may go on
+	plain            // a plain scalar, which may continue
 )
 
-// maxDepth is how deep what we read may be nested.
+// maxDepth is the deepest nesting that is read.
 const maxDepth = 100
 
-// yamlBools tells which of keys, NAME or SECTION.NAME, are true in text. An error
-// means that it cannot be decided.
+// yamlBools reports which of keys, NAME or SECTION.NAME, are true in text. An error means that
+// it cannot be decided.
 func yamlBools(text []byte, keys ...string) (map[string]bool, error) {
 	if !mayHold(text, keys) {
 		return nil, nil
@@ -85,8 +83,8 @@ func yamlBools(text []byte, keys ...string) (map[string]bool, error) {
 	return y.values, nil
 }
 
-// mayHold tells whether text can have one of keys. A name that is nowhere in it could
-// still be written with escapes, in quotes; in most files there is neither.
+// mayHold reports whether text can contain one of keys. A name that does not occur in it could
+// still be spelled with escapes in quotes. Most files have neither.
 func mayHold(text []byte, keys []string) bool {
 	for _, escape := range []string{`\x`, `\u`, `\U`, "\\\n", "\\\r"} {
 		if bytes.Contains(text, []byte(escape)) {
@@ -98,8 +96,8 @@ func mayHold(text []byte, keys []string) bool {
 	})
 }
 
-// yamlLines returns text without what only a reader of bytes has to do with. PyYAML
-// refuses some characters, and takes others for the end of a line: so do not we.
+// yamlLines normalizes the bytes and line ends of text. PyYAML refuses some characters and
+// treats others as line ends; yamlLines refuses both.
 func yamlLines(text []byte) ([]byte, error) {
 	text = bytes.ReplaceAll(bytes.TrimPrefix(text, bom), []byte("\r\n"), []byte("\n"))
 	if !utf8.Valid(text) {
@@ -115,10 +113,10 @@ func yamlLines(text []byte) ([]byte, error) {
 	return append(text[:len(text):len(text)], '\n'), nil
 }
 
-// notUnderstood is what ends a scan.
+// notUnderstood is the error that ends a scan.
 func notUnderstood(what string) error { return fmt.Errorf("%s, which is not understood here", what) }
 
-// line reads a line, and those that the last value on it goes on to.
+// line reads a line, and the lines on which its last value continues.
 func (y *yamlScan) line() error {
 	y.spaces()
 	column := y.pos - y.start
@@ -161,7 +159,7 @@ func (y *yamlScan) line() error {
 	return y.node(dash, false)
 }
 
-// top is the innermost block that has not ended.
+// top returns the innermost block that has not ended.
 func (y *yamlScan) top() yamlLevel {
 	if len(y.levels) == 0 {
 		return yamlLevel{column: -1}
@@ -169,8 +167,8 @@ func (y *yamlScan) top() yamlLevel {
 	return y.levels[len(y.levels)-1]
 }
 
-// push begins a block. That it is the value of a key that is looked for is an error,
-// but for the mapping that a section is.
+// push begins a block. It is an error if the block is the value of a wanted key, except for
+// the mapping that a section is.
 func (y *yamlScan) push(l yamlLevel) error {
 	switch {
 	case len(y.levels) == maxDepth:
@@ -184,13 +182,13 @@ func (y *yamlScan) push(l yamlLevel) error {
 	return nil
 }
 
-// isSection tells whether a key that is looked for stands below name.
+// isSection reports whether a wanted key is below name.
 func (y *yamlScan) isSection(name string) bool {
 	return slices.ContainsFunc(y.keys, func(key string) bool { return strings.HasPrefix(key, name+".") })
 }
 
-// node reads what begins here: dashes, a key, a value. fresh tells that it is the value
-// of what came before, and not the next entry of a block.
+// node reads what begins here: dashes, a key, a value. fresh says that it is the value of what
+// came before, not the next entry of a block.
 func (y *yamlScan) node(dash, fresh bool) error {
 	for ; dash; dash = y.at('-') && y.blankAt(y.pos+1) {
 		if fresh {
@@ -232,7 +230,7 @@ func (y *yamlScan) node(dash, fresh bool) error {
 	return y.value()
 }
 
-// enter takes note of key name, which has just been read.
+// enter records key name, which has just been read.
 func (y *yamlScan) enter(name string) error {
 	path := name
 	switch {
@@ -251,7 +249,7 @@ func (y *yamlScan) enter(name string) error {
 	if slices.Contains(y.keys, path) || y.isSection(path) {
 		y.tracked = path
 	}
-	// What an earlier one of the same name said does not count.
+	// An earlier key of the same name does not count.
 	delete(y.values, path)
 	for _, key := range y.keys {
 		if strings.HasPrefix(key, path+".") {

@@ -16,8 +16,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// oracle answers what PyYAML makes of texts, by both of its loaders: a line of a word
-// for each of the keys, true, false or other, or error.
+// oracle prints what both of PyYAML's loaders make of texts: a line with one word for each key
+// (true, false or other), or error.
 const oracle = `
 import struct, sys, yaml
 sys.setrecursionlimit(3000)
@@ -38,10 +38,10 @@ while head := sys.stdin.buffer.read(4):
         print(answer(text, loader), flush=True)
 `
 
-// yamlKeys are what the tests ask for.
+// yamlKeys are the keys that the tests look for.
 var yamlKeys = []string{"multiplex_profiles", "gateway.multiplex_profiles", "gateway.standalone"}
 
-// A pyYAML is a python3 that runs oracle.
+// A pyYAML is a python3 process that runs oracle.
 type pyYAML struct {
 	sync.Mutex
 	to   io.Writer
@@ -85,7 +85,7 @@ func (p *pyYAML) ask(t testing.TB, text []byte) []string {
 	return answers
 }
 
-// readByUs is the answer of yamlBools in the oracle's words.
+// readByUs returns the answer of yamlBools in the oracle's words.
 func readByUs(text string) string {
 	is, err := yamlBools([]byte(text), yamlKeys...)
 	if err != nil {
@@ -98,13 +98,13 @@ func readByUs(text string) string {
 	return strings.Join(words, " ")
 }
 
-// contradicts tells whether yamlBools gives another answer than a loader that has one.
+// contradicts reports whether yamlBools answers differently from a loader that answers.
 func contradicts(got string, answers []string) bool {
 	return got != "undecided" && slices.ContainsFunc(answers, func(a string) bool { return a != "error" && a != got })
 }
 
-// yamlCases are texts and what yamlBools is to make of them: the values of yamlKeys, by
-// their first letters, or ? for undecided.
+// yamlCases maps texts to what yamlBools is to return: the values of yamlKeys, by their first
+// letters, or ? for undecided.
 var yamlCases = map[string]string{
 	"": "fff", "\n\n": "fff", "# multiplex_profiles: true\n": "fff", "---\n": "fff", "{}\n": "fff", "a: 1\n": "fff",
 	"multiplex_profiles: true":                         "tff",
@@ -149,7 +149,7 @@ var yamlCases = map[string]string{
 	"multiplex_profiles: - true\n":         "?",
 	"multiplex_profiles:\ttrue\n":          "?",
 	"multiplex_profiles: true\t\n":         "?",
-	// Where it stands.
+	// The key's position.
 	"gateway:\n  multiplex_profiles: true\n":                                 "ftf",
 	"gateway:\n  multiplex_profiles: true\n  standalone: yes\n":              "ftt",
 	"gateway:\n        standalone: On\nb: 1\n":                               "fft",
@@ -182,7 +182,7 @@ var yamlCases = map[string]string{
 	"a: 1\n---\nmultiplex_profiles: true\n":                                  "?",
 	"multiplex_profiles: true\n...\n":                                        "?",
 	"%YAML 1.1\n---\nmultiplex_profiles: true\n":                             "?",
-	// What only looks like it.
+	// What only looks like the key.
 	"a: |\n  multiplex_profiles: true\n":                                    "fff",
 	"a: |2-\n   x\n\n  multiplex_profiles: true\nb: 1":                      "fff",
 	"a: >+ # c\n\n  x\n  multiplex_profiles: true\n\nb: 1":                  "fff",
@@ -230,7 +230,7 @@ func TestYAML(t *testing.T) {
 	for text, want := range yamlCases {
 		check(text, want)
 	}
-	// Every way to write what could be a boolean.
+	// Every spelling of a possible boolean.
 	for _, word := range strings.Fields("y n t f yes no true false on off null none ~ 0 1 x = <<") {
 		for _, w := range []string{word, strings.ToUpper(word), strings.ToUpper(word[:1]) + word[1:], word[:len(word)-1] + strings.ToUpper(word[len(word)-1:])} {
 			check("multiplex_profiles: "+w+"\n", "")
@@ -239,8 +239,8 @@ func TestYAML(t *testing.T) {
 	}
 }
 
-// dumped prints texts that PyYAML has written, as ask reads them: of the length, then of
-// the text. In each the key that is looked for is true.
+// dumped prints texts that PyYAML has written, in the form that ask reads: a length, then the
+// text. In each one the wanted key is true.
 const dumped = `
 import random, struct, sys, yaml
 r = random.Random(1)
@@ -262,9 +262,9 @@ for _ in range(500):
     sys.stdout.buffer.write(struct.pack(">I", len(out)) + out)
 `
 
-// TestDumpedYAML: what PyYAML writes, and so what Hermes writes when it changes its
-// configuration, is understood. (Keys over several lines, which it writes with "? ",
-// are not: there are none.)
+// TestDumpedYAML: yamlBools understands what PyYAML writes, and so what Hermes writes when it
+// changes its configuration. (It does not understand keys over several lines, which PyYAML
+// writes with "? "; Hermes has none.)
 func TestDumpedYAML(t *testing.T) {
 	cmd := exec.Command("python3", "-c", dumped)
 	out, err := cmd.Output()
@@ -286,7 +286,7 @@ func TestDumpedYAML(t *testing.T) {
 	}
 }
 
-// yamlPieces are what FuzzYAML makes texts of, besides those that the fuzzer invents.
+// yamlPieces are the pieces from which FuzzYAML builds texts, besides what the fuzzer invents.
 var yamlPieces = []string{
 	"multiplex_profiles", "gateway", "standalone", ": ", ":", "true", "no", "\n", "\n  ", "\n    ", "\n ", " ", "- ", "-", "\n- ", "\n  - ",
 	"a", "b: ", "\"", "'", "[", "]", "{", "}", ", ", ",", "#", " # ", "|", ">", "|2", "|-\n", "&a", "*a", "<<: ", "!", "? ", "?", "%", "@",
@@ -294,7 +294,7 @@ var yamlPieces = []string{
 	"gateway:\n  multiplex_profiles: true\n", "a: x\n", "a: |\n  x\n", "a: \"x\n", "a: 'x\n", "a: [x\n", "a:\n", "- a: b\n", "  \n", "   \n",
 }
 
-// FuzzYAML: yamlBools may say that it does not know, never what is not so.
+// FuzzYAML: yamlBools may answer that it does not know, but never wrongly.
 func FuzzYAML(f *testing.F) {
 	for text := range yamlCases {
 		f.Add(text, []byte{})
@@ -325,7 +325,7 @@ func FuzzYAML(f *testing.F) {
 	})
 }
 
-// hostileYAML are texts that cost other readers minutes, or gigabytes.
+// hostileYAML are texts that cost other readers minutes or gigabytes.
 func hostileYAML() map[string][]byte {
 	var keys bytes.Buffer
 	for i := range 80000 {
@@ -340,8 +340,7 @@ func hostileYAML() map[string][]byte {
 	return texts
 }
 
-// TestHostileYAML: that there is an answer is what matters, and which: not one that
-// nobody could know.
+// TestHostileYAML: there is an answer, and it is not one that nobody could know.
 func TestHostileYAML(t *testing.T) {
 	for name, text := range hostileYAML() {
 		is, err := yamlBools(text, yamlKeys...)
@@ -354,7 +353,7 @@ func TestHostileYAML(t *testing.T) {
 	}
 }
 
-// BenchmarkYAML shows that time and memory grow as the text does.
+// BenchmarkYAML shows that time and memory grow linearly with the text.
 func BenchmarkYAML(b *testing.B) {
 	for name, text := range hostileYAML() {
 		for _, size := range []int{len(text) / 4, len(text)} {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// yamlWord returns what a plain scalar is if it is a boolean, or null, which is as good
-// as false, in YAML 1.1 as PyYAML reads it: that makes text of y and n, and a boolean of
-// YES but not of yEs.
+// yamlWord returns the value of a plain scalar if it is a boolean or null, which counts as
+// false, in YAML 1.1 as PyYAML reads it. To PyYAML y and n are text, and YES is a boolean but
+// yEs is not.
 func yamlWord(word string) (value, ok bool) {
 	switch word {
 	case "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON":
@@ -18,12 +18,12 @@ func yamlWord(word string) (value, ok bool) {
 	return false, false
 }
 
-// maxKey is less than PyYAML looks ahead for the colon behind a key.
+// maxKey is less than the distance that PyYAML looks ahead for the colon after a key.
 const maxKey = 1000
 
 func (y *yamlScan) at(c byte) bool { return y.pos < len(y.text) && y.text[y.pos] == c }
 
-// blankAt tells whether at i is a space or the end of the line.
+// blankAt reports whether a space or the end of the line is at i.
 func (y *yamlScan) blankAt(i int) bool {
 	return i >= len(y.text) || y.text[i] == ' ' || y.text[i] == '\n'
 }
@@ -34,12 +34,12 @@ func (y *yamlScan) spaces() {
 	}
 }
 
-// ends tells whether nothing follows on this line but a comment.
+// ends reports whether nothing but a comment follows on this line.
 func (y *yamlScan) ends() bool {
 	return y.pos >= len(y.text) || y.at('\n') || y.at('#') && (y.pos == y.start || y.text[y.pos-1] == ' ')
 }
 
-// endOfLine skips the rest of this line, in which nothing must be but a comment.
+// endOfLine skips the rest of this line, which may hold nothing but a comment.
 func (y *yamlScan) endOfLine() error {
 	if y.spaces(); !y.ends() {
 		return notUnderstood("what follows on the line")
@@ -52,14 +52,14 @@ func (y *yamlScan) endOfLine() error {
 	return nil
 }
 
-// marker tells whether a line begins here that begins or ends a document.
+// marker reports whether a document marker begins here, at the start of a line.
 func (y *yamlScan) marker() bool {
 	rest := y.text[y.pos:]
 	return y.pos == y.start && (bytes.HasPrefix(rest, []byte("---")) || bytes.HasPrefix(rest, []byte("..."))) &&
 		(y.blankAt(y.pos+3) || y.text[y.pos+3] == '\t')
 }
 
-// newline goes on to the next line within a value.
+// newline continues with the next line inside a value.
 func (y *yamlScan) newline() error {
 	y.pos++
 	if y.start = y.pos; y.marker() {
@@ -68,7 +68,7 @@ func (y *yamlScan) newline() error {
 	return nil
 }
 
-// key reads a key and its colon; false where there is none, and nothing is read then.
+// key reads a key and its colon. If there is no key it returns false and reads nothing.
 func (y *yamlScan) key() (name string, is bool, err error) {
 	from, start := y.pos, y.start
 	if y.at('"') || y.at('\'') {
@@ -80,7 +80,7 @@ func (y *yamlScan) key() (name string, is bool, err error) {
 			name = ""
 		}
 	} else if err := y.plainStart(); err != nil {
-		return "", false, nil // value says it
+		return "", false, nil // value reports it
 	} else {
 		for !y.ends() && !(y.at(':') && y.blankAt(y.pos+1)) {
 			y.pos++
@@ -100,7 +100,7 @@ func (y *yamlScan) key() (name string, is bool, err error) {
 	return "", false, nil
 }
 
-// plainStart tells why no plain scalar begins here, or nil.
+// plainStart returns why no plain scalar can begin here, or nil.
 func (y *yamlScan) plainStart() error {
 	switch c := y.text[y.pos]; {
 	case c == '-' || c == '?' || c == ':':
@@ -113,7 +113,7 @@ func (y *yamlScan) plainStart() error {
 	return notUnderstood("what begins with " + string(y.text[y.pos:y.pos+1]))
 }
 
-// value reads a value that is no block.
+// value reads a value that is not a block.
 func (y *yamlScan) value() error {
 	from := y.pos
 	y.open = nothing
@@ -146,7 +146,7 @@ func (y *yamlScan) value() error {
 	return err
 }
 
-// decide takes word for the value of the key that is looked for.
+// decide takes word as the value of the wanted key.
 func (y *yamlScan) decide(word []byte) error {
 	value, ok := yamlWord(strings.TrimSpace(string(word)))
 	if !ok || value && y.isSection(y.tracked) {
@@ -156,7 +156,7 @@ func (y *yamlScan) decide(word []byte) error {
 	return nil
 }
 
-// lineEnd is where the plain scalar that begins at from ends on its line.
+// lineEnd returns where the plain scalar that begins at from ends on its line.
 func (y *yamlScan) lineEnd(from int) int {
 	line := y.text[from : from+bytes.IndexByte(y.text[from:], '\n')]
 	if i := bytes.Index(line, []byte(" #")); i >= 0 {
@@ -165,7 +165,7 @@ func (y *yamlScan) lineEnd(from int) int {
 	return from + len(line)
 }
 
-// plain reads a plain scalar to the end of the line, or what of it is on this one.
+// plain reads a plain scalar, as far as it is on this line.
 func (y *yamlScan) plain() error {
 	y.open = plain
 	for ; !y.ends(); y.pos++ {
@@ -179,7 +179,7 @@ func (y *yamlScan) plain() error {
 	return y.endOfLine()
 }
 
-// reference reads an anchor, and what it stands before, or an alias.
+// reference reads an anchor and the node after it, or an alias.
 func (y *yamlScan) reference(c byte) error {
 	from := y.pos + 1
 	for y.pos++; y.pos < len(y.text) && strings.IndexByte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-", y.text[y.pos]) >= 0; {
@@ -189,7 +189,7 @@ func (y *yamlScan) reference(c byte) error {
 		return notUnderstood("the name of an anchor")
 	}
 	if y.spaces(); !y.ends() && c == '&' {
-		if y.at('&') || y.at('*') { // no YAML, and it would take us ever deeper
+		if y.at('&') || y.at('*') { // invalid YAML, which would nest ever deeper
 			return notUnderstood("an anchor of a reference")
 		}
 		return y.value()
