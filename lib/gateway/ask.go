@@ -14,8 +14,8 @@ import (
 	"hermes-s6/lib/par"
 )
 
-// request has the registrar do what we may not, and passes its warnings on, but for
-// those that begin with kept, of which it returns the rest.
+// request has the registrar do what we may not do, and passes its warnings on. From warnings
+// that begin with kept it returns the rest instead.
 func (m *Manager) request(answer any, kept, verb string, args ...string) (rest string, err error) {
 	a, err := m.Registrar.Ask(verb, append([]string{"--json"}, args...)...)
 	for _, w := range a.Warnings {
@@ -36,7 +36,7 @@ func (m *Manager) request(answer any, kept, verb string, args ...string) (rest s
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// ask is Register by way of the registrar.
+// ask is Register through the registrar.
 func (r *registration) ask() (Registered, error) {
 	if r.Recorded {
 		if _, err := r.recorded(); err != nil {
@@ -72,13 +72,13 @@ func (r *registration) ask() (Registered, error) {
 	return Registered{Path: answer.ServiceDir, Action: answer.Action, Port: answer.Port, Supervised: answer.Supervised, Affected: answer.Affected}, err
 }
 
-// asksAtOnce leaves the service connections for others: it takes 30 of an account.
+// asksAtOnce leaves connections to the service for others: it accepts 30 per account.
 const asksAtOnce = 8
 
-// askUnregister is Unregister by way of the registrar, which takes one name at a
-// time: several are asked for at once, or the last would wait for all others to stop.
+// askUnregister is Unregister through the registrar, which takes one name at a time. It asks
+// for several at once, or the last one would wait for all others to stop.
 func (m *Manager) askUnregister(names []string, timeout time.Duration) []manager.Outcome {
-	names = slices.Compact(slices.Sorted(slices.Values(names))) // as by root
+	names = slices.Compact(slices.Sorted(slices.Values(names))) // as when root does it
 	outcomes := make([]manager.Outcome, len(names))
 	par.AtOnce(len(names), asksAtOnce, func(i int) { outcomes[i] = m.askUnregisterOne(names[i], timeout) })
 	return outcomes

@@ -16,11 +16,11 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// nudgeEvery is how often a finish script that waits is told again that it need not.
+// nudgeEvery is how often a waiting finish script is told again that it need not wait.
 const nudgeEvery = 500 * time.Millisecond
 
-// wait waits for reached, or for the end of the supervisor, which is an error. dirs are
-// as in s6.Service.Wait.
+// wait waits for reached. If the supervisor exits first, that is an error. dirs are as in
+// s6.Service.Wait.
 func (j *job) wait(deadline time.Time, reached func(*s6.Status) bool, dirs ...string) error {
 	gone := false
 	err := j.service.Wait(j.m.ScanDir.Programs, deadline, func(st *s6.Status) bool {
@@ -33,7 +33,7 @@ func (j *job) wait(deadline time.Time, reached func(*s6.Status) bool, dirs ...st
 	return err
 }
 
-// timeout makes of a deadline that has passed an error that says what did not come.
+// timeout turns a passed deadline into an error that says what did not happen.
 func (j *job) timeout(err error, what string) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fail.Errorf(fail.Timeout, "gateway '%s': %s", j.Name, what)
@@ -41,9 +41,9 @@ func (j *job) timeout(err error, what string) error {
 	return err
 }
 
-// ending tells whether st is of a process on its way out: told to stop, or already in
-// its finish script. Taken for one that was started, it would count as up and be gone
-// for good a moment later: exit codes 0 and 78 keep a gateway down (see finish).
+// ending reports whether st is of a process on its way out: told to stop, or already in its
+// finish script. Mistaken for a started process it would count as up, and be gone for good a
+// moment later: exit codes 0 and 78 keep a gateway down (see finish).
 func ending(st *s6.Status) bool { return st.Finishing || st.Up() && !st.WantedUp }
 
 func (j *job) awaitStart(o manager.Options) error {
@@ -59,12 +59,12 @@ func (j *job) awaitStart(o manager.Options) error {
 
 func (j *job) notUp(err error) error { return j.timeout(err, "not up in time"+j.seeLog()) }
 
-// awaitProcess waits until j's gateway is up, as isUp has it, and not as the process
-// that was on its way out when the command was given. One that exits 0 or 78 is not
-// restarted by its supervisor (see finish), so we do that, once, if nobody has stopped
-// it meanwhile.
+// awaitProcess waits until j's gateway is up, as isUp defines it, in another process than the
+// one that was ending when the command was given. The supervisor does not restart a process
+// that exits 0 or 78 (see finish). So awaitProcess restarts it, once, unless it was stopped
+// meanwhile.
 func (j *job) awaitProcess(isUp func(*s6.Status) bool) (now s6.Status, err error) {
-	ended := j.before // as it was, down, when it was last told to start
+	ended := j.before // its last status, down, before it was told to start
 	for pushed := false; ; pushed = true {
 		err = j.waitStart(func(st *s6.Status) bool {
 			now = *st
@@ -72,7 +72,7 @@ func (j *job) awaitProcess(isUp func(*s6.Status) bool) (now s6.Status, err error
 				return false
 			}
 			if st.Up() {
-				j.backsOff = false // if it dies now, nobody asked for that
+				j.backsOff = false // if it dies now, it died by itself
 			}
 			return isUp(st) || st.Down() && !st.WantedUp && !st.Same(&ended)
 		})
@@ -92,9 +92,9 @@ func (j *job) awaitProcess(isUp func(*s6.Status) bool) (now s6.Status, err error
 	}
 }
 
-// waitStart is wait for a gateway that is to start now. Its finish script may hold the
-// start up (see script.NextStart), and does not see a command that reaches the supervisor
-// before it looks, as one does that comes with the gateway's death.
+// waitStart is wait for a gateway that is to start now. Its finish script may delay the start
+// (see script.NextStart). The script does not see a command that reaches the supervisor before
+// the script looks, for example one that arrives at the gateway's death.
 func (j *job) waitStart(reached func(*s6.Status) bool) error {
 	for j.backsOff {
 		soon := time.Now().Add(nudgeEvery)
@@ -119,8 +119,8 @@ func (j *job) waitStart(reached func(*s6.Status) bool) error {
 	return j.wait(j.deadline, reached)
 }
 
-// startAgain starts a gateway that has ended, or waits, although it was told to start,
-// unless a later command has stopped it.
+// startAgain starts a gateway that has ended or waits although it was told to start, unless a
+// later command has stopped it.
 func (j *job) startAgain() error {
 	lock, err := j.lock()
 	if err != nil {
@@ -141,7 +141,7 @@ func (j *job) stopped() error {
 	return fail.Errorf(fail.No, "gateway '%s': somebody else stopped it", j.Name)
 }
 
-// gaveUp is the error for a gateway that has ended, as st, and is not restarted.
+// gaveUp returns the error for a gateway that has ended with status st and is not restarted.
 func (j *job) gaveUp(st *s6.Status) error {
 	if normallyUp, err := j.service.NormallyUp(); err == nil && !normallyUp {
 		return j.stopped()
@@ -174,7 +174,7 @@ func (j *job) awaitStop(o manager.Options) error {
 	return nil
 }
 
-// awaitRestart waits until another gateway runs than before.
+// awaitRestart waits until another gateway process runs than before.
 func (j *job) awaitRestart(o manager.Options) error {
 	j.endOrphan()
 	if !j.before.Up() {
@@ -193,8 +193,8 @@ func (j *job) awaitRestart(o manager.Options) error {
 	return j.awaitUp()
 }
 
-// awaitEnd waits until the gateway that was told to end has, and kills it at the
-// deadline: that process, and no other that has come since.
+// awaitEnd waits until the gateway that was told to end has ended. At the deadline it kills
+// that process, never a later one.
 func (j *job) awaitEnd(o manager.Options, ended func(*s6.Status) bool) error {
 	err := j.awaitDrained(o, ended)
 	if err == nil {
@@ -213,14 +213,14 @@ func (j *job) awaitEnd(o manager.Options, ended func(*s6.Status) bool) error {
 		err = fail.Errorf(fail.Timeout, "gateway '%s': still running after SIGKILL", j.Name)
 	}
 	if err == nil && j.before.Up() {
-		// It had no time to end what it has started.
+		// It had no time to end the processes that it started.
 		proc.EndGroup(j.before.PID)
 	}
 	return err
 }
 
-// signal sends the process of before a signal, by its supervisor. While other commands
-// are kept away, none can have taken its place.
+// signal has the supervisor send a signal to the process of before. Other commands are locked
+// out meanwhile, so none can have replaced that process.
 func (j *job) signal(signal string) error {
 	lock, err := j.lock()
 	if err != nil {

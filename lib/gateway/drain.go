@@ -15,12 +15,12 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// drain asks a gateway of Hermes to end when its agents have, with exit code 75; and it
-// is to go on if it is paused.
+// drain asks a Hermes gateway to exit, with code 75, when its agents have finished. It also
+// continues a paused gateway.
 const drain = "1c"
 
-// self returns what j's gateway says of itself, if the process that was up when the
-// command was given is the one that says it.
+// self returns what j's gateway says about itself. its reports whether the process that was up
+// when the command was given said it.
 func (j *job) self() (self profile.Self, its bool) {
 	if !j.before.Up() {
 		return self, false
@@ -29,8 +29,9 @@ func (j *job) self() (self profile.Self, its bool) {
 	return self, self.Is(profile.TargetOf(j.before.PID))
 }
 
-// makeWay returns the letters that have j's gateway end in favour of another: by a drain
-// where it knows that. The signal would kill a program that does not wait for it.
+// makeWay returns the letters that have j's gateway end in favour of another process: by a
+// drain if the gateway supports that. The drain's signal would kill a program that does not
+// catch it.
 func (j *job) makeWay() string {
 	j.ends = true
 	if _, its := j.self(); its && proc.Catches(j.before.PID, unix.SIGUSR1) {
@@ -40,8 +41,8 @@ func (j *job) makeWay() string {
 	return terminate
 }
 
-// awaitDrained waits for a gateway that was asked to drain. What does not end of itself
-// is then told to, as any other.
+// awaitDrained waits for a gateway that was asked to drain. If it does not exit by itself, it
+// is then told to, like any other.
 func (j *job) awaitDrained(o manager.Options, ended func(*s6.Status) bool) error {
 	if !j.drains || o.Drain == 0 {
 		return nil
@@ -55,8 +56,8 @@ func (j *job) awaitDrained(o manager.Options, ended func(*s6.Status) bool) error
 	return err
 }
 
-// awaitAgents gives a gateway that has not ended at the deadline, since it waits for
-// agents, until the end of the drain.
+// awaitAgents gives a gateway that has not ended at the deadline because it waits for agents
+// until the end of the drain.
 func (j *job) awaitAgents(o manager.Options, ended func(*s6.Status) bool) error {
 	if self, its := j.self(); !its || !self.Draining() || o.Drain == 0 {
 		return os.ErrDeadlineExceeded

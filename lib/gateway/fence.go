@@ -13,14 +13,14 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// This file is about gateways that run in another container, or without a supervisor,
-// while ours stands by.
+// This file is about gateways that run in another container, or without a supervisor, while
+// ours stands by.
 
-// lookEvery is how often a fence is looked at: the kernel tells nobody when it falls but
-// who waits to have it.
+// lookEvery is how often a fence is checked. When it is released, the kernel notifies only
+// processes that wait to take it.
 const lookEvery = 20 * time.Millisecond
 
-// fence returns the state of j's fence, held by nobody where there is none.
+// fence returns the state of j's fence, not held if there is none.
 func (j *job) fence(pid int) (s fence.State) {
 	if j.m.Home != nil {
 		at, path := j.m.Home.At(j.Name, fence.File)
@@ -29,8 +29,8 @@ func (j *job) fence(pid int) (s fence.State) {
 	return s
 }
 
-// awaitFence waits until the process of st has come to its fence. same is false where
-// it has ended before.
+// awaitFence waits until the process of st has reached its fence. same is false if the process
+// has ended before.
 func (j *job) awaitFence(st *s6.Status) (standing fence.Standing, same bool, err error) {
 	for {
 		s := j.fence(st.PID)
@@ -52,8 +52,8 @@ func (j *job) awaitFence(st *s6.Status) (standing fence.Standing, same bool, err
 	}
 }
 
-// awaitElsewhere waits until no process elsewhere runs a gateway that was stopped here;
-// an error with exit code 1 where one still does at the deadline.
+// awaitElsewhere waits until no process elsewhere runs a gateway that was stopped here. If one
+// still does at the deadline, it fails with exit code 1.
 func (j *job) awaitElsewhere() error {
 	for {
 		s := j.fence(0)
@@ -67,8 +67,8 @@ func (j *job) awaitElsewhere() error {
 	}
 }
 
-// endOrphan ends a process that holds the fence, was started for j's slot, and is none
-// of its supervisor: that was killed, and left it behind.
+// endOrphan ends a process that holds the fence and was started for j's slot, but is not a
+// child of the present supervisor: its own supervisor was killed and left it behind.
 func (j *job) endOrphan() {
 	s := j.fence(j.before.PID)
 	if !s.Held || s.PID <= 0 || s.PID == j.before.PID || s.Elsewhere(j.service) {

@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package gateway is the service manager of gateways under s6. It joins what a
-// home records of a profile with the slot that is made of it: registering,
-// unregistering, starting, stopping; and it asks the registrar for what only root may
-// do. How a slot is made, or a record kept, the packages slot and profile know.
+// Package gateway is the service manager of gateways under s6. It joins what a home records of
+// a profile with the slot that is made of it: it registers, unregisters, starts and stops
+// gateways, and asks the registrar for what only root may do. Packages slot and profile know
+// how a slot is made and a record kept.
 package gateway
 
 import (
@@ -21,19 +21,19 @@ import (
 type Manager struct {
 	ScanDir *slot.ScanDir
 	Home    *profile.Home // nil: there is none
-	// HomeErr says why Home is nil, where something is to be said of that.
+	// HomeErr says why Home is nil, if that is to be reported.
 	HomeErr error
-	// Common gives what slots in a dialect have in common.
+	// Common returns what all slots in a dialect have in common.
 	Common func(profile.Dialect) (*script.Common, error)
-	// Registrar does what we may not; nil where we may.
+	// Registrar does what we may not do. It is nil if we may do everything.
 	Registrar *Registrar
-	// Warn and Info say what is no error.
+	// Warn and Info print messages that are not errors.
 	Warn, Info func(format string, args ...any)
 }
 
 var _ manager.ServiceManager = (*Manager)(nil)
 
-// Close closes what m works on.
+// Close closes m's home and scan directory.
 func (m *Manager) Close() {
 	m.Home.Close()
 	m.ScanDir.Close()
@@ -54,7 +54,8 @@ func (m *Manager) Running(name string) (pid int, up bool, err error) {
 	return st.PID, true, nil
 }
 
-// status is the status of profile name's slot; exit code 102 where it has none.
+// status returns the status of profile name's slot. It fails with exit code 102 if there is no
+// slot.
 func (m *Manager) status(name string) (s6.Status, error) {
 	service := m.ScanDir.Service(name)
 	there, err := service.Exists()
@@ -67,7 +68,7 @@ func (m *Manager) status(name string) (s6.Status, error) {
 	return service.Status(m.ScanDir.Programs)
 }
 
-// NoSuchGateway is the answer for a profile that has no slot.
+// NoSuchGateway returns the error for a profile that has no slot.
 func NoSuchGateway(name string) error {
 	return fail.Hint(fail.Errorf(fail.Absent, "no such gateway '%s'", name), "register it with hermes-svc-register")
 }
@@ -79,7 +80,7 @@ func (m *Manager) Sweep() {
 	}
 }
 
-// Unregister removes the slots of names, and what is on record of them.
+// Unregister removes the slots of names, and their records.
 func (m *Manager) Unregister(names []string, timeout time.Duration) ([]manager.Outcome, error) {
 	if m.Registrar != nil {
 		return m.askUnregister(names, timeout), nil

@@ -16,22 +16,22 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// What s6-svc's options of the same letters send to a supervisor. With U and D it also
-// removes and makes ./down: so a slot says what was asked for last to the next
-// supervisor, and to us.
+// These letters go to a supervisor's control FIFO, as s6-svc's options of the same letters
+// send them. U and D also make the supervisor remove or make ./down. So a slot tells the next
+// supervisor, and us, what was asked for last.
 const (
 	up   = "U"
 	down = "D"
-	// SIGTERM, and SIGCONT: one that is paused would not see it.
+	// SIGTERM and SIGCONT: a paused process would not see SIGTERM alone.
 	terminate = "tc"
 	kill      = "k"
 )
 
-// A command is what gateways can be told.
+// A command is an instruction for gateways.
 type command struct {
-	action string // as an outcome has it
+	action string // the action of its outcome
 	wanted bool   // whether s6-supervise then wants the gateway up
-	// letters are for the supervisor of a job's gateway, as it was before.
+	// letters are for the supervisor of a job's gateway, given the gateway's state before.
 	letters func(*job) string
 	await   func(*job, manager.Options) error
 }
@@ -46,10 +46,10 @@ type job struct {
 	before   s6.Status // when the command was given
 	drains   bool      // it was asked to end by a drain
 	ends     bool      // the process of before is not the one that was asked for
-	marked   bool      // ./down says what was asked for, until somebody asks for something else
-	notifies bool      // it says when it is ready
+	marked   bool      // ./down says what was asked for, until something else is asked for
+	notifies bool      // it notifies readiness
 	ready    bool      // it is to be ready, not just up
-	backsOff bool      // it may be held up until its next start, which is to be now
+	backsOff bool      // its next start may be delayed, but is to be now
 }
 
 // Start implements manager.ServiceManager.
@@ -57,14 +57,14 @@ func (m *Manager) Start(names []string, o manager.Options) []manager.Outcome {
 	return m.each(names, o, command{manager.Started, true, func(*job) string { return up }, (*job).awaitStart})
 }
 
-// Stop implements manager.ServiceManager. A gateway that has not stopped at the
-// timeout is killed, later where it waits for agents.
+// Stop implements manager.ServiceManager. A gateway that has not stopped at the timeout is
+// killed, or later if it waits for agents.
 func (m *Manager) Stop(names []string, o manager.Options) []manager.Outcome {
 	return m.each(names, o, command{manager.Stopped, false, func(*job) string { return down }, (*job).awaitStop})
 }
 
-// Restart implements manager.ServiceManager. A gateway that can drain does; one that
-// has not ended at the timeout is killed.
+// Restart implements manager.ServiceManager. A gateway that supports a drain is drained. One
+// that has not ended at the timeout is killed.
 func (m *Manager) Restart(names []string, o manager.Options) []manager.Outcome {
 	o.Wait = true
 	return m.each(names, o, command{manager.Restarted, true, func(j *job) string {
@@ -101,8 +101,8 @@ func (m *Manager) each(names []string, o manager.Options, c command) []manager.O
 	return outcomes
 }
 
-// give gives j's gateway its command and records it, both under the lock of its slot:
-// in the order in which commands are recorded they reach the supervisor.
+// give gives j's gateway its command and records it, both under the lock of its slot. So
+// commands reach the supervisor in the order in which they are recorded.
 func (j *job) give(c command, o manager.Options) error {
 	if err := j.prepare(c, o); err != nil {
 		return err
@@ -125,8 +125,9 @@ func (j *job) give(c command, o manager.Options) error {
 		o.Intent.PlanStop(j.Name, j.before.PID)
 	}
 	j.ends, j.backsOff = ending(&j.before), c.wanted
-	// First, for who looks at both: a follower that finds a slot at odds with an earlier
-	// intent would undo this; a stand-by that gets the fence goes by what is recorded.
+	// Record first, because two processes read both: a follower that finds a slot at odds with
+	// an earlier intent would undo this, and a stand-by that gets the fence goes by what is
+	// recorded.
 	o.Intent.Record(j.Name)
 	if err := j.control(c.letters(j)); err != nil {
 		return err
@@ -138,13 +139,13 @@ func (j *job) give(c command, o manager.Options) error {
 func (j *job) control(commands string) error {
 	err := j.service.Control(commands)
 	if fail.CodeOf(err) == fail.Absent {
-		err = j.unsupervised() // it has ended since
+		err = j.unsupervised() // it has exited since
 	}
 	return err
 }
 
-// taken waits until the supervisor has taken the command: who comes next is to find the
-// state that it leads to.
+// taken waits until the supervisor has acted on the command, so that the next process finds
+// the state that the command leads to.
 func (j *job) taken(wanted bool) error {
 	if err := j.wait(j.deadline, func(st *s6.Status) bool { return st.WantedUp == wanted || !st.Same(&j.before) }); err != nil {
 		return j.timeout(err, "its supervisor has not taken the command in time")
@@ -166,7 +167,7 @@ func (j *job) taken(wanted bool) error {
 // markPatience is how long a supervisor gets to make or remove ./down.
 const markPatience = 2 * time.Second
 
-// lock keeps other commands to j's gateway away until it is closed.
+// lock locks out other commands to j's gateway until the result is closed.
 func (j *job) lock() (*dir.Dir, error) {
 	lock, err := j.m.ScanDir.Lock(j.Name, j.deadline)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -179,8 +180,8 @@ func (j *job) lock() (*dir.Dir, error) {
 	return lock, err
 }
 
-// prepare registers j's gateway if only its profile is there, and sees to it that its
-// supervisor has said something.
+// prepare registers j's gateway if only its profile exists, and makes sure that its supervisor
+// has written a status.
 func (j *job) prepare(c command, o manager.Options) error {
 	there, err := j.service.Exists()
 	var st s6.Status
@@ -196,15 +197,15 @@ func (j *job) prepare(c command, o manager.Options) error {
 		}
 	}
 	if err == nil && st.Supervised && !st.Known {
-		// The first words of a supervisor that has only just come would later be
-		// taken for what came of the command.
+		// Otherwise the first status of a new supervisor would later be mistaken for a result
+		// of the command.
 		err = j.timeout(j.wait(slot.Deadline(o.Timeout), func(st *s6.Status) bool { return st.Known }), "its supervisor has said nothing in time")
 	}
 	return err
 }
 
-// complete registers j's gateway with what is on record of it, where it has no slot,
-// or one that a killed run may have left without telling s6-svscan.
+// complete registers j's gateway from its record if it has no slot, or a slot that a killed
+// run may have left without telling s6-svscan.
 func (j *job) complete(there, down bool, timeout time.Duration) error {
 	m := j.m
 	if there {
@@ -221,7 +222,7 @@ func (j *job) complete(there, down bool, timeout time.Duration) error {
 	return err
 }
 
-// hasProfile is no error where there is a profile name to make a slot for.
+// hasProfile returns an error if there is no profile name to make a slot for.
 func (m *Manager) hasProfile(name string) error {
 	if m.Home == nil && m.HomeErr != nil && !errors.Is(m.HomeErr, fs.ErrNotExist) {
 		return m.HomeErr
@@ -237,8 +238,8 @@ func (m *Manager) hasProfile(name string) error {
 	return err
 }
 
-// unsupervised is the answer for a slot that nobody supervises: what s6-svc says of it,
-// for callers that know that; 102 is for one that is not there.
+// unsupervised returns the error for a slot that is not supervised. It has the words of
+// s6-svc, for callers that know them. Exit code 102 means that there is no slot.
 func (j *job) unsupervised() error {
 	if there, err := j.service.Exists(); err != nil || !there {
 		return cmp.Or(err, NoSuchGateway(j.Name))
@@ -250,7 +251,7 @@ func (j *job) unsupervised() error {
 	return fail.Errorf(fail.Program, "gateway '%s': its slot is not supervised: %s%s", j.Name, repair, j.refusal())
 }
 
-// refusal is what s6-svc says of a supervisor that is not there, as the end of a message.
+// refusal is what s6-svc says about a missing supervisor, as the end of a message.
 func (j *job) refusal() string {
 	if err := j.service.Listens(j.m.ScanDir.Programs); err != nil {
 		return " (" + err.Error() + ")"
@@ -258,8 +259,8 @@ func (j *job) refusal() string {
 	return ""
 }
 
-// confirm sees what is so at the end, with other commands kept away: the answer is
-// that, and the record is made good if what was asked for still holds.
+// confirm checks the final state, with other commands locked out. It reports that state, and
+// repairs the record if what was asked for still holds.
 func (j *job) confirm(c command, o manager.Options) error {
 	lock, err := j.lock()
 	if err != nil {
@@ -270,7 +271,7 @@ func (j *job) confirm(c command, o manager.Options) error {
 	if err != nil {
 		return err
 	}
-	// A gateway that gave up is not wanted up any more, and was not stopped.
+	// A gateway that gave up is no longer wanted up, but was not stopped.
 	normallyUp, err := j.service.NormallyUp()
 	switch {
 	case err != nil:

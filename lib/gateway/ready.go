@@ -14,10 +14,9 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// awaitServing waits until the process of st says that it does its work, or notifies its
-// supervisor. One that says it could not start is an error, and one with such words
-// that has ended meanwhile too: it is the same process. same is false where it has ended
-// before without.
+// awaitServing waits until the process of st says that it works, or notifies its supervisor.
+// It is an error if the process says that it could not start, even if it has ended meanwhile,
+// because the words are its own. same is false if it has ended before without saying so.
 func (j *job) awaitServing(st *s6.Status) (same bool, err error) {
 	if j.m.Home == nil && !j.notifies {
 		return false, fail.Errorf(fail.System, "gateway '%s': cannot tell when it is ready: %w", j.Name, cmp.Or(j.m.HomeErr, os.ErrNotExist))
@@ -41,10 +40,10 @@ func (j *job) awaitServing(st *s6.Status) (same bool, err error) {
 	return same, err
 }
 
-// watchAnew is how often waitSaying looks whether the profile's directory is another.
+// watchAnew is how often waitSaying checks whether the profile's directory was replaced.
 const watchAnew = time.Second
 
-// waitSaying is wait, and asks reached as well when the gateway may have said something.
+// waitSaying is wait, but also calls reached when the gateway may have written its state.
 func (j *job) waitSaying(reached func(*s6.Status) bool) error {
 	for {
 		soon := time.Now().Add(watchAnew)
@@ -59,10 +58,10 @@ func (j *job) waitSaying(reached func(*s6.Status) bool) error {
 	}
 }
 
-// waitOnce is waitSaying with the profile's directory that is there now.
+// waitOnce is waitSaying for the current directory of the profile.
 func (j *job) waitOnce(deadline time.Time, reached func(*s6.Status) bool) error {
 	if j.m.Home != nil {
-		// Without a directory it has nowhere to say anything.
+		// Without a directory the gateway cannot write its state.
 		if path, done, err := j.m.Home.Watch(j.Name); err == nil {
 			defer done()
 			return j.wait(deadline, reached, path)
@@ -71,7 +70,7 @@ func (j *job) waitOnce(deadline time.Time, reached func(*s6.Status) bool) error 
 	return j.wait(deadline, reached)
 }
 
-// says returns what j's gateway, or one before it, says of itself.
+// says returns what j's gateway, or an earlier process of it, says about itself.
 func (j *job) says() (self profile.Self) {
 	if j.m.Home != nil {
 		self = j.m.Home.Self(j.Name)

@@ -17,12 +17,12 @@ import (
 // A Registration is what is asked for when a gateway is registered.
 type Registration struct {
 	Settings profile.Settings
-	// Recorded asks for what is on record instead of Settings: one that is no use is
-	// an error then, and not moved aside.
+	// Recorded asks for what is on record instead of Settings. An unusable record is then an
+	// error, and not moved aside.
 	Recorded bool
 	Down     bool // do not start it
-	Keep     bool // leave one that is there
-	Replace  bool // bring one that is there to this definition
+	Keep     bool // leave an existing slot as it is
+	Replace  bool // change an existing slot to this definition
 	Wait     bool // until it is up
 	Ready    bool // until it is ready
 	Timeout  time.Duration
@@ -34,12 +34,12 @@ type Registered struct {
 	Action     string
 	Port       int
 	Supervised bool
-	// Affected is set where the gateway that runs is another than was asked
-	// for, until its next start.
+	// Affected is set if the running gateway differs from what was asked for, until its next
+	// start.
 	Affected bool
 }
 
-// What Register can do, as Registered.Action.
+// Values of Registered.Action.
 const (
 	registered = "registered"
 	updated    = "updated"
@@ -47,14 +47,14 @@ const (
 	kept       = "kept"
 )
 
-// A registration is one Register under way.
+// A registration is a Register call in progress.
 type registration struct {
 	*Manager
 	Registration
 	name     string
 	deadline time.Time
-	aside    string         // what became of a record that is no use
-	undo     []func() error // what was done, in order
+	aside    string         // where an unusable record was moved
+	undo     []func() error // for what was done, in order
 }
 
 // Register makes the slot of profile name and has it supervised.
@@ -84,16 +84,16 @@ func (m *Manager) Register(name string, asked Registration) (Registered, error) 
 	return done, err
 }
 
-// register does what is to be done while nobody else may touch the slot. Whatever line
-// is the last: before putSlot nothing is there but a hold, which the next of us cleans
-// up, and a record, which says what was asked for; after it, the slot is whole.
+// register does the part during which no other process may touch the slot. It can be killed at
+// any line. Before putSlot it leaves only a hold, which the next process cleans up, and a
+// record, which says what was asked for. After putSlot the slot is complete.
 func (r *registration) register() (done Registered, err error) {
 	hold, err := r.ScanDir.Hold(r.name, slot.Deadline(r.Timeout))
 	if err != nil {
 		return done, err
 	}
 	defer hold.Release()
-	// Waiting for others, or cleaning up after one, was not s6's time.
+	// The time that we waited for others, or cleaned up after one, does not count.
 	r.deadline = slot.Deadline(r.Timeout)
 	there, err := hold.Exists()
 	switch {
@@ -113,20 +113,21 @@ func (r *registration) register() (done Registered, err error) {
 		// A new definition does not start what an operator has stopped.
 		r.Down = r.Down || r.Home.DesiredState(r.name) == profile.Stopped
 	}
-	// Between finding a free port and being seen to have it nobody else may find it.
+	// The lock closes a race: no other process may find the same free port before our claim to
+	// it is visible.
 	unlock, err := r.ScanDir.LockPorts(r.Home, r.Timeout)
 	if err != nil {
 		return done, err
 	}
 	unlock = sync.OnceFunc(unlock)
 	defer unlock()
-	r.deadline = slot.Deadline(r.Timeout) // this was not s6's time, either
+	r.deadline = slot.Deadline(r.Timeout) // nor does the time for this lock count
 	d, err := r.claim(true)
 	if err != nil {
 		return done, err
 	}
-	// A slot without its record would forget its settings at the next restart, so the
-	// record comes first.
+	// The record comes first: a slot without its record would lose its settings at the next
+	// restart.
 	if err := r.record(); err != nil {
 		return done, err
 	}
@@ -142,15 +143,15 @@ func (r *registration) register() (done Registered, err error) {
 	return r.changed(change, &st), nil
 }
 
-// claim gives the settings their port and makes a definition of them. Where the ports are
-// locked, it remembers what it read.
+// claim gives the settings their port and makes a definition of them. If the ports are locked,
+// it remembers what it read.
 func (r *registration) claim(locked bool) (*script.Definition, error) {
 	old, err := r.recorded()
 	if err != nil {
 		return nil, err
 	}
 	if r.Settings.Port == 0 {
-		// The port that it was given once stays with a profile.
+		// A profile keeps the port that it was given once.
 		r.Settings.DerivedPort = old.DerivedPort
 		if old.InForce() == 0 {
 			r.Settings.DerivedPort = r.ScanDir.Port(r.name)
@@ -177,8 +178,8 @@ func (r *registration) claim(locked bool) (*script.Definition, error) {
 	return d, nil
 }
 
-// Define claims one of ports for the gateway of profile name, which s then has, and
-// makes a definition of s.
+// Define claims one of ports for the gateway of profile name, stores it in s, and makes a
+// definition of s.
 func (m *Manager) Define(ports *profile.Ports, name string, s *profile.Settings, down bool) (*script.Definition, error) {
 	common, err := m.Common(s.Dialect)
 	if err != nil {
@@ -187,8 +188,8 @@ func (m *Manager) Define(ports *profile.Ports, name string, s *profile.Settings,
 	return &script.Definition{Common: common, Profile: name, Port: ports.Claim(name, s), Settings: s, Down: down}, nil
 }
 
-// recorded returns what is on record, and makes that what is asked for where r says so.
-// Then a record that is no use is an error; else it will be moved aside, and counts as none.
+// recorded returns what is on record, and makes it the request if r.Recorded is set. In that
+// case an unusable record is an error. Otherwise it will be moved aside, and counts as none.
 func (r *registration) recorded() (profile.Settings, error) {
 	old, err := r.Home.Settings(r.name)
 	if !r.Recorded {
@@ -201,7 +202,7 @@ func (r *registration) recorded() (profile.Settings, error) {
 	return old, nil
 }
 
-// record puts what is asked for on record, and makes room for logs.
+// record records what is asked for, and makes the directory for logs.
 func (r *registration) record() error {
 	aside, undo, err := r.Home.Record(r.name, r.Settings)
 	if err != nil {
@@ -215,7 +216,7 @@ func (r *registration) record() error {
 	return nil
 }
 
-// putSlot puts the slot in place: one that is there already is changed.
+// putSlot makes the slot, or changes an existing one.
 func (r *registration) putSlot(hold *slot.Hold, d *script.Definition, there bool) (change slot.Change, err error) {
 	if there {
 		change, err = hold.Put(d)
@@ -233,8 +234,8 @@ func (r *registration) putSlot(hold *slot.Hold, d *script.Definition, there bool
 	return change, err
 }
 
-// supervise has the slot supervised, if it is not, or undoes all. It returns the status of
-// a slot that was there before.
+// supervise has the slot supervised if it is not, or undoes everything. It returns the status
+// of a slot that existed before.
 func (r *registration) supervise(hold *slot.Hold, there bool) (st s6.Status, err error) {
 	if there {
 		st, err = r.status(r.name)
@@ -248,8 +249,8 @@ func (r *registration) supervise(hold *slot.Hold, there bool) (st s6.Status, err
 	return st, nil
 }
 
-// undone undoes what was done before err, the last first, and returns err. Where that fails
-// too, it warns.
+// undone undoes what was done before err, the last step first, and returns err. If undoing
+// fails too, it warns.
 func (r *registration) undone(err error) error {
 	for _, undo := range slices.Backward(r.undo) {
 		if e := undo(); e != nil {
@@ -259,7 +260,7 @@ func (r *registration) undone(err error) error {
 	return err
 }
 
-// changed says what came of a slot, whose status is st.
+// changed returns what became of a slot with status st.
 func (r *registration) changed(change slot.Change, st *s6.Status) Registered {
 	switch {
 	case change.Made:

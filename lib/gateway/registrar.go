@@ -2,10 +2,9 @@
 
 package gateway
 
-// This file asks root for a slot on behalf of an account that may not make one: by
-// s6-sudo, of the service in rootfs/etc/s6-overlay/s6-rc.d/registrar. It knows how to
-// ask and how to read the answer. What root lets itself be asked is declared in
-// hermes-registrar, and nowhere else.
+// This file asks root for a slot on behalf of an account that may not make one. It uses
+// s6-sudo and the service in rootfs/etc/s6-overlay/s6-rc.d/registrar. It knows how to ask and
+// how to read the answer. Only hermes-registrar declares what root can be asked for.
 
 import (
 	"bytes"
@@ -20,7 +19,7 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// RegistrarSocket is where the service listens if nobody says.
+// RegistrarSocket is the default path of the service's socket.
 const RegistrarSocket = "/run/hermes/registrar"
 
 // What the service can be asked for.
@@ -33,8 +32,8 @@ const (
 type Registrar struct {
 	Socket   string
 	Programs s6.Programs
-	// Refused is why it cannot be asked: it works on a scan directory, a home and
-	// for an account of its own, and would do so whatever others were meant.
+	// Refused says why the service cannot be asked: it works on its own scan directory and
+	// home and for its own account, and would do so even if the caller means others.
 	Refused error
 }
 
@@ -44,12 +43,12 @@ type Answer struct {
 	Warnings []error // without the program's name
 }
 
-// connectLimit is how long the service may take to answer the door, in
-// milliseconds. How long it works is the request's own affair.
+// connectLimit is how long the service may take to accept a connection, in milliseconds. How
+// long it works depends on the request.
 const connectLimit = "5000"
 
-// Ask has the service run verb with args. Its exit code, where that is one of ours
-// and not 0, and its last words are the error's.
+// Ask has the service run verb with args. An error carries its exit code, if that is one of
+// ours and not 0, and its last message.
 func (c *Registrar) Ask(verb string, args ...string) (Answer, error) {
 	if c.Refused != nil {
 		return Answer{}, c.Refused
@@ -77,9 +76,9 @@ func (c *Registrar) Ask(verb string, args ...string) (Answer, error) {
 		return answer, nil
 	case !errors.As(err, &exit) || exit.ExitCode() < 0:
 		return answer, fail.Errorf(fail.Program, "s6-sudo: %w", err)
-	case strings.HasPrefix(last, "unable to connect to "+c.Socket): // s6-ipcclient's words
+	case strings.HasPrefix(last, "unable to connect to "+c.Socket): // the words of s6-ipcclient
 		return answer, unreachable(errors.New(last))
-	case strings.Contains(last, "unable to connect to the s6-sudod server"): // s6-sudoc's
+	case strings.Contains(last, "unable to connect to the s6-sudod server"): // the words of s6-sudoc
 		return answer, fail.Errorf(fail.System, "registrar: connection refused: it serves root and the account's group, 30 connections at once")
 	case last == "":
 		last = "registrar: exit code " + strconv.Itoa(exit.ExitCode())
@@ -95,8 +94,8 @@ func (c *Registrar) Ask(verb string, args ...string) (Answer, error) {
 	return answer, err
 }
 
-// listen takes the warnings from what the program said, and returns its last other message
-// and the hint that follows it.
+// listen collects the warnings from what the program printed. It returns the last other
+// message and the hint that follows it.
 func (a *Answer) listen(said string) (last, hint string) {
 	warned := false
 	for line := range strings.Lines(said) {
@@ -120,7 +119,7 @@ func (a *Answer) listen(said string) (last, hint string) {
 	return last, hint
 }
 
-// unreachable is the error where nobody answers the door.
+// unreachable returns the error for a service that does not answer.
 func unreachable(why error) error {
 	return fail.Hint(fail.Errorf(fail.System, "only root may do that, and no registrar answers: %w", why),
 		"run the command as root, or start the registrar service")

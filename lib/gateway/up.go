@@ -14,12 +14,12 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// settle is for how long a gateway that does not notify must have been up to count as
-// started: one that refuses its configuration has ended by then.
+// settle is how long a gateway that does not notify must have been up to count as started. A
+// gateway that rejects its configuration has ended by then.
 const settle = 300 * time.Millisecond
 
-// awaitUp waits until j's gateway is ready, where it notifies or that is asked for, else
-// until it has been up for settle; or until it stands by.
+// awaitUp waits until j's gateway is ready, if it notifies or readiness is asked for, else
+// until it has been up for settle. It also returns when the gateway stands by.
 func (j *job) awaitUp() error {
 	for {
 		st, err := j.awaitProcess(func(st *s6.Status) bool { return st.Up() })
@@ -52,7 +52,7 @@ func (j *job) awaitUp() error {
 	}
 }
 
-// awaitReady waits until the process of st is ready. same is false where it has ended
+// awaitReady waits until the process of st is ready. same is false if the process has ended
 // before.
 func (j *job) awaitReady(st *s6.Status) (same bool, err error) {
 	err = j.wait(j.deadline, func(now *s6.Status) bool {
@@ -62,8 +62,8 @@ func (j *job) awaitReady(st *s6.Status) (same bool, err error) {
 	return same, err
 }
 
-// awaitSettled waits until the process of st has been up for settle. same is false where
-// it has ended before.
+// awaitSettled waits until the process of st has been up for settle. same is false if the
+// process has ended before.
 func (j *job) awaitSettled(st *s6.Status) (same bool, err error) {
 	if st.Seconds() > uint64(settle/time.Second) {
 		return true, nil
@@ -79,14 +79,14 @@ func (j *job) awaitSettled(st *s6.Status) (same bool, err error) {
 		if proc.Alive(st.PID) {
 			return true, nil
 		}
-		// It has ended, and its supervisor has not had the time to say so.
+		// It has ended, but its supervisor has not had the time to record that.
 		err = j.wait(j.deadline, other)
 	}
 	return false, err
 }
 
-// awaitUp waits until the gateway is up, as a start does. One that is not to run, since
-// it was stopped or gave up, is no start of ours: there is nothing to wait for.
+// awaitUp waits until the gateway is up, as a start does. A gateway that is not to run,
+// because it was stopped or gave up, is not waited for.
 func (r *registration) awaitUp() error {
 	j := &job{Outcome: manager.Outcome{Name: r.name}, m: r.Manager, service: r.ScanDir.Service(r.name), deadline: r.deadline, ready: r.Ready}
 	st, err := j.service.Status(r.ScanDir.Programs)

@@ -83,8 +83,8 @@ func (h *Home) syncStaged(given []Given, staged []mark) (synced map[uint64]bool)
 	return synced
 }
 
-// recordPort records one port. put gets the text that an existing record is to have. Before
-// that it is asked whether a new record is to be made.
+// recordPort records one port. put receives the new text of an existing record. first says
+// whether a missing record is made.
 func (h *Home) recordPort(g Given, first bool, put func(d *dir.Dir, text []byte) error) error {
 	d, err := h.open(g.Name)
 	if err != nil {

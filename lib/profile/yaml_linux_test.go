@@ -340,7 +340,7 @@ func hostileYAML() map[string][]byte {
 	return texts
 }
 
-// TestHostileYAML: there is an answer, and it is not one that nobody could know.
+// TestHostileYAML: yamlBools returns, and answers only what can be known.
 func TestHostileYAML(t *testing.T) {
 	for name, text := range hostileYAML() {
 		is, err := yamlBools(text, yamlKeys...)

@@ -14,8 +14,8 @@ import (
 	"hermes-s6/lib/script"
 )
 
-// Publish makes d's slot and moves it into the scan directory in one step. Exit
-// code 101 where the name is taken, by whatever.
+// Publish makes d's slot and moves it into the scan directory in one step. It fails with exit
+// code 101 if the name is taken, by anything.
 func (h *Hold) Publish(d *script.Definition) error {
 	err := h.build(d)
 	if err == nil {
@@ -53,8 +53,8 @@ func (h *Hold) build(d *script.Definition) error {
 	return nil
 }
 
-// groupOf returns the group that slots are shared with, -1 where we are not
-// root and they are the caller's alone.
+// groupOf returns the group that slots are shared with, or -1 if we are not root and the slots
+// are the caller's alone.
 func groupOf(a profile.Account) int {
 	if euid() != 0 {
 		return -1
@@ -62,8 +62,8 @@ func groupOf(a profile.Account) int {
 	return a.GID
 }
 
-// seed makes in service what s6-supervise makes where it is missing, and leaves
-// alone what is there. It tells whether it made anything.
+// seed makes in service what s6-supervise makes if it is missing, and leaves alone what
+// exists. It reports whether it made anything.
 func seed(service *dir.Dir, group int) (made bool, err error) {
 	supervise, fresh, err := makeDir(service, "supervise", slotMode)
 	if err != nil {
@@ -95,7 +95,7 @@ func seed(service *dir.Dir, group int) (made bool, err error) {
 	return true, err
 }
 
-// makeDir makes the directory name in d, or opens the one that is there.
+// makeDir makes the directory name in d, or opens the existing one.
 func makeDir(d *dir.Dir, name string, mode uint32) (made *dir.Dir, fresh bool, err error) {
 	made, err = d.Mkdir(name, mode)
 	if errors.Is(err, fs.ErrExist) {
@@ -114,7 +114,7 @@ func (h *Hold) moveIn() error {
 	return err
 }
 
-// ErrExists is the answer to registering profile name a second time.
+// ErrExists returns the error for registering profile name a second time.
 func ErrExists(name string) error {
 	return fail.Hint(fail.Errorf(fail.Exists, "profile %s: already registered", name), "--keep leaves it as it is, --replace changes it")
 }

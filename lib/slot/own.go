@@ -18,35 +18,35 @@ import (
 	"hermes-s6/lib/script"
 )
 
-// Slots that others made, as Hermes' own service manager does, belong to the
-// account: it can put a link where s6-supervise writes, or a script where root
-// executes one. This file says what the directories and FIFOs of a slot have to be,
-// and makes them so below supervisors that run. Those need the directory that they
-// are in, their lock and the FIFO that they read, by the names they have.
+// Slots that others made, as Hermes' own service manager does, belong to the account. The
+// account can put a link where s6-supervise writes, or a script where root executes one. This
+// file defines what the directories and FIFOs of a slot have to be, and repairs them under
+// running supervisors. Those keep depending on the names of their working directory, their
+// lock and the FIFO that they read.
 //
-// A descriptor that was opened before a chown outlives it. That of a directory is worth
-// nothing, since the kernel asks at each call who may make and remove names there. With
-// that of a file one can write on: so files do not change hands, they are replaced.
+// A descriptor that was opened before a chown stays usable after it. For a directory it is
+// harmless, since the kernel checks at each call who may create and remove names there. For a
+// file it still allows writing. So files do not change owners, they are replaced.
 
 const (
 	slotMode    = 0o755
 	eventMode   = 0o3730
 	controlMode = 0o660
-	// untidyMode is that of a directory which is ours again, and may still hold what
-	// somebody else put there. A run that is killed leaves it to the next.
+	// untidyMode is the mode of a directory that is ours again but may still hold what another
+	// user put there. A killed run leaves it for the next run.
 	untidyMode = 0o711
 )
 
-// A part is what s6-supervise would otherwise make for root alone, or is in: it keeps
-// these as it finds them (control_init in s6-supervise.c). A member of the account's
-// group can query and command the service, and do nothing else.
+// A part is a file that s6-supervise would otherwise create for root alone, or a directory
+// around it. s6-supervise keeps existing ones (control_init in s6-supervise.c). Members of the
+// account's group can query and command the service, and do nothing else.
 type part struct {
 	name   string
 	mode   uint32
 	shared bool // with the account's group
 }
 
-// parts are those of a slot and of its logger, each after the directory it is in.
+// parts are the parts of a slot and of its logger, each after its parent directory.
 var parts = [...]part{
 	{".", unix.S_IFDIR | slotMode, false},
 	{"supervise", unix.S_IFDIR | slotMode, false},
@@ -62,13 +62,13 @@ var parts = [...]part{
 
 func (p *part) isDir() bool { return p.mode&unix.S_IFMT == unix.S_IFDIR }
 
-// is tells whether st is as p has to be. A directory in one with the set-group-ID bit
-// has that too.
+// is reports whether st is as p has to be. A directory below one with the set-group-ID bit has
+// that bit too.
 func (p *part) is(st *unix.Stat_t, group int) bool {
 	return (st.Mode^p.mode)&^unix.S_ISGID == 0 && int(st.Uid) == euid() && (!p.shared || group < 0 || int(st.Gid) == group)
 }
 
-// proper tells whether all parts of slot are there and as they have to be.
+// proper reports whether all parts of slot exist and are as they have to be.
 func proper(slot *dir.Dir, group int) bool {
 	return ours(slot) && !slices.ContainsFunc(parts[:], func(p part) bool {
 		st, err := slot.Stat(p.name)
@@ -76,23 +76,23 @@ func proper(slot *dir.Dir, group int) bool {
 	})
 }
 
-// isOurs tells whether nobody else can write in the directory p, and whether nothing is
-// left there by those who could.
+// isOurs reports whether no other user can write in the directory p, and whether nothing is
+// left there by users who could.
 func (p *part) isOurs(st *unix.Stat_t) bool {
 	mode := st.Mode & 0o777
 	return st.Mode&unix.S_IFMT == unix.S_IFDIR && int(st.Uid) == euid() && mode != untidyMode && (mode&0o022 == 0 || mode == p.mode&0o777)
 }
 
-// isAbsent tells whether err says that there is no such name, also because what should
-// be a directory on the way there is none.
+// isAbsent reports whether err says that the name does not exist, or that a directory on the
+// way to it is none.
 func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) }
 
-// ours is isOurs for all directories of slot that there are, and tells whether the
-// files that supervisors keep there are nobody else's.
+// ours reports whether isOurs holds for all existing directories of slot, and whether the
+// files that supervisors keep there are safe from other users.
 func ours(slot *dir.Dir) bool {
 	for _, name := range kept {
-		// Whoever runs s6-svscan with umask 0 has files that others can write: to make
-		// those slots anew would not change that.
+		// If s6-svscan runs with umask 0, others can write its files. Making those slots anew
+		// would not change that.
 		if st, err := slot.Stat(name); err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != euid() || st.Nlink != 1) {
 			return false
 		}
@@ -103,16 +103,16 @@ func ours(slot *dir.Dir) bool {
 	})
 }
 
-// kept are the files by which a supervisor is known, and that of its deaths.
+// kept are the files that identify a supervisor, and its death tally.
 var kept = [...]string{
 	"supervise/lock", "supervise/status", "supervise/death_tally",
 	"log/supervise/lock", "log/supervise/status", "log/supervise/death_tally",
 }
 
-// own makes the directories of slot ours, those outside first: below one that is ours,
-// names stay what they are. What is no directory it leaves for tidy. It returns the
-// supervisors that work there, and tells whether the files by which they are known and
-// spoken to are theirs.
+// own makes the directories of slot ours, outer ones first: below a directory that is ours,
+// names stay what they are. It leaves what is not a directory for tidy. It returns the
+// supervisors that work there. sound reports whether the files that identify and control them
+// are their own.
 func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
 	sound, logs := true, false
 	for _, p := range parts {
@@ -121,16 +121,16 @@ func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
 		switch {
 		case err != nil && !isAbsent(err):
 			return nil, false, err
-		case err != nil && !logs && strings.HasPrefix(p.name, script.LogDir): // a slot without
+		case err != nil && !logs && strings.HasPrefix(p.name, script.LogDir): // a slot without a logger
 		case err != nil, st.Mode&unix.S_IFMT != p.mode&unix.S_IFMT:
 			sound = false
 		case p.isDir() && !p.isOurs(&st):
 			d, err := slot.Dir(p.name)
-			if errors.Is(err, unix.ELOOP) || isAbsent(err) { // below what is a link
+			if errors.Is(err, unix.ELOOP) || isAbsent(err) { // below a link
 				continue
 			}
 			if err == nil {
-				// Then the lists: while it is theirs, they can make new ones.
+				// ACLs go last: while the directory is not ours, its owner can make new ones.
 				err = cmp.Or(d.Own(euid(), -1, untidyMode), d.DropLists())
 				d.Close()
 			}
@@ -143,34 +143,34 @@ func own(slot *dir.Dir) (alive []proc.Process, sound bool, err error) {
 	return alive, sound && theirs(slot, ".", alive) && (!logs || theirs(slot, script.LogDir, alive)), nil
 }
 
-// theirs tells whether the files in service below slot with which its supervisor, one
-// of alive, is known and spoken to are its own.
+// theirs reports whether the files in service below slot that identify and control its
+// supervisor, one of alive, are that supervisor's own.
 func theirs(slot *dir.Dir, service string, alive []proc.Process) bool {
 	for _, name := range kept {
 		if path.Dir(path.Dir(name)) != service {
 			continue
 		}
-		// Whoever may open the lock for writing can take it.
+		// A user who may open the lock file for writing can take the lock.
 		if st, err := slot.Stat(name); err != nil || !isSafe(&st) {
 			return false
 		}
 	}
 	control, err := slot.Stat(service + "/supervise/control")
-	if err != nil || control.Nlink != 1 { // of another name, it could be the FIFO of s6-svscan
+	if err != nil || control.Nlink != 1 { // with a second name it could be the FIFO of s6-svscan
 		return false
 	}
 	at, err := slot.Stat(service)
 	return err == nil && !slices.ContainsFunc(alive, func(p proc.Process) bool { return p.WorksIn(&at) && !p.HasOpen(&control) })
 }
 
-// isSafe tells whether a file is plain and ours, and nobody else may write it, by this
-// name or another.
+// isSafe reports whether a file is regular and ours, and no other user may write it, by this
+// name or another one.
 func isSafe(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Mode&0o022 == 0 && int(st.Uid) == euid() && st.Nlink == 1
 }
 
-// supervisors are the s6-supervise processes that work in slot and in its log: known
-// from the kernel, where their lock could be anybody's.
+// supervisors returns the s6-supervise processes that work in slot and in its log. The kernel
+// identifies them, because another process could hold their lock.
 func supervisors(slot *dir.Dir) []proc.Process {
 	var at []unix.Stat_t
 	for _, name := range []string{".", script.LogDir} {
@@ -183,18 +183,18 @@ func supervisors(slot *dir.Dir) []proc.Process {
 	})
 }
 
-// childrenOf are the processes that supervisors have started.
+// childrenOf returns the processes that supervisors have started.
 func childrenOf(supervisors []proc.Process) []proc.Process {
 	return proc.Find(func(p *proc.Process) bool {
 		return slices.ContainsFunc(supervisors, func(s proc.Process) bool { return p.Parent() == s.PID })
 	})
 }
 
-// leaveGrace is what a script has to leave root behind, which is the first that it does.
+// leaveGrace is the time in which a script must drop root, which is the first thing it does.
 const leaveGrace = time.Second
 
-// endRoots ends what supervisors are running as root, by files that were not ours: a
-// script that has not left root behind soon never does.
+// endRoots ends the processes that supervisors run as root from files that were not ours. A
+// script that has not dropped root soon never will.
 func endRoots(supervisors []proc.Process) {
 	hasLeft := func(p proc.Process) bool { return p.UID() != 0 && p.Forget() }
 	roots := slices.DeleteFunc(childrenOf(supervisors), hasLeft)
@@ -213,8 +213,8 @@ func endRoots(supervisors []proc.Process) {
 	}
 }
 
-// anybodys tells whether a script of slot could be another's than ours, and root have
-// been running it.
+// anybodys reports whether another user may have written a script of slot that root has been
+// running.
 func anybodys(slot *dir.Dir) bool {
 	return slices.ContainsFunc(scripts[:], func(name string) bool {
 		st, err := slot.Stat(name)

@@ -19,13 +19,12 @@ import (
 type Change struct {
 	Made  bool     // there was no slot
 	Files []string // the files that were changed
-	Anew  bool     // it was made anew, and nobody supervises it yet
+	Anew  bool     // it was made anew, and is not supervised yet
 }
 
-// Put brings h's slot to what d defines, whatever is there. A slot that is
-// supervised is changed in place, file by file; one that is not, and differs, or
-// whose supervisors cannot be kept, is made anew. It refuses to touch what somebody
-// supervises through a link.
+// Put makes h's slot match d, whatever is there. A supervised slot is changed in place, file
+// by file. A slot that differs and is not supervised, or whose supervisors cannot be kept, is
+// made anew. Put refuses to touch a slot that is supervised through a link.
 func (h *Hold) Put(d *script.Definition) (Change, error) {
 	found, err := h.scan.Look(d)
 	switch {
@@ -37,18 +36,18 @@ func (h *Hold) Put(d *script.Definition) (Change, error) {
 	return h.change(d)
 }
 
-// everything stands in Change.Files for a slot that was made anew.
+// everything is the content of Change.Files for a slot that was made anew.
 const everything = "everything"
 
-// A Found says what there is of a slot.
+// A Found describes an existing slot.
 type Found struct {
 	Exists  bool
 	Live    bool // a supervisor runs on it
 	Matches bool // it is what Put would make of it
 }
 
-// Look compares the slot that d defines with what there is, and touches nothing.
-// Exit code 111 where somebody supervises it through a link.
+// Look compares the slot that d defines with what is there, and touches nothing. It fails with
+// exit code 111 if the slot is supervised through a link.
 func (s *ScanDir) Look(d *script.Definition) (found Found, err error) {
 	service := s.Service(d.Profile)
 	slot, err := s.dir.Dir(service.Name)
@@ -63,19 +62,19 @@ func (s *ScanDir) Look(d *script.Definition) (found Found, err error) {
 	found.Exists = true
 	defer slot.Close()
 	if found.Matches = proper(slot, groupOf(d.Account)) && matches(slot, d); found.Matches {
-		// The logger's supervisor does not matter to what is not changed.
+		// Without a change, the logger's supervisor does not matter.
 		found.Live, err = service.Supervised()
 		return found, err
 	}
 	found.Live, err = supervised(service)
 	if err != nil && !ours(slot) {
-		err = nil // with what others can put there, Put deals
+		err = nil // Put handles what other users can put there
 	}
 	return found, err
 }
 
-// notThroughLink is nil unless service, a link that anybody may have put there,
-// leads to one that is supervised.
+// notThroughLink returns an error if service, a link that any user may have made, leads to a
+// supervised service.
 func notThroughLink(service s6.Service) error {
 	if running, err := service.Supervised(); err == nil && running {
 		return fail.Hint(fail.Errorf(fail.System, "%s: a link to a supervised service", service.Path()), "remove the link, and run s6-svscanctl -an")
@@ -83,10 +82,10 @@ func notThroughLink(service s6.Service) error {
 	return nil
 }
 
-// matches tells whether the files of slot are those that build would make of d.
+// matches reports whether the files of slot are those that build would make of d.
 func matches(slot *dir.Dir, d *script.Definition) bool {
 	for _, f := range script.Render(d) {
-		// Of ./down, which s6-supervise makes as well, nothing counts but that it is there.
+		// s6-supervise makes ./down as well, so only its existence counts.
 		if f.Name != script.DownFile && !slot.Is(f.Name, f.Mode, euid(), f.Data) {
 			return false
 		}
@@ -95,11 +94,12 @@ func matches(slot *dir.Dir, d *script.Definition) bool {
 	return err == nil && there == d.Down && isTidy(slot)
 }
 
-// previous is the name in a hold of the slot in whose place Put has made another.
+// previous is the name in a hold of the slot that Put has replaced with another.
 const previous = "previous"
 
-// evict takes what has the name of h's slot out of the scan directory; nobody supervises
-// it. With keep it can come back: not where others could write, or root would run that again.
+// evict moves whatever has the name of h's slot out of the scan directory. It must not be
+// supervised. With keep it can be restored. Do not keep a slot in which others could write, or
+// root would run their scripts again.
 func (h *Hold) evict(keep bool) error {
 	err := h.scan.dir.Rename(profile.Slot(h.profile), h.dir, previous)
 	h.evicted = err == nil && keep
@@ -109,8 +109,8 @@ func (h *Hold) evict(keep bool) error {
 	return err
 }
 
-// Restore brings the slot back in whose place Put has made another, which goes. Where Put
-// has changed a slot that was supervised there is none to bring back.
+// Restore brings back the slot that Put has replaced and removes the new one. After Put has
+// changed a supervised slot in place, there is none to bring back.
 func (h *Hold) Restore() error {
 	if !h.evicted {
 		return nil

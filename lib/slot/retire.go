@@ -15,17 +15,17 @@ import (
 	"hermes-s6/lib/script"
 )
 
-// What the steps of a retirement get at the least, whatever is left of the
-// timeout, which is the gateway's: s6-svscan to drop a slot and supervisors to
-// exit, and after a kill, when a finish script that is not of ours may still have 5 s to
+// The steps of a retirement get at least these times, whatever is left of the timeout, which
+// is for the gateway. dropGrace is for s6-svscan to drop a slot and for supervisors to exit.
+// KillGrace is for after a kill, when a finish script that is not ours may still have 5 s to
 // run (timeout-finish in servicedir's manual page).
 const (
 	dropGrace = 2 * time.Second
 	KillGrace = 7 * time.Second
 )
 
-// batch returns how many slots Retire can have in hand at a time: each takes a
-// descriptor, and some are for the rest.
+// batch returns how many slots Retire can handle at a time. Each takes a descriptor, and some
+// are kept for other uses.
 func batch() int {
 	const rest = 24
 	return max(par.Descriptors()-rest, 1)
@@ -51,23 +51,22 @@ func atLeast(deadline time.Time, grace time.Duration) time.Time {
 type Retired struct {
 	Profile string
 	Found   bool   // there was a slot
-	Killed  string // what did not go by itself and was killed, "" for nothing
+	Killed  string // what did not end by itself and was killed, "" for nothing
 	Err     error
 }
 
-// Retire removes the slots of profiles: each gateway is brought down, leaves
-// the scan directory, s6-svscan drops it, and when its two supervisors and its
-// logger have exited the directory goes. A gateway that runs for longer than
-// timeout (0: no limit) is killed. While a slot is in hand its name stays taken,
-// so that the same gateway cannot be started anew beside its old self; gone is
-// called at the end of that, for each profile that has no slot any more.
+// Retire removes the slots of profiles. It brings each gateway down and moves its slot out of
+// the scan directory, s6-svscan drops the slot, and after its two supervisors and its logger
+// have exited the directory is removed. A gateway that runs for longer than timeout (0: no
+// limit) is killed. Meanwhile the slot's name stays taken, so that the same gateway cannot be
+// started anew beside its old process. Before the name becomes free, gone is called for each
+// profile that no longer has a slot.
 //
-// The order is not free. s6-svscan reaps only supervisors whose directory has
-// left the scan directory: asked before, it leaves them, and the directory's
-// removal leaves them running on nothing.
+// The order matters. s6-svscan reaps only supervisors whose directory has left the scan
+// directory. If asked earlier it leaves them, and after the directory's removal they would run
+// on nothing.
 func (s *ScanDir) Retire(profiles []string, timeout time.Duration, gone func(name string) error) []Retired {
-	// In order, so that two of us with the same profiles cannot wait for
-	// each other.
+	// In order, so that two processes with the same profiles cannot wait for each other.
 	profiles = slices.Compact(slices.Sorted(slices.Values(profiles)))
 	par.LimitMemory(len(profiles))
 	var results []Retired
@@ -96,7 +95,7 @@ func (s *ScanDir) retire(profiles []string, timeout time.Duration, gone func(str
 		}
 		all = append(all, r)
 	}
-	// To wait for our turn was not the gateways' time.
+	// The wait for our turn does not count against the gateways' time.
 	deadline := Deadline(timeout)
 	all.each(func(r *retiree) { r.askDown() })
 	all.each(func(r *retiree) { r.awaitDown(deadline) })
@@ -113,10 +112,10 @@ func (s *ScanDir) retire(profiles []string, timeout time.Duration, gone func(str
 	return results
 }
 
-// retirees are slots on their way out together.
+// retirees are slots that are retired together.
 type retirees []*retiree
 
-// each takes a step with those that are still on their way.
+// each calls step for those that exist and have not failed.
 func (all retirees) each(step func(*retiree)) {
 	for _, r := range all {
 		if r.err == nil && r.found {
@@ -125,9 +124,8 @@ func (all retirees) each(step func(*retiree)) {
 	}
 }
 
-// drop has s6-svscan drop what has been withdrawn, once for all, waits until
-// nobody runs on it, and removes it. Where s6-svscan lives and cannot be told,
-// failed decides.
+// drop has s6-svscan drop all withdrawn slots with one rescan, waits until nothing runs on
+// them, and removes them. If s6-svscan is alive and cannot be told, failed decides.
 func (s *ScanDir) drop(all retirees, deadline time.Time, failed func(*retiree, error)) {
 	if !slices.ContainsFunc(all, func(r *retiree) bool { return r.err == nil && r.found }) {
 		return
@@ -151,12 +149,12 @@ func (s *ScanDir) drop(all retirees, deadline time.Time, failed func(*retiree, e
 	all.each(func(r *retiree) { r.err = r.hold.dir.RemoveAll(work) })
 }
 
-// maxRounds is how often endLeft looks for what was started meanwhile.
+// maxRounds is how often endLeft looks for processes that were started meanwhile.
 const maxRounds = 50
 
-// endLeft ends what the gateways that are down have left, wherever it went: what has
-// their slot in its environment. That can be a gateway whose supervisor was killed, and
-// beside which another has started it anew.
+// endLeft ends what the stopped gateways have left behind, wherever it went: every process
+// with their slot in its environment. That can be a gateway whose supervisor was killed, while
+// a new supervisor has started it again beside.
 func (s *ScanDir) endLeft(all retirees, deadline time.Time) {
 	st, err := s.dir.Stat(".")
 	if err != nil || !slices.ContainsFunc(all, func(r *retiree) bool { return r.err == nil && r.found }) {
@@ -189,8 +187,8 @@ func (s *ScanDir) endLeft(all retirees, deadline time.Time) {
 	}
 }
 
-// oust has the supervisors of h's slot exit and removes it, for one in its place. It
-// tells whether the gateway was wanted up.
+// oust has the supervisors of h's slot exit and removes it, to make room for another. It
+// reports whether the gateway was wanted up.
 func (h *Hold) oust() (wanted bool, err error) {
 	r := &retiree{hold: h, name: h.profile, found: true, wanted: true, at: s6.Service{In: h.scan.dir, Name: profile.Slot(h.profile)}}
 	defer func() { proc.Release(r.supervisors) }()
@@ -206,14 +204,14 @@ func (h *Hold) oust() (wanted bool, err error) {
 	return r.wanted, r.err
 }
 
-// marked returns the processes that have their slot in s in their environment, by slot,
-// where that is wanted; st is of s.
+// marked returns, by slot, the processes that have a wanted slot in s in their environment. st
+// is the stat of s.
 func (s *ScanDir) marked(st *unix.Stat_t, wanted func(slot string) bool) map[string][]proc.Process {
 	return proc.Marked(script.SlotVariable, ScanPath(s.ScanDir), st, wanted)
 }
 
-// EndOrphan ends process pid if it was started for profile name's slot, and tells
-// whether it was.
+// EndOrphan ends process pid if it was started for profile name's slot, and reports whether it
+// was.
 func (s *ScanDir) EndOrphan(name string, pid int, deadline time.Time) bool {
 	st, err := s.dir.Stat(".")
 	if err != nil {

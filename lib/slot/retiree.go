@@ -24,21 +24,21 @@ type retiree struct {
 	wanted bool       // it was wanted up
 	killed string
 	err    error
-	// forged: lock, status and control FIFO can be anybody's, and the supervisors are
-	// known by their pids.
+	// forged: lock, status and control FIFO may belong to any process, so the supervisors are
+	// identified by their pids.
 	forged      bool
 	supervisors []proc.Process
 }
 
-// see takes note of the gateway's pid, for when it is gone.
+// see records the gateway's pid, for use after the gateway is gone.
 func (r *retiree) see(st *s6.Status) {
-	// The pid of a status that nobody keeps may be another's by now.
+	// Without a supervisor the status is stale, and its pid may be another process's by now.
 	if st.Supervised && st.Up() || st.Orphaned() {
 		r.pid = st.PID
 	}
 }
 
-// askDown tells the gateway to stop, if somebody supervises it.
+// askDown tells the gateway to stop, if it is supervised.
 func (r *retiree) askDown() {
 	isSlot, err := r.hold.isSlot(r.at)
 	if err != nil || !isSlot || r.forged {
@@ -55,12 +55,11 @@ func (r *retiree) askDown() {
 	}
 	r.wanted = st.WantedUp
 	if r.err = r.at.Control("d"); fail.CodeOf(r.err) == fail.Absent {
-		r.err = nil // it died since
+		r.err = nil // its supervisor died since
 	}
 }
 
-// awaitDown waits until neither run nor finish is running, and kills at
-// deadline.
+// awaitDown waits until neither run nor finish is running, and kills at the deadline.
 func (r *retiree) awaitDown(deadline time.Time) {
 	if r.err = r.wait(deadline); errors.Is(r.err, os.ErrDeadlineExceeded) {
 		r.killed = "the gateway"
@@ -86,20 +85,20 @@ func (r *retiree) wait(deadline time.Time) error {
 	})
 }
 
-// withdraw takes the slot out of the scan directory. Where it went, nobody
-// but us can reach it.
+// withdraw moves the slot out of the scan directory, into the hold. Only we can reach it
+// there.
 func (r *retiree) withdraw() {
 	if r.err = r.hold.scan.dir.Rename(r.at.Name, r.hold.dir, work); r.err == nil {
 		r.at = s6.Service{In: r.hold.dir, Name: work}
 	}
 }
 
-// restore undoes withdraw and askDown after err: a gateway that is down and of which
-// nothing is to be seen any more would be the worst outcome.
+// restore undoes withdraw and askDown after err. The worst outcome would be a gateway that is
+// down and has disappeared.
 func (r *retiree) restore(err error) {
 	r.err = err
 	if r.hold.moveIn() != nil {
-		return // somebody put a slot there by hand; the next run finishes ours
+		return // someone put a slot there by hand; the next run finishes ours
 	}
 	r.at = r.hold.scan.Service(r.name)
 	if r.wanted {
@@ -107,17 +106,15 @@ func (r *retiree) restore(err error) {
 	}
 }
 
-// dismiss has the supervisors exit without s6-svscan. Where they are gone, so
-// much the better.
+// dismiss has the supervisors exit without s6-svscan. It does not matter if they are gone.
 func (r *retiree) dismiss() {
 	r.command("dx", "dx", false)
 }
 
-// awaitReaped waits until both supervisors have exited, which they do soon where
-// s6-svscan knows them. One that is still there at deadline may be left from an
-// s6-svscan that was killed, over which the one of today has no say: then it is
-// told to exit by us. The logger is not told to stop: it ends at the end of its
-// pipe, when it has read all.
+// awaitReaped waits until both supervisors have exited, which they soon do if s6-svscan knows
+// them. A supervisor that is still there at deadline may come from an s6-svscan that was
+// killed, and the present s6-svscan cannot control it. Then we tell it to exit. The logger is
+// not told to stop: it exits at the end of its pipe, when it has read everything.
 func (r *retiree) awaitReaped(deadline time.Time) {
 	if isSlot, err := r.hold.isSlot(r.at); !isSlot {
 		r.err = err
@@ -129,8 +126,8 @@ func (r *retiree) awaitReaped(deadline time.Time) {
 	}
 }
 
-// awaitGone waits until both supervisors have exited. The logger's exits when
-// the logger has, which ends when nobody has its pipe open for writing.
+// awaitGone waits until both supervisors have exited. The logger's exits after the logger,
+// which exits when no process has its pipe open for writing.
 func (r *retiree) awaitGone(deadline time.Time) {
 	if isSlot, err := r.hold.isSlot(r.at); !isSlot {
 		r.err = err
@@ -162,8 +159,8 @@ func (r *retiree) gone(deadline time.Time) error {
 	return r.at.Log().Gone(deadline)
 }
 
-// examine makes r's slot ours where it is not, and finds out whether the files of its
-// supervisors can be believed. Where not, they are known by their pids.
+// examine makes r's slot ours if it is not, and finds out whether the files of its supervisors
+// can be trusted. If not, the supervisors are identified by their pids.
 func (r *retiree) examine() error {
 	slot, err := r.at.In.Dir(r.at.Name)
 	if err != nil {
@@ -179,7 +176,7 @@ func (r *retiree) examine() error {
 	return err
 }
 
-// runs tells whether a supervisor runs on r's slot or its logger.
+// runs reports whether a supervisor runs on r's slot or its logger.
 func (r *retiree) runs() (bool, error) {
 	if err := r.examine(); err != nil || r.forged {
 		return len(r.supervisors) > 0, err
@@ -187,9 +184,9 @@ func (r *retiree) runs() (bool, error) {
 	return supervised(r.at)
 }
 
-// command sends commands to r's supervisor and logs to its logger's. Supervisors whose
-// FIFO could be anybody's get SIGTERM, which is both, with SIGKILL for what they run
-// if that is among the commands.
+// command sends commands to r's supervisor and logs to its logger's. Supervisors whose FIFO
+// may belong to any process get SIGTERM, which does the same as both commands. With kill, what
+// they run gets SIGKILL.
 func (r *retiree) command(commands, logs string, kill bool) {
 	if !r.forged {
 		_ = r.at.Control(commands)

@@ -1,10 +1,9 @@
 //go:build linux
 
-// Package slot knows slots, the service directories of gateways: how one is
-// published, changed in place and removed while s6-svscan watches, and what a killed
-// run may leave behind. What is in their files is package script's business, where
-// profiles and their settings come from package profile's, what a supervisor says
-// package s6's.
+// Package slot knows slots, the service directories of gateways: how a slot is published,
+// changed in place and removed while s6-svscan watches, and what a killed run may leave
+// behind. Package script decides what is in their files, package profile where profiles and
+// settings come from, and package s6 what a supervisor says.
 package slot
 
 import (
@@ -33,29 +32,29 @@ func Open(tree s6.Tree) (*ScanDir, error) {
 	return &ScanDir{Tree: tree, dir: d}, nil
 }
 
-// Close closes s. A nil s is no error.
+// Close closes s. s may be nil.
 func (s *ScanDir) Close() {
 	if s != nil {
 		s.dir.Close()
 	}
 }
 
-// Writable tells whether we may make and remove slots in s.
+// Writable reports whether we may make and remove slots in s.
 func (s *ScanDir) Writable() bool { return s.dir.Writable() }
 
-// Service returns profile's slot as a service, whether it exists or not.
+// Service returns profile name's slot as a service, whether it exists or not.
 func (s *ScanDir) Service(name string) s6.Service {
 	return s6.Service{In: s.dir, Name: profile.Slot(name)}
 }
 
-// Exists tells whether there is anything by the name of profile name's slot.
+// Exists reports whether anything has the name of profile name's slot.
 func (s *ScanDir) Exists(name string) (bool, error) { return s.dir.Exists(profile.Slot(name)) }
 
-// Held tells whether somebody is at work on profile name's slot, or was when he was
-// killed.
+// Held reports whether a process is working on profile name's slot, or was killed while it
+// did.
 func (s *ScanDir) Held(name string) (bool, error) { return s.dir.Exists(holdName(name)) }
 
-// AnyExist is Exists for one of several.
+// AnyExist is Exists for any of several names.
 func (s *ScanDir) AnyExist(names []string) (bool, error) {
 	for _, name := range names {
 		if there, err := s.Exists(name); there || err != nil {
@@ -68,21 +67,21 @@ func (s *ScanDir) AnyExist(names []string) (bool, error) {
 // Profiles is Profiles of s.
 func (s *ScanDir) Profiles() ([]string, error) { return Profiles(s.dir) }
 
-// Profiles lists the profiles that have a slot in the scan directory scan, by name. A
-// link to a directory is one: service directories are often linked into a scan
-// directory. A stray file or a link that leads nowhere is nobody's gateway.
+// Profiles lists the profiles that have a slot in the scan directory scan, by name. A link to
+// a directory counts, because service directories are often linked into a scan directory. A
+// stray file or a dangling link does not.
 func Profiles(scan *dir.Dir) ([]string, error) {
 	names, err := Named(scan)
 	names = slices.DeleteFunc(names, func(name string) bool {
-		// What cannot be told is listed: it is then said of it by name.
+		// If this cannot be determined, list the name, so that later errors mention it.
 		there, err := (s6.Service{In: scan, Name: profile.Slot(name)}).Exists()
 		return !there && err == nil
 	})
 	return names, err
 }
 
-// Named lists the profiles of which something in scan has the name of a slot, by name: for
-// who looks at each of them anyway.
+// Named lists the profiles for which anything in scan has the name of a slot, by name. It is
+// for callers that examine each of them anyway.
 func Named(scan *dir.Dir) ([]string, error) {
 	all, err := scan.Names()
 	names := all[:0]
@@ -95,8 +94,7 @@ func Named(scan *dir.Dir) ([]string, error) {
 	return names, err
 }
 
-// Port returns the port that the slot of profile name was made with, 0 where
-// there is none to be found.
+// Port returns the port that the slot of profile name was made with, or 0 if none is found.
 func (s *ScanDir) Port(name string) int {
 	run, err := s.dir.Read(runFile(name), script.MaxSize)
 	if err != nil {
@@ -105,7 +103,7 @@ func (s *ScanDir) Port(name string) int {
 	return script.Port(string(run))
 }
 
-// runFile returns the path of a slot's run in the scan directory.
+// runFile returns the path of a slot's run script in the scan directory.
 func runFile(name string) string { return profile.Slot(name) + "/" + script.RunFile }
 
 // Ports returns the profiles that may have a slot, and the index of their ports.
@@ -116,15 +114,15 @@ func (s *ScanDir) Ports() (names []string, ports *profile.PortIndex, err error) 
 	return names, profile.PortFiles{Dir: s.dir, UID: -1, GID: -1, File: runFile, Port: s.Port}.Index(), nil
 }
 
-// Exposed tells whether we are root and others may make slots in s. s6-svscan has root run
-// those, so that it is no help then how ours are protected.
+// Exposed reports whether we are root and others may make slots in s. s6-svscan has root run
+// those slots, so protecting ours is then useless.
 func (s *ScanDir) Exposed() bool {
 	st, err := s.dir.Stat(".")
 	return err == nil && euid() == 0 && (st.Uid != 0 || st.Mode&0o022 != 0)
 }
 
-// ScanPath returns the path of a scan directory for script.SlotVariable: always the same,
-// whichever of its names it is called by.
+// ScanPath returns the path of a scan directory for script.SlotVariable. It is the same for
+// all names of the directory.
 func ScanPath(scanDir string) string {
 	path, err := filepath.Abs(scanDir)
 	if err != nil {

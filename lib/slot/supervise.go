@@ -13,13 +13,13 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// superviseLimit is how long a supervisor may take to come.
+// superviseLimit is how long a supervisor may take to appear.
 const superviseLimit = 10 * time.Second
 
-// Supervise has s6-svscan take up h's slot and returns when supervisors of the
-// gateway and of its logger are there. Exit code 110 where they do not come within
-// timeout (0: superviseLimit): s6-svscanctl succeeds also when s6-svscan has no room
-// for another service.
+// Supervise has s6-svscan take up h's slot and returns when the supervisors of the gateway and
+// of its logger are running. It fails with exit code 110 if they are not there within timeout
+// (0: superviseLimit): s6-svscanctl succeeds even if s6-svscan has no room for another
+// service.
 func (h *Hold) Supervise(timeout time.Duration) error {
 	timeout = cmp.Or(timeout, superviseLimit)
 	if err := h.scan.Rescan(time.Now().Add(timeout)); err != nil || !h.scan.Watched() {
@@ -28,11 +28,11 @@ func (h *Hold) Supervise(timeout time.Duration) error {
 	return h.scan.AwaitSupervised([]string{h.profile}, timeout)[0]
 }
 
-// AwaitSupervised is the second half of Supervise, for the slots of many profiles, after
-// one rescan for all. It gives up when s6-svscan has taken up none of them for the length
-// of timeout: how long it takes for all depends on how many they are, and on what else the
-// machine does. Exit code 102 for a slot that goes meanwhile, which it cannot while its
-// hold is ours.
+// AwaitSupervised is the second half of Supervise, for the slots of many profiles after a
+// single rescan. It gives up when s6-svscan has taken up none of them for the length of
+// timeout, because the total time depends on their number and on the load of the machine. It
+// returns exit code 102 for a slot that disappears meanwhile, which cannot happen while we
+// have its hold.
 func (s *ScanDir) AwaitSupervised(names []string, timeout time.Duration) []error {
 	errs := awaitEach(len(names), cmp.Or(timeout, superviseLimit), func(i int, deadline time.Time) error {
 		return s.awaitSupervised(names[i], deadline)
@@ -46,8 +46,9 @@ func (s *ScanDir) AwaitSupervised(names []string, timeout time.Duration) []error
 	return errs
 }
 
-// awaitEach calls await for each number below n until all are decided, or until none has
-// been for the length of timeout: for those the error stays os.ErrDeadlineExceeded.
+// awaitEach calls await for each number below n until all are decided, or until none has been
+// decided for the length of timeout. For the undecided ones the error stays
+// os.ErrDeadlineExceeded.
 func awaitEach(n int, timeout time.Duration, await func(i int, deadline time.Time) error) []error {
 	errs := make([]error, n)
 	waiting := make([]int, n)
@@ -63,7 +64,7 @@ func awaitEach(n int, timeout time.Duration, await func(i int, deadline time.Tim
 			waiting = waiting[1:]
 			continue
 		}
-		// Others may have had their turn first, and this one has it by now.
+		// Others may have had their turn first. This one may be decided by now.
 		rest := slices.DeleteFunc(slices.Clone(waiting), func(i int) bool { return decided(i, time.Now()) })
 		if len(rest) == len(waiting) {
 			break
@@ -95,8 +96,8 @@ func (s *ScanDir) awaitSupervised(name string, deadline time.Time) error {
 	return nil
 }
 
-// Undo removes h's slot again, which Supervise failed on. It asks s6-svscan to
-// drop it, but does not rely on the answer.
+// Undo removes h's slot again after Supervise failed. It asks s6-svscan to drop the slot, but
+// does not rely on the answer.
 func (h *Hold) Undo() error {
 	r := &retiree{hold: h, name: h.profile, found: true, at: h.scan.Service(h.profile)}
 	if r.withdraw(); r.err != nil {
@@ -106,7 +107,7 @@ func (h *Hold) Undo() error {
 	return r.err
 }
 
-// supervised tells whether a supervisor runs on service or on its logger.
+// supervised reports whether a supervisor runs on service or on its logger.
 func supervised(service s6.Service) (bool, error) {
 	for _, s := range []s6.Service{service, service.Log()} {
 		if runs, err := s.Supervised(); runs || err != nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestAwaitEach: what comes as the time is over has come; and the time is over when
-// none has come for its length.
+// TestAwaitEach: what arrives exactly at the deadline counts as arrived, and the time is over
+// when nothing has arrived for its length.
 func TestAwaitEach(t *testing.T) {
 	errGone := errors.New("gone")
 	calls := 0

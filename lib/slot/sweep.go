@@ -18,15 +18,15 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// What a killed run leaves is for the next of us to clean up.
+// What a killed run leaves behind is cleaned up by our next process.
 
-// sweepGrace is what a gateway that a killed run was retiring gets in Sweep.
+// sweepGrace is the time that a gateway gets in Sweep if a killed run was retiring it.
 const sweepGrace = 200 * time.Millisecond
 
-// Sweep cleans up after killed runs, whatever their profile, and has s6-svscan take
-// up a slot that one of them had published and could not say so any more. It leaves
-// alone what somebody is at work on, and what needs longer than a moment: it is not
-// what its caller was asked for. It returns what it could not clean.
+// Sweep cleans up after killed runs, for any profile, and has s6-svscan take up a slot that a
+// killed run had published without telling s6-svscan. It skips profiles that a process is
+// working on, and whatever takes longer than a moment, because its caller was asked for
+// something else. It returns what it could not clean.
 func (s *ScanDir) Sweep() (failed []error) {
 	all, err := s.dir.Names()
 	if err != nil {
@@ -59,8 +59,8 @@ func (s *ScanDir) Sweep() (failed []error) {
 	return failed
 }
 
-// stranded tells whether one of names has a slot that nobody supervises, although
-// an s6-svscan could.
+// stranded reports whether a slot of one of names is not supervised although s6-svscan is
+// running.
 func (s *ScanDir) stranded(names []string) bool {
 	if len(names) == 0 || !s.Alive() {
 		return false
@@ -75,10 +75,9 @@ func (s *ScanDir) stranded(names []string) bool {
 	})
 }
 
-// clean empties h of what a killed run left: files, half a slot, or one that was
-// being retired, whose supervisors may still run. A gateway that is up gets
-// until deadline to stop; hurry says what happens then: it is killed, or left
-// for another time, with os.ErrDeadlineExceeded.
+// clean removes from h what a killed run left: files, half a slot, or one that was being
+// retired, whose supervisors may still run. A gateway that is up gets until deadline to stop.
+// After that it is killed if hurry is set, else left for later (os.ErrDeadlineExceeded).
 func (h *Hold) clean(deadline time.Time, hurry bool) error {
 	names, err := h.dir.Names()
 	if err != nil {
@@ -130,8 +129,8 @@ func (h *Hold) cleanWork(deadline time.Time, hurry bool) error {
 	return r.err
 }
 
-// isSlot tells whether at is a directory, and not a file, or a link to what is
-// not ours.
+// isSlot reports whether at is a directory, not a file or a link to something that is not
+// ours.
 func (h *Hold) isSlot(at s6.Service) (bool, error) {
 	st, err := at.In.Stat(at.Name)
 	if errors.Is(err, fs.ErrNotExist) {

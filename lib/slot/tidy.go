@@ -14,8 +14,8 @@ import (
 	"hermes-s6/lib/script"
 )
 
-// tidy removes from the directories that own made ours what others have left there,
-// and makes all parts what they have to be.
+// tidy removes what others have left in the directories that own made ours, and makes all
+// parts what they have to be.
 func tidy(slot *dir.Dir, group int) error {
 	for i := range parts {
 		p := &parts[i]
@@ -37,7 +37,7 @@ func (p *part) tidy(slot *dir.Dir, group int) error {
 	if !p.shared {
 		group = -1
 	}
-	if !p.isDir() { // in a directory of ours: the name is no other's now
+	if !p.isDir() { // its directory is ours, so no other user controls the name now
 		return slot.Give(p.name, euid(), group, p.mode&0o7777)
 	}
 	d, err := slot.Dir(p.name)
@@ -65,7 +65,7 @@ func (p *part) strays(d *dir.Dir) (strays []string, err error) {
 	}
 	for _, name := range names {
 		switch st, err := d.Stat(name); {
-		case errors.Is(err, fs.ErrNotExist): // status.new goes by itself
+		case errors.Is(err, fs.ErrNotExist): // s6-supervise renames status.new
 		case err != nil:
 			return nil, err
 		case !p.mayHold(name, &st):
@@ -75,8 +75,8 @@ func (p *part) strays(d *dir.Dir) (strays []string, err error) {
 	return strays, nil
 }
 
-// isTidy tells whether nothing that may not be there is left in the directory p of
-// slot. In one that is shared anybody in the group can put what he likes.
+// isTidy reports whether nothing that may not be there is left in the directory p of slot. In
+// a shared directory anyone in the group may create files.
 func (p *part) isTidy(slot *dir.Dir) bool {
 	if !p.isDir() || p.shared {
 		return true
@@ -95,12 +95,12 @@ func isTidy(slot *dir.Dir) bool {
 	return !slices.ContainsFunc(parts[:], func(p part) bool { return !p.isTidy(slot) })
 }
 
-// scripts are the files of a slot that update replaces. A supervisor is to find them at
-// each moment.
+// scripts are the files of a slot that update replaces. A supervisor must find them at every
+// moment.
 var scripts = [...]string{script.TypeFile, script.RunFile, script.FinishFile, script.LogDir + "/" + script.RunFile}
 
-// mayHold tells whether a file can stay in the directory p of a slot: what is ours and
-// plain, or comes to be, and FIFOs where s6 has them.
+// mayHold reports whether a file can stay in the directory p of a slot: a regular file that is
+// ours, or becomes ours, or a FIFO where s6 has one.
 func (p *part) mayHold(name string, st *unix.Stat_t) bool {
 	if slices.Contains(scripts[:], path.Join(p.name, name)) {
 		return true

@@ -16,10 +16,9 @@ import (
 	"hermes-s6/lib/script"
 )
 
-// update makes the files of h's slot in the scan directory those of d, each
-// replaced by a rename: a supervisor or a starting gateway finds the old file
-// or the new one, and supervise/ and event/ stay as they are. It returns the
-// names of the files that it changed.
+// update makes the files of h's slot in the scan directory match d. It replaces each one with
+// a rename: a supervisor or a starting gateway finds the old file or the new one. supervise/
+// and event/ stay as they are. It returns the names of the files that it changed.
 func (h *Hold) update(slot *dir.Dir, d *script.Definition) (changed []string, err error) {
 	log, err := slot.Dir(script.LogDir)
 	if err != nil {
@@ -32,8 +31,8 @@ func (h *Hold) update(slot *dir.Dir, d *script.Definition) (changed []string, er
 		}
 	}
 	var place []func() error
-	// All are written before the first is put in place: where there is no
-	// room for them, nothing has changed.
+	// All files are written before the first is put in place, so nothing has changed if there
+	// is no room for them.
 	defer func() {
 		for i := range place {
 			_ = h.dir.Unlink(fileName(i))
@@ -69,8 +68,8 @@ func (h *Hold) update(slot *dir.Dir, d *script.Definition) (changed []string, er
 	return changed, err
 }
 
-// setDown makes or removes slot's ./down. s6-supervise does so as well, at s6-svc -D
-// and -U, and nobody writes to it.
+// setDown makes or removes slot's ./down. s6-supervise does so too, for s6-svc -D and -U. It
+// is never written to.
 func setDown(slot *dir.Dir, down bool) (changed bool, err error) {
 	there, err := slot.Exists(script.DownFile)
 	switch {
@@ -82,11 +81,11 @@ func setDown(slot *dir.Dir, down bool) (changed bool, err error) {
 	return true, slot.Unlink(script.DownFile)
 }
 
-// untoldMode is that of a logger's script which is new and of which the logger has not
-// been told: a run that is killed leaves it to the next.
+// untoldMode is the mode of a new logger script that the logger has not been told about. A
+// killed run leaves it for the next run.
 const untoldMode = 0o744
 
-// sameText tells whether the logger's script says text, and the logger knows.
+// sameText reports whether the logger's script is text, and the logger runs it.
 func sameText(log *dir.Dir, name, text string) bool {
 	if log.Is(name, untoldMode, euid(), text) {
 		return false
@@ -95,8 +94,8 @@ func sameText(log *dir.Dir, name, text string) bool {
 	return err == nil && string(old) == text
 }
 
-// placeLog is place for the logger's script, and has the logger start by it. What it
-// has not read stays in its pipe, which is s6-svscan's.
+// placeLog is place for the logger's script, and restarts the logger with it. What the logger
+// has not read stays in its pipe, which s6-svscan keeps open.
 func (h *Hold) placeLog(tmp string, log *dir.Dir, name string) error {
 	if err := h.place(tmp, log, name); err != nil {
 		return err
@@ -108,13 +107,13 @@ func (h *Hold) placeLog(tmp string, log *dir.Dir, name string) error {
 	return log.Give(name, -1, -1, 0o755)
 }
 
-// place moves the file tmp from h to its name in a slot, also over a directory.
+// place moves the file tmp from h to its name in a slot, replacing even a directory.
 func (h *Hold) place(tmp string, in *dir.Dir, name string) error {
 	err := h.dir.Rename(tmp, in, name)
 	if !errors.Is(err, unix.EISDIR) {
 		return err
 	}
-	const away = "away" // removed here, or by who finds the hold
+	const away = "away" // removed here, or by the hold's next owner
 	if err := in.Rename(name, h.dir, away); err != nil {
 		return err
 	}
@@ -127,14 +126,14 @@ func (h *Hold) place(tmp string, in *dir.Dir, name string) error {
 // fileName is the name in a hold of the i-th file on its way into a slot.
 func fileName(i int) string { return "file" + strconv.Itoa(i) }
 
-// change brings h's slot, which is not what d defines, to that: in place below
-// supervisors that can stay, else by making it anew.
+// change makes h's slot, which differs from d, match d: in place under supervisors that can
+// stay, else by making it anew.
 func (h *Hold) change(d *script.Definition) (change Change, err error) {
 	slot, err := h.scan.dir.Dir(profile.Slot(h.profile))
 	switch {
-	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP): // what is no directory, nobody supervises
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP): // what is no directory is not supervised
 		return h.anew(d, h.evict(true))
-	case err != nil: // of what cannot be opened, nobody knows
+	case err != nil: // unknown, because it cannot be opened
 		return change, err
 	}
 	defer slot.Close()
@@ -151,7 +150,7 @@ func (h *Hold) change(d *script.Definition) (change Change, err error) {
 	}
 	defer proc.Release(alive)
 	live, err := supervised(h.scan.Service(h.profile))
-	if !sound { // a lock that others could put there says nothing
+	if !sound { // a lock that others could put there proves nothing
 		live, err = len(alive) > 0, nil
 	}
 	// s6-svscan makes the pipe to a logger when it first sees the service.
@@ -182,7 +181,8 @@ func (h *Hold) change(d *script.Definition) (change Change, err error) {
 	return change, err
 }
 
-// anew publishes d's slot where another was, unless err says that this is still there.
+// anew publishes d's slot in place of another one, unless err says that the old one is still
+// there.
 func (h *Hold) anew(d *script.Definition, err error) (Change, error) {
 	if err == nil {
 		err = h.Publish(d)
