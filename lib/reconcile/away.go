@@ -9,7 +9,7 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// wait says why there is nothing to look at, once, and has the next look come soon.
+// wait reports once why there is nothing to look at, and schedules the next look soon.
 func (f *Follower) wait(err error) error {
 	if f.away != err.Error() {
 		f.away = err.Error()
@@ -25,15 +25,15 @@ func (f *Follower) wait(err error) error {
 	return nil
 }
 
-// lost is an error where no profiles are there and some were, since profiles/, or the
-// home, is another directory than it was: a volume that is not mounted is no profile
-// that somebody has removed.
+// lost returns an error if there are no profiles although there were some, and profiles/ or
+// the home is another directory than before. A volume that is not mounted does not mean that
+// someone has removed its profiles.
 func (f *Follower) lost(h *profile.Home, names []string, home, in profile.ID) error {
 	if f.home == home && f.in == in || f.home == (profile.ID{}) {
 		return nil
 	}
-	// Any profile will do, also one that was not there: then this is a home, and it has
-	// others now.
+	// Any profile proves that this is a home, even a profile that is new: the home then has
+	// other profiles now.
 	for _, name := range names {
 		if there, err := h.Has(name); err == nil && there {
 			return nil
@@ -56,11 +56,11 @@ func (f *Follower) lost(h *profile.Home, names []string, home, in profile.ID) er
 	return nil
 }
 
-// adopt takes the slots that are there at the beginning for those of profiles that are
-// gone, unless they are found: a follower that was killed has not removed them.
+// adopt treats slots that exist at the beginning as those of removed profiles, until the
+// profiles are found: a follower that was killed has not removed such slots.
 func (f *Follower) adopt(plan *Plan, names []string, now time.Time) error {
 	if len(names) == 0 {
-		return nil // as an empty mount point has
+		return nil // as in an empty mount point
 	}
 	slots, err := plan.ScanDir.Profiles()
 	for _, name := range slots {

@@ -19,8 +19,8 @@ import (
 // A Container is what a container was started to do, as far as it matters here.
 type Container struct {
 	Kind
-	// Profile is whose gateway the command runs, the root profile's where it names
-	// none; "" where it runs no gateway.
+	// Profile is the profile whose gateway the command runs: the root profile if the command
+	// names none, "" if it runs no gateway.
 	Profile string
 }
 
@@ -30,22 +30,22 @@ type Kind int
 const (
 	Other   Kind = iota
 	Server       // hermes dashboard and the like: it supervises no gateways
-	Gateway      // hermes gateway run: what an image without s6 was started as
-	// Unsupervised is hermes gateway run --no-supervise: it runs a gateway itself,
-	// beside which none is to start.
+	Gateway      // hermes gateway run: how an image without s6 was started
+	// Unsupervised is hermes gateway run --no-supervise. It runs a gateway itself, and no
+	// other may start beside that one.
 	Unsupervised
 )
 
-// rcInit is s6-overlay's stage 2. It runs for as long as the container does, and
-// its arguments are a runlevel and the container's command.
+// rcInit is s6-overlay's stage 2. It runs for as long as the container does. Its arguments are
+// a runlevel and the container's command.
 const rcInit = "/run/s6/basedir/scripts/rc.init"
 
-// FindContainer looks for the container's command line in procfs: among the arguments
-// of root's processes, since anybody can call a process what he likes. An error says
-// that it could not look: a dashboard that is taken for something else would run each
-// gateway a second time.
+// FindContainer looks for the container's command line in procfs, among the arguments of
+// root's processes only, since any process can choose its own name. An error means that it
+// could not look. It must not be ignored: if a dashboard is mistaken for something else, each
+// gateway runs a second time.
 func FindContainer() (Container, error) {
-	// Where stage 2 is not, nobody runs it, and a host may have thousands of
+	// Without the file of stage 2, no process runs it, and a host may have thousands of
 	// processes to look at.
 	if _, err := os.Stat(rcInit); errors.Is(err, fs.ErrNotExist) {
 		return Container{}, nil
@@ -77,8 +77,8 @@ func findContainer(proc string) (Container, error) {
 	return Container{}, nil
 }
 
-// rootsCommandLine reads the command line of the process whose directory in procfs
-// is dir; nil where it is not root's (or, where we are not root, ours), or has ended.
+// rootsCommandLine reads the command line of the process whose directory in procfs is dir. It
+// returns nil if the process is not root's (or, if we are not root, not ours), or has ended.
 func rootsCommandLine(dir string) ([]byte, error) {
 	var st syscall.Stat_t
 	err := syscall.Lstat(dir, &st)
@@ -98,7 +98,7 @@ func rootsCommandLine(dir string) ([]byte, error) {
 	return cmdline, err
 }
 
-// containerCommand takes the container's command from rc.init's command line.
+// containerCommand extracts the container's command from rc.init's command line.
 func containerCommand(cmdline []byte) ([]string, bool) {
 	var args []string
 	for _, a := range bytes.Split(bytes.TrimSuffix(cmdline, []byte{0}), []byte{0}) {
@@ -111,10 +111,9 @@ func containerCommand(cmdline []byte) ([]string, bool) {
 	return args[min(i+2, len(args)):], true
 }
 
-// Classify tells what a container started as command does. The command may begin with
-// programs that lead to hermes: the image's wrapper, hermes itself. hermes takes options
-// anywhere, up to --; of those that can stand before its subcommand, -p and --profile
-// take a value.
+// Classify reports what a container started as command does. The command may begin with
+// programs that lead to hermes: the image's wrapper, hermes itself. hermes accepts options
+// anywhere, up to --. Of those that can precede its subcommand, -p and --profile take a value.
 func Classify(command []string) Container {
 	for len(command) > 0 && (strings.Contains(command[0], "/") || command[0] == "hermes") {
 		command = command[1:]
@@ -153,7 +152,7 @@ func Classify(command []string) Container {
 	return Container{Gateway, profileName}
 }
 
-// firstOf takes the first word off words, "" where there is none.
+// firstOf splits the first word off words, "" if there is none.
 func firstOf(words []string) (string, []string) {
 	if len(words) == 0 {
 		return "", nil

@@ -8,24 +8,24 @@ import (
 	"sync"
 )
 
-// How a gateway ended that did not say that it did.
+// How a gateway ended that did not record its end.
 const (
-	Unclean = "unclean" // killed, or its container was
-	OOM     = "oom"     // the same, and something was killed for want of memory
+	Unclean = "unclean" // the gateway or its container was killed
+	OOM     = "oom"     // the same, and a process was killed for lack of memory
 )
 
-// priorExit tells one from the other by the container's control group. What it counts
-// is of this life of the container: Docker, containerd and Podman make a new group, at
-// zero, when a container starts again, so after a restart OOM cannot be known, whatever
-// the reason of that was. It shows where s6-svscan died or was restarted, and the
-// container and its group stayed. Whose process was killed is not said there, and may
-// have been another's.
+// priorExit distinguishes the two by the container's control group, whose counters cover the
+// present run of the container. Docker, containerd and Podman create a new group, with zero
+// counters, when a container starts again. So after such a restart OOM cannot be detected,
+// whatever caused it. It can be detected if s6-svscan died or was restarted while the
+// container and its group stayed. The counter does not say which process was killed: it may
+// have been an unrelated one.
 var priorExit = sync.OnceValue(func() string {
 	events, _ := os.ReadFile("/sys/fs/cgroup/memory.events")
 	return exitBy(string(events))
 })
 
-// exitBy tells one from the other by the text of memory.events (cgroups(7)).
+// exitBy distinguishes the two by the text of memory.events (cgroups(7)).
 func exitBy(events string) string {
 	for line := range strings.Lines(events) {
 		if key, count, _ := strings.Cut(strings.TrimSpace(line), " "); key == "oom_kill" && count != "0" {

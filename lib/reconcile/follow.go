@@ -11,19 +11,19 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// A Follower keeps slots and home in step: it looks at the profiles that may have changed,
-// and has a Plan do what a run would do for those that have.
+// A Follower keeps slots and home in step. It looks at the profiles that may have changed, and
+// for those that have changed, a Plan does what a run would do.
 type Follower struct {
-	// Open returns a plan for one look, on the home that is there then.
+	// Open returns a plan for one look, on the home as it is then.
 	Open func() (*Plan, error)
-	// Prepare makes it ready to do something.
+	// Prepare makes the plan ready to act.
 	Prepare func(*Plan) error
-	// Interval is how often all profiles are looked at: another machine's changes
-	// nobody tells.
+	// Interval is how often all profiles are looked at. Without that, changes by another
+	// machine would go unnoticed.
 	Interval time.Duration
-	// PruneDelay is for how long a profile must have been gone to lose its slot.
+	// PruneDelay is how long a profile must have been gone before it loses its slot.
 	PruneDelay time.Duration
-	// Say is told what was done, Warn what was not.
+	// Say reports what was done, Warn what was not.
 	Say  func(Result) error
 	Warn func(format string, args ...any)
 	// Ready is called when the first look is done.
@@ -31,45 +31,45 @@ type Follower struct {
 
 	watch    *watch
 	profiles map[string]*followed
-	home, in profile.ID // the home, and its profiles/, when all was well
-	bare     bool       // nothing said that the home was one
-	looked   time.Time  // when all profiles were looked at
-	next     time.Time  // when they are again
-	trouble  string     // why nothing could be done, when that was last said
-	away     string     // why the home was not to be had, when that was last said
-	limited  bool       // that not all is watched has been said
-	known    int        // how many of profiles are, or were, when they were counted
+	home, in profile.ID // IDs of the home and its profiles/ when all was well
+	bare     bool       // nothing indicated that the directory was a home
+	looked   time.Time  // when all profiles were last looked at
+	next     time.Time  // when all are looked at again
+	trouble  string     // the last reported reason why nothing could be done
+	away     string     // the last reported reason why the home was unavailable
+	limited  bool       // it was reported that not everything is watched
+	known    int        // how many of profiles are or were profiles, when last counted
 	room     int        // how many others may be watched
 }
 
-// followed is what a Follower knows of a profile.
+// followed is what a Follower knows about a profile.
 type followed struct {
-	glance  *profile.Glance // nil: it is none, or is no more
-	first   time.Time       // of the events since it was looked at, zero for none
+	glance  *profile.Glance // nil: it is none, or no longer one
+	first   time.Time       // of the events since it was last looked at, zero for none
 	last    time.Time
-	paid    time.Time // when it will have waited for all that was done for it
-	missing time.Time // since when it is gone, zero where it is not
+	paid    time.Time // when it has waited long enough for all that was done for it
+	missing time.Time // since when it is gone, zero if it is not
 	slot    bool      // it had a slot before it was looked at
-	said    string    // why nothing could be done
+	said    string    // the last reported reason why nothing could be done
 }
 
 const (
-	// quiet is for how long nothing has happened to a profile that somebody has done
-	// with: one that is copied gets its files one after the other.
+	// quiet is how long a profile must be left alone before it is looked at: a profile that is
+	// being copied gets its files one after the other.
 	quiet = 200 * time.Millisecond
-	// latest is when it is looked at nevertheless.
+	// latest is when it is looked at even if it is not left alone.
 	latest = 600 * time.Millisecond
-	// lot is for how long events are left to gather.
+	// lot is how long events are left to gather.
 	lot = 50 * time.Millisecond
-	// pace is how often something is done for one profile, on the average: who asks for
-	// something else just after he was obeyed does not wait so long.
+	// pace is how often something is done for one profile, on average. A second change right
+	// after the first does not have to wait.
 	pace = time.Second
 )
 
-// known tells whether p is or was a profile.
+// known reports whether p is or was a profile.
 func (p *followed) known() bool { return p.glance != nil || p.slot || !p.missing.IsZero() }
 
-// pay notes that something was done for p.
+// pay records that something was done for p.
 func (p *followed) pay(now time.Time) {
 	if p.paid.Before(now) {
 		p.paid = now
@@ -77,7 +77,7 @@ func (p *followed) pay(now time.Time) {
 	p.paid = p.paid.Add(pace)
 }
 
-// Run follows until it is killed, or cannot go on.
+// Run follows until it is killed or cannot go on.
 func (f *Follower) Run() error {
 	f.profiles = map[string]*followed{}
 	hup, err := inotify.OnSignal(unix.SIGHUP)
@@ -89,7 +89,7 @@ func (f *Follower) Run() error {
 		if err := f.look(); err != nil {
 			return err
 		}
-		// Also where there is no home yet: a boot waits for us.
+		// Even without a home, because a boot waits for us.
 		if !ready {
 			if err := f.Ready(); err != nil {
 				return err
@@ -102,8 +102,8 @@ func (f *Follower) Run() error {
 	}
 }
 
-// await waits until something is due. What happens meanwhile is taken note of in lots:
-// whoever writes all the time would have us look all the time else.
+// await waits until something is due. It records events meanwhile, in batches, or a profile
+// that is written all the time would keep us busy all the time.
 func (f *Follower) await(hup int) error {
 	for {
 		if err := inotify.Poll(f.due(), f.watch.FD, hup); err != nil {
@@ -126,7 +126,7 @@ func (f *Follower) await(hup int) error {
 	}
 }
 
-// changed notes that profile name may have changed; "" for all.
+// changed records that profile name may have changed; "" means all profiles.
 func (f *Follower) changed(name string) {
 	if name == "" {
 		if soon := f.looked.Add(pace); soon.Before(f.next) {
@@ -149,7 +149,7 @@ func (f *Follower) changed(name string) {
 	}
 }
 
-// due returns when there is something to do.
+// due returns when there is something to do next.
 func (f *Follower) due() time.Time {
 	due := f.next
 	for _, p := range f.profiles {
@@ -167,7 +167,7 @@ func (p *followed) due(pruneDelay time.Duration) (at time.Time) {
 		if end := p.first.Add(latest); end.Before(at) {
 			at = end
 		}
-		// The first is on credit.
+		// The first one is on credit.
 		if next := p.paid.Add(-pace); next.After(at) {
 			at = next
 		}

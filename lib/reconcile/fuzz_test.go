@@ -13,8 +13,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// FuzzContainer: whatever a process calls itself, and whatever a container is
-// started as.
+// FuzzContainer: a process may have any command line, and a container may be started with any
+// command.
 func FuzzContainer(f *testing.F) {
 	for _, s := range []string{"", "\x00", rcInit, rcInit + "\x00top\x00", "/bin/sh\x00-e\x00" + rcInit + "\x00top\x00hermes\x00gateway\x00run\x00",
 		"a\x00b\x00c\x00" + rcInit, rcInit + "\x00" + rcInit + "\x00dashboard", "gateway\x00run", "-p\x00dashboard", "--profile=x\x00gateway\x00run\x00--no-supervise", "gateway\x00run\x00-p", "--\x00serve", "-p\x00x\x00dashboard\x00", "hermes\x00-v\x00/x\x00\x00"} {
@@ -38,8 +38,7 @@ func FuzzContainer(f *testing.F) {
 		if !ok || !slices.Equal(command, args) {
 			t.Errorf("%q: %q, %v", whole, command, ok)
 		}
-		// What leads to hermes changes nothing, what stands behind its
-		// subcommand neither.
+		// Programs that lead to hermes make no difference, nor do words after its subcommand.
 		kind := Classify(args)
 		for _, also := range [][]string{append([]string{"hermes"}, args...), append([]string{"/usr/bin/env", "hermes"}, args...)} {
 			if got := Classify(also); got != kind {
@@ -58,9 +57,9 @@ func FuzzContainer(f *testing.F) {
 	})
 }
 
-// FuzzSelection shows that a list selects what one of its patterns does, as package
-// path understands them (what a shell does is TestPatterns's), and that the shards are
-// disjoint and leave nothing out.
+// FuzzSelection: a list selects what any one of its patterns selects, as package path
+// understands them (TestPatterns compares with a shell). The shards are disjoint and leave
+// nothing out.
 func FuzzSelection(f *testing.F) {
 	for _, s := range []string{"", "none", "*", "a*,b?", "[a-c]x, \\*", "[", "a,,b", "[]a]", "[-x]", "a\\", "[^a", "*[", "[a,b]", " none", "\x80*"} {
 		f.Add(s, "1/2", "ab", uint16(7))
@@ -104,7 +103,7 @@ func FuzzSelection(f *testing.F) {
 		if all.Has(name) != want {
 			t.Errorf("%q has %q: %v", profiles, name, !want)
 		}
-		// Any part of it selects a part of that.
+		// Each part of the list selects a part of that.
 		if part, err := ParseSelection(profiles, shard, false); err == nil && part.Has(name) && !want {
 			t.Errorf("%q %q has %q", profiles, shard, name)
 		}

@@ -8,10 +8,9 @@ import (
 )
 
 // Patterns are those of sh (POSIX, "Pattern Matching Notation"), in ASCII. Package path
-// knows all of it but what stands between brackets: there it takes only ^ for "none of
-// these", a shell only !; a shell takes the first ] and a - at either end for
-// themselves, and knows classes. So what is between brackets is written anew for it,
-// with each character escaped.
+// supports all of that except the content of brackets: for "none of these" it accepts only ^,
+// a shell only !; a shell takes a leading ] and a - at either end literally, and has character
+// classes. So bracket expressions are rewritten for package path, with each character escaped.
 
 // classes are the character classes, as path.Match has them between brackets.
 var classes = map[string]string{
@@ -19,9 +18,9 @@ var classes = map[string]string{
 	"lower": `a-z`, "print": ` -~`, "punct": "!-/:-@\\[-`{-~", "space": "\t-\r ", "upper": `A-Z`, "xdigit": `0-9A-Fa-f`,
 }
 
-// translate returns the pattern of package path that matches what pattern does in a
-// shell. A bracket or a backslash that nothing follows is an error, where a shell
-// takes it for itself: no profile is called so.
+// translate returns the pattern of package path that matches what pattern matches in a shell.
+// An unclosed bracket or a trailing backslash is an error. A shell would take it literally,
+// but no profile has such a name.
 func translate(pattern string) (string, error) {
 	var out strings.Builder
 	for i := 0; i < len(pattern); i++ {
@@ -42,7 +41,7 @@ func translate(pattern string) (string, error) {
 	return out.String(), err
 }
 
-// bracket writes what stands after a [, its ] included, and returns how long it was.
+// bracket writes what follows a [, including its ], and returns the length that it has read.
 func bracket(out *strings.Builder, s string) (int, error) {
 	i := 0
 	if strings.HasPrefix(s, "!") {
@@ -76,7 +75,7 @@ func bracket(out *strings.Builder, s string) (int, error) {
 	return i + 1, nil
 }
 
-// member writes the character that s begins with, and returns how long it was.
+// member writes the first character of s, and returns the length that it has read.
 func member(out *strings.Builder, s string) int {
 	n := 1
 	if s[0] == '\\' && len(s) > 1 {

@@ -12,7 +12,7 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestPatterns compares patterns with what sh itself does with them in a case.
+// TestPatterns compares patterns with what sh itself matches in a case command.
 func TestPatterns(t *testing.T) {
 	patterns := []string{
 		"*", "?", "a*", "*a", "a?c", "a**c", "", "abc", "[abc]", "[!abc]", "[!t]*", "[a-c]x", "[!a-c]", "[a-cx-z]",
@@ -25,7 +25,7 @@ func TestPatterns(t *testing.T) {
 	for c := ' '; c < 0x7f; c++ {
 		names = append(names, string(c))
 	}
-	// A name a line, for each pattern: 0 where it does not match.
+	// One line per name for each pattern: 0 if it does not match.
 	const script = `p=$1; shift
 for n do case $n in $p) echo 1 ;; *) echo 0 ;; esac; done`
 	for _, pattern := range patterns {

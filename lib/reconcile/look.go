@@ -11,12 +11,12 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// look looks at the profiles that are due, and has done what follows.
+// look looks at the profiles that are due, and has a plan do what follows.
 func (f *Follower) look() error {
 	plan, err := f.Open()
 	switch {
 	case err != nil && fail.CodeOf(err) != fail.System:
-		return err // it will not pass
+		return err // this error is permanent
 	case err != nil:
 		return f.wait(err)
 	}
@@ -26,7 +26,7 @@ func (f *Follower) look() error {
 	}
 	now := time.Now()
 	home, in, err := plan.Home.IDs()
-	// Where the home was away, only a look at all tells whether it is there again.
+	// After the home was away, only a look at all profiles shows whether it is back.
 	all := f.away != "" || !now.Before(f.next) || home != f.home || in != f.in
 	var names []string
 	if all && err == nil {
@@ -60,9 +60,9 @@ func (f *Follower) look() error {
 	return f.act(plan, f.glances(plan, now, all, names), now)
 }
 
-// rewatch watches the home and profiles/, and all anew where they are not what they were.
-// It tells whether it did: then all has to be looked at again, since what happened before
-// that nobody told.
+// rewatch watches the home and profiles/, and starts all watches anew if either was replaced.
+// It reports whether it did. Then all profiles must be looked at again, because changes before
+// that went unnoticed.
 func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) bool {
 	if f.watch != nil && !f.watch.ended && f.home == home && f.in == in {
 		return false
@@ -79,16 +79,16 @@ func (f *Follower) rewatch(h *profile.Home, home, in profile.ID) bool {
 
 // A change is what one look has found.
 type change struct {
-	seen           map[string]*profile.Glance // of those for which there is something to do
+	seen           map[string]*profile.Glance // of profiles for which there is something to do
 	define, intend map[string]bool            // see Plan
-	everybody      bool                       // what concerns all has changed
+	everybody      bool                       // something that concerns all has changed
 	gone           []string                   // for long enough
 }
 
-// glances looks at what is due, or at all, and at names.
+// glances looks at what is due, or at all profiles, and at names.
 func (f *Follower) glances(plan *Plan, now time.Time, all bool, names []string) change {
 	c := change{seen: map[string]*profile.Glance{}, define: map[string]bool{}, intend: map[string]bool{}}
-	// Some room is left for those that come: they are the more likely to become profiles.
+	// Some room is reserved for new directories: they are more likely to become profiles.
 	f.room = maxStrangers
 	if all {
 		f.room = maxStrangers / 2
@@ -123,7 +123,7 @@ func (f *Follower) glances(plan *Plan, now time.Time, all bool, names []string) 
 	return c
 }
 
-// glance looks at profile name, and notes in c what is to be done for it.
+// glance looks at profile name, and records in c what is to be done for it.
 func (f *Follower) glance(plan *Plan, c *change, name string, p *followed, now time.Time) {
 	p.first = time.Time{}
 	watched := f.watches(plan.Home, name, p)
@@ -137,7 +137,7 @@ func (f *Follower) glance(plan *Plan, c *change, name string, p *followed, now t
 		f.known++
 	}
 	switch {
-	case err != nil: // it may be there
+	case err != nil: // it may exist
 		p.missing = time.Time{}
 		if !p.known() {
 			delete(f.profiles, name)
@@ -153,9 +153,9 @@ func (f *Follower) glance(plan *Plan, c *change, name string, p *followed, now t
 	}
 }
 
-// note notes what there is to do for profile name, which was like was, and tells whether
-// there is anything. One whose slot somebody has removed gets one again when it is to run
-// since then, or is another.
+// note records what there is to do for profile name, which was like was before, and reports
+// whether there is anything. A profile whose slot was removed by someone gets a slot again if
+// it was asked to run since then, or was replaced by another profile.
 func (c *change) note(plan *Plan, name string, g, was *profile.Glance) bool {
 	define, intend := g.Differs(was), g.Intends(was)
 	if !define && !intend {
@@ -170,7 +170,7 @@ func (c *change) note(plan *Plan, name string, g, was *profile.Glance) bool {
 	return true
 }
 
-// miss notes that profile name is none, or no more.
+// miss records that profile name is not, or no longer, a profile.
 func (f *Follower) miss(c *change, name string, p *followed, now time.Time) {
 	switch {
 	case !p.known():
@@ -182,7 +182,7 @@ func (f *Follower) miss(c *change, name string, p *followed, now time.Time) {
 	}
 }
 
-// warnOnce says err unless it was the last that was said.
+// warnOnce reports err unless it is the same as the last one.
 func (f *Follower) warnOnce(last *string, err error) {
 	if *last != err.Error() {
 		*last = err.Error()
@@ -190,8 +190,8 @@ func (f *Follower) warnOnce(last *string, err error) {
 	}
 }
 
-// forget forgets profiles that are gone, if they have no slot any more. The others are
-// gone again later.
+// forget forgets profiles that are gone and have no slot any more. The others count as newly
+// gone, for a later try.
 func (f *Follower) forget(plan *Plan, gone []string, now time.Time) error {
 	if len(gone) == 0 {
 		return nil
@@ -240,7 +240,7 @@ func (f *Follower) act(plan *Plan, c change, now time.Time) error {
 				}
 				p.said = r.Err.Error()
 			} else if errors.Is(r.Warning, errMeanwhile) {
-				f.changed(r.Profile) // what is wanted counts again for the slot that comes
+				f.changed(r.Profile) // what is wanted counts again for the new slot
 			} else if err == nil {
 				p.glance, p.said = c.seen[r.Profile], ""
 			}

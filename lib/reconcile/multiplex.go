@@ -12,33 +12,34 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// Which gateways start. Where the root profile's serves all profiles, one of a named
-// profile would end at once (78), or serve it a second time: it stays down, and what
-// was wanted of it is wanted of the root profile's.
+// Which gateways start. If the root profile's gateway serves all profiles, a named profile's
+// own gateway would exit at once (78), or serve the profile a second time. So it stays down,
+// and what was wanted of it is wanted of the root profile's gateway.
 
-// A Multiplexing is whether the root profile's gateway serves all profiles.
+// A Multiplexing says whether the root profile's gateway serves all profiles.
 type Multiplexing int
 
 const (
 	Separate    Multiplexing = iota
-	Multiplexed              // named profiles stay down, but for those that stand alone
-	Undecided                // it cannot be known: nothing starts but the root profile's
+	Multiplexed              // named profiles stay down, except standalone ones
+	Undecided                // it cannot be known: only the root profile's gateway starts
 )
 
-// A folding is what becomes of profiles that another's gateway serves.
+// A folding describes the profiles that another profile's gateway serves.
 type folding struct {
 	names  map[string]bool // those that were to run
 	root   bool            // the root profile's gateway starts for them
 	record bool            // and that is to be recorded
 }
 
-// starts tells whether the gateway of f is to start.
+// starts reports whether the gateway of f is to start.
 func (r *run) starts(f *profile.Found) bool {
 	switch {
 	case r.NoStart || f.Parked:
 		return false
 	case f.Name == profile.Default:
-		// The operator's last word is on the gateway that serves them all.
+		// The operator's last command to the gateway that serves all profiles takes
+		// precedence.
 		return f.State.Starts() || r.fold.root && f.State.Desired != profile.Stopped
 	case r.Multiplex == Multiplexed:
 		return f.State.Starts() && f.Standalone
@@ -59,8 +60,8 @@ func (r *run) prepare(found []profile.Found) {
 	}
 	names := map[string]bool{}
 	for i := range found {
-		// Also of another container's share: the root profile's gateway serves
-		// them all, from wherever it runs.
+		// This includes profiles of another container's share: the root profile's gateway
+		// serves them all, wherever it runs.
 		f := &found[i]
 		if f.Name != profile.Default && f.Err == nil && !f.Stray && f.State.Starts() && !f.Standalone && !f.Parked {
 			names[f.Name] = true
@@ -71,15 +72,15 @@ func (r *run) prepare(found []profile.Found) {
 	}
 	root := &found[0]
 	if root.State.Desired == profile.Stopped {
-		// The operator's last word on the gateway that serves them all.
+		// The operator's last command to the gateway that serves all profiles.
 		root.Warning = errors.Join(root.Warning, fmt.Errorf("its gateway serves all profiles, %d of which are to run, but it is stopped; start it with hermes-svc start %s", len(names), profile.Default))
 		return
 	}
 	r.fold = folding{names: names, root: true, record: !root.State.Starts() && root.Err == nil && r.Select.Has(root.Name) && !r.DryRun}
 }
 
-// recordFolded records what was folded into the root profile's gateway, so that it
-// stands at the next boot as well.
+// recordFolded records what was folded into the root profile's gateway, so that it holds at
+// the next boot as well.
 func (r *run) recordFolded() {
 	if !r.fold.record {
 		return
@@ -93,7 +94,7 @@ func (r *run) recordFolded() {
 	}
 }
 
-// intendFolded records it, unless somebody has stopped the gateway since it was found.
+// intendFolded records it, unless the gateway was stopped since it was found.
 func (r *run) intendFolded() error {
 	lock, err := r.ScanDir.Lock(profile.Default, r.deadline)
 	if err != nil && !slot.Unlockable(err) {

@@ -10,12 +10,12 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// obey starts and stops the gateways of jobs of which something else is wanted than was,
-// and returns what it did, by index. A slot says what was asked for last, whoever did: so
-// what somebody has told a supervisor is not done a second time, and what a killed
-// follower has not done the next one does.
+// obey starts and stops the gateways of jobs for which the wanted state has changed, and
+// returns what it did, by index. A slot shows what was asked for last, whoever asked. So a
+// command that a supervisor already got is not repeated, and what a killed follower did not
+// finish, the next one does.
 func (r *run) obey(jobs []*job) map[int]string {
-	did, alone := map[int]string{}, map[int]bool{} // alone: nobody supervises it
+	did, alone := map[int]string{}, map[int]bool{} // alone: it is not supervised
 	for _, wanted := range []bool{false, true} {
 		var names []string
 		var at []int
@@ -25,7 +25,7 @@ func (r *run) obey(jobs []*job) map[int]string {
 			}
 			service := r.ScanDir.Service(j.Found.Name)
 			if supervised, err := service.Supervised(); err == nil && !supervised {
-				alone[i] = true // to put its slot does it
+				alone[i] = true // putting its slot does it
 			} else if normallyUp, e := service.NormallyUp(); err == nil && e == nil && normallyUp != wanted {
 				names, at = append(names, j.Found.Name), append(at, i)
 			}
@@ -53,15 +53,16 @@ func (r *run) obey(jobs []*job) map[int]string {
 	}
 	for i, j := range jobs {
 		if j != nil && r.Only != nil && !r.Redefine[j.Found.Name] && r.slots[j.Found.Name] && !alone[i] {
-			jobs[i], r.results[i].Action = nil, Unchanged // its slot is what it was
+			jobs[i], r.results[i].Action = nil, Unchanged // its slot is unchanged
 		}
 	}
 	return did
 }
 
-// wants tells whether somebody has said what is wanted of j's gateway, and what. A gateway's
-// own account of itself is no reason to stop one that starts, or to start one that ended;
-// nor is a configuration that keeps it down at a boot a reason to stop one that runs.
+// wants reports whether someone asked for j's gateway to be up or, if up is false, down. A
+// gateway's own account of itself is no reason to stop a gateway that starts, or to start one
+// that has ended. A configuration that keeps a gateway down at boot is no reason to stop one
+// that runs.
 func (j *job) wants(up bool) bool {
 	if up {
 		return j.State.Desired == profile.Running && !j.Down
@@ -69,9 +70,9 @@ func (j *job) wants(up bool) bool {
 	return j.State.Desired == profile.Stopped
 }
 
-// tell tells the supervisor of profile name's slot what ./down says, which was just changed:
-// it may have come up when obey had looked, and have gone by what that said before. It is
-// called with the slot locked, so that no later command comes in between.
+// tell tells the supervisor of profile name's slot what ./down says, which was just changed.
+// This closes a race: the supervisor may have started after obey looked, and have read the old
+// ./down. The slot must be locked, so that no later command comes in between.
 func (r *run) tell(name string, down bool) error {
 	service := r.ScanDir.Service(name)
 	st, err := service.Status(r.ScanDir.Programs)
@@ -85,7 +86,7 @@ func (r *run) tell(name string, down bool) error {
 			obedience{r}.PlanStop(name, st.PID)
 		}
 	}
-	// One that does not listen yet has not looked for ./down yet.
+	// A supervisor that does not listen yet has not looked for ./down yet.
 	if err = service.Control(command); fail.CodeOf(err) == fail.Absent {
 		return nil
 	}

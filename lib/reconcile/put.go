@@ -18,7 +18,7 @@ import (
 // errMeanwhile is why a profile is skipped.
 var errMeanwhile = errors.New("left as it is: somebody else registered or unregistered it")
 
-// put brings j's slot to what it is to be, and tells whether it is supervised.
+// put makes j's slot what it is to be, and reports whether it is supervised.
 func (r *run) put(j *job, result *Result) (live bool, err error) {
 	d := *j.Definition
 	if j.Large {
@@ -28,7 +28,7 @@ func (r *run) put(j *job, result *Result) (live bool, err error) {
 		}
 		d.Settings = &s
 	}
-	// Most of the time there is nothing to do, and nobody to keep away.
+	// Usually there is nothing to do, and no need to lock anyone out.
 	found, err := r.ScanDir.Look(&d)
 	if err != nil || found.Matches {
 		result.Action = Unchanged
@@ -58,8 +58,8 @@ func (r *run) put(j *job, result *Result) (live bool, err error) {
 	return found.Live && !change.Anew, nil
 }
 
-// change makes j's slot what d says, with others kept away from it. What they did
-// before they let go of it counts: it was asked for later than this run.
+// change makes j's slot match d, with other processes locked out. What they did before they
+// released the slot counts: it was asked for later than this run.
 func (r *run) change(j *job, d *script.Definition, result *Result) (change slot.Change, err error) {
 	hold, err := r.ScanDir.Hold(d.Profile, r.deadline)
 	if err != nil {
@@ -69,8 +69,8 @@ func (r *run) change(j *job, d *script.Definition, result *Result) (change slot.
 	if now, err := r.Home.Settings(j.Name); err != nil || !j.same(&now, d.Settings) {
 		return change, cmp.Or(err, errMeanwhile)
 	}
-	// A start or a stop needs no hold, but a slot: then ./down and what is recorded
-	// are to be those of one of us.
+	// A start or a stop takes the slot's lock, not the hold. The lock makes ./down and the
+	// recorded state come from the same process.
 	lock, err := r.ScanDir.Lock(d.Profile, r.deadline)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -87,7 +87,7 @@ func (r *run) change(j *job, d *script.Definition, result *Result) (change slot.
 	}
 	d.Down = !r.starts(&now)
 	change, err = hold.Put(d)
-	// That a gateway no longer says what was asked for is no reason to stop it.
+	// It is no reason to stop a gateway that it no longer says what was asked for.
 	asked := !d.Down || now.State.Desired == profile.Stopped
 	if err == nil && asked && r.Intend[j.Found.Name] && slices.Contains(change.Files, script.DownFile) {
 		err = r.tell(j.Found.Name, d.Down)
@@ -95,7 +95,7 @@ func (r *run) change(j *job, d *script.Definition, result *Result) (change slot.
 	return change, err
 }
 
-// same tells whether now, which is on record, is what j is made of.
+// same reports whether now, the present record, is what j is made of.
 func (j *job) same(now, of *profile.Settings) bool {
 	if j.unrecorded {
 		now.DerivedPort = of.DerivedPort
@@ -103,9 +103,9 @@ func (j *job) same(now, of *profile.Settings) bool {
 	return now.Equal(of)
 }
 
-// putAll puts the slots of jobs, of which some are nil, and completes their results.
-// The slots have nothing to do with each other, and the work is system calls: every
-// processor can take its share. Large ones come one by one, since each needs memory.
+// putAll puts the slots of jobs, some of which are nil, and completes their results. The slots
+// are independent and the work is system calls, so every processor takes its share. Large ones
+// come one by one, since each needs memory.
 func (r *run) putAll(jobs []*job) {
 	lives := make([]bool, len(jobs))
 	some := func(i int, large bool) {

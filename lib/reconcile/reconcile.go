@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package reconcile makes the slots of a scan directory match the profiles of a
-// home. It decides what each profile needs; how a slot is made or removed is
-// package slot's business, what is recorded of a profile package profile's.
+// Package reconcile makes the slots of a scan directory match the profiles of a home. It
+// decides what each profile needs. Package slot knows how a slot is made or removed, package
+// profile what is recorded of a profile.
 package reconcile
 
 import (
@@ -26,21 +26,21 @@ type Plan struct {
 	Prune     bool // unregister slots whose profile is gone
 	Multiplex Multiplexing
 	NoStart   bool // no gateway starts
-	// Bootstrap names profiles that a dry run takes to be recorded as running,
-	// where nothing is recorded of them.
+	// Bootstrap names profiles that a dry run assumes to be recorded as running, if nothing is
+	// recorded for them.
 	Bootstrap []string
 	DryRun    bool
 	Timeout   time.Duration
 
-	// What follows is for a Follower; Only nil for all others.
+	// The following fields are for a Follower. For other runs Only is nil.
 
-	// Only names the profiles for which something is done: Redefine those of them whose
-	// slot is brought to its definition, as that of each that has none; Intend those
-	// whose gateway is started or stopped if its slot says that something else was asked
-	// for last.
+	// Only names the profiles for which something is done. Redefine names those whose slot is
+	// brought to its definition, as is done for each one without a slot. Intend names those
+	// whose gateway is started or stopped if its slot shows that something else was asked for
+	// last.
 	Only, Redefine, Intend map[string]bool
-	// Gone names slots that are unregistered if there is no such profile, in the
-	// profiles/ that is In.
+	// Gone names slots that are unregistered if there is no such profile in the profiles/
+	// directory that In identifies.
 	Gone []string
 	In   profile.ID
 }
@@ -59,19 +59,19 @@ type run struct {
 // A job is a profile that is to have a slot.
 type job struct {
 	*profile.Found
-	*script.Definition      // but for what is in a large record
+	*script.Definition      // without what is in a large record
 	unrecorded         bool // its port is not on record yet
 }
 
-// Run executes p. Results are in the order of the profiles; an error is about
-// the run as a whole, and results are then what was done before it.
+// Run executes p. Results are in the order of the profiles. An error is about the run as a
+// whole; the results are then what was done before it.
 func (p *Plan) Run() ([]Result, error) {
 	r := &run{Plan: p, ports: profile.NewPorts(), slots: map[string]bool{}}
 	found, jobs, err := r.assign()
 	if err != nil {
 		return nil, err
 	}
-	// Waiting for who hands out ports was not the slots' time.
+	// The time spent waiting for the lock on the ports does not count for the slots.
 	r.deadline = slot.Deadline(p.Timeout)
 	obeyed := r.obey(jobs)
 	r.putAll(jobs)
@@ -85,14 +85,14 @@ func (p *Plan) Run() ([]Result, error) {
 	return slices.DeleteFunc(r.results, func(x Result) bool { return x.Profile == "" }), err
 }
 
-// concerns tells whether something is to be done for profile name.
+// concerns reports whether something is to be done for profile name.
 func (r *run) concerns(name string) bool { return r.Only == nil || r.Only[name] }
 
-// assign decides what each profile needs, and gives each its port; that is locked. When
-// it returns, the ports are on record, so that the slots can be made without the lock:
-// whoever waited for a slot with it might wait for another who has that slot, and waits
-// for the lock. Without the lock no port is guessed; profiles that have theirs on record
-// need none.
+// assign decides what each profile needs and gives each its port, with the ports locked. When
+// it returns, the ports are on record, so the slots can be made without the lock. That
+// prevents a deadlock: a process that waited for a slot while it had the lock might wait for a
+// process that has the slot and waits for the lock. Without the lock no port is guessed;
+// profiles with a port on record need none.
 func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 	var lockErr error
 	if !r.DryRun {
@@ -128,8 +128,8 @@ func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 	return found, jobs, nil
 }
 
-// stale tells whether no gateway of profile name can be running: it is ours, not
-// that of another container on the same home, and nobody supervises it here.
+// stale reports whether no gateway of profile name can be running: the profile is ours, not
+// another container's on the same home, and it is not supervised here.
 func (r *run) stale(name string) bool {
 	if r.DryRun || !r.Select.Has(name) || !r.concerns(name) {
 		return false
@@ -145,10 +145,10 @@ func (r *run) stale(name string) bool {
 	return !supervised && err == nil
 }
 
-// claimInForce takes the ports that are in force before any is derived: a profile keeps
-// the one that it has, even if another one's name derives it. A gateway may be running on
-// the port of its slot, so slots come before records. Where each profile has a port of its
-// own on record, there is none to derive, and no slot need be read.
+// claimInForce takes the ports that are in force before any port is derived: a profile keeps
+// its port even if another one's name derives the same. A gateway may be running on the port
+// of its slot, so slots come before records. If each profile has a port of its own on record,
+// none needs to be derived and no slot needs to be read.
 func (r *run) claimInForce(found []profile.Found) error {
 	recorded := map[int]bool{}
 	for i := range found {
@@ -169,7 +169,7 @@ func (r *run) claimInForce(found []profile.Found) error {
 	return nil
 }
 
-// one decides what profile f needs: a slot, or a result that says why not.
+// one decides what profile f needs: a slot, or a result that says why it gets none.
 func (r *run) one(f *profile.Found) (*job, Result) {
 	result := Result{Profile: f.Name, Prior: f.State.Counts(), Warning: f.Warning}
 	if f.Unclean {
@@ -178,7 +178,7 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 	ours := r.Select.Has(f.Name)
 	switch {
 	case !ours && !(r.Standby && r.Select.matches(f.Name)):
-		// What is wrong with it is for whoever selects it to say.
+		// The run that selects this profile reports its problems.
 		result.Action, result.Warning = Skipped, nil
 	case f.Err != nil:
 		result.Action, result.Err = Failed, f.Err
@@ -197,10 +197,10 @@ func (r *run) one(f *profile.Found) (*job, Result) {
 	return nil, result
 }
 
-// record puts the ports on record that are not. Where that fails, a port that follows from
-// the profile's name alone will be found again, and the first such result warns for all. A
-// profile whose port depends on the order in which they came has failed, as has each that
-// needs one where ports could not be locked: its entry in jobs is then nil.
+// record records the ports that are not on record. If that fails, a port that follows from the
+// profile's name alone will be found again, and the first such result warns for all of them. A
+// profile whose port depends on the order of profiles fails, and so does each one that needs a
+// port when the ports could not be locked. Its entry in jobs is then nil.
 func (r *run) record(jobs []*job, lockErr error) {
 	var given []profile.Given
 	var of []int

@@ -46,7 +46,7 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// Every profile is in exactly one shard, and no shard is left without.
+// TestShards: every profile is in exactly one shard, and no shard is empty.
 func TestShards(t *testing.T) {
 	for n := 1; n <= 7; n++ {
 		sizes := make([]int, n)
@@ -73,8 +73,8 @@ func TestShards(t *testing.T) {
 	}
 }
 
-// A process that is gone or nobody's business is passed over; one that cannot be
-// read for another reason could be the one that counts.
+// TestFindContainer: processes that are gone or irrelevant are passed over. A process that
+// cannot be read for another reason could be the one that counts.
 func TestFindContainer(t *testing.T) {
 	proc := t.TempDir()
 	process := func(pid, cmdline string) string {
@@ -171,7 +171,7 @@ func TestContainerCommand(t *testing.T) {
 	}
 }
 
-// A state that the account wrote cannot make a line of its own, nor a long one.
+// TestLine: a state that the account wrote makes neither a line of its own nor a long one.
 func TestLine(t *testing.T) {
 	for prior, want := range map[string]string{
 		"":                                  "None",

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// What can be done about a profile.
+// What can be done for a profile.
 const (
 	Started    = "started"    // registered, and its gateway starts
 	Registered = "registered" // registered; its gateway stays down
@@ -19,18 +19,18 @@ const (
 	Folded     = "folded" // its gateway stays down: the root profile's serves it, and starts for it
 )
 
-// A Result is what was done about one profile.
+// A Result is what was done for one profile.
 type Result struct {
 	Profile string
 	Prior   string // the state that counted, "" for none
 	Action  string
-	Exit    string // how its last gateway ended, where that was not as it should: Unclean or OOM
-	Warning error  // something that was no use and was done without
+	Exit    string // how its last gateway ended, if not properly: Unclean or OOM
+	Warning error  // about something unusable that was ignored
 	Err     error  // why Action is Failed
 }
 
-// Line returns r as the boot log has it. A state comes from a file that the
-// account writes: it must not be able to write lines of its own.
+// Line returns r as a line of the boot log. The account writes the file that the state comes
+// from, and must not be able to write lines of its own.
 func (r Result) Line() string {
 	line := fmt.Sprintf("profile=%s prior_state=%s action=%s", word(r.Profile), word(r.Prior), r.Action)
 	if r.Exit != "" {

@@ -12,16 +12,16 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// A Selection says which profiles are this container's. The zero value: all.
+// A Selection says which profiles belong to this container. The zero value selects all.
 type Selection struct {
-	patterns []string // globs, of package path; nil: every name
+	patterns []string // globs for package path; nil: every name
 	none     bool
 	i, n     uint32 // this is the i-th of n, counted from 0; n 0: the only one
 }
 
-// ParseSelection reads the forms of --profiles and --shard; "" for all. Where containers
-// stand by for each other's shards, one beyond the last has none of its own: a swarm
-// that shrinks does not keep the first.
+// ParseSelection parses the values of --profiles and --shard; "" selects all. If containers
+// stand by for each other's shards, a container beyond the last shard has none of its own,
+// since a swarm that is scaled down need not keep the containers with the lowest numbers.
 func ParseSelection(profiles, shard string, standby bool) (Selection, error) {
 	var s Selection
 	switch profiles {
@@ -51,20 +51,20 @@ func ParseSelection(profiles, shard string, standby bool) (Selection, error) {
 	return s, nil
 }
 
-// Has tells whether profile name is selected. For any n, each name is in
-// exactly one of the n shards, and which one depends on the name alone.
+// Has reports whether profile name is selected. For any n, each name is in exactly one of the
+// n shards, and which one depends on the name alone.
 func (s *Selection) Has(name string) bool {
 	return s.matches(name) && (s.n == 0 || share(name, s.n) == s.i)
 }
 
-// share returns which of n containers profile name belongs to. It does not go by the
-// digits that the port is derived from.
+// share returns which of n containers profile name belongs to. It uses other digits than those
+// from which the port is derived.
 func share(name string, n uint32) uint32 {
 	sum := profile.Digest(name)
 	return binary.BigEndian.Uint32(sum[4:]) % n
 }
 
-// matches tells whether profile name is selected, here or in another shard.
+// matches reports whether profile name is selected, here or in another shard.
 func (s *Selection) matches(name string) bool {
 	if s.none || s.patterns == nil {
 		return !s.none

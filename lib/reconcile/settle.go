@@ -10,8 +10,8 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// settle has s6-svscan take up and drop what changed, with one rescan for all,
-// and waits until it has.
+// settle has s6-svscan take up and drop what changed, with one rescan for all, and waits until
+// that is done.
 func (r *run) settle(found []profile.Found) error {
 	gone := r.gone(found)
 	if r.DryRun {
@@ -20,7 +20,7 @@ func (r *run) settle(found []profile.Found) error {
 		}
 		return nil
 	}
-	// To wait for one profile, at which somebody was at work, was not the others' time.
+	// The wait for one profile that was in use does not count against the others.
 	r.deadline = slot.Deadline(r.Timeout)
 	rescanned := false
 	for _, x := range r.ScanDir.Retire(gone, r.Timeout, func(string) error { return nil }) {
@@ -28,7 +28,7 @@ func (r *run) settle(found []profile.Found) error {
 		if x.Err != nil {
 			result.Action = Failed
 		} else {
-			rescanned = true // to be reaped is a part of it
+			rescanned = true // the reap included a rescan
 		}
 		r.results = append(r.results, result)
 	}
@@ -48,7 +48,7 @@ func (r *run) gone(found []profile.Found) []string {
 	}
 	var gone []string
 	if r.Only != nil {
-		// Since they were missed the volume may have gone.
+		// The volume may have gone since they were missed.
 		if _, _, in, err := r.Home.Names(); err != nil || in != r.In {
 			return nil
 		}
@@ -64,8 +64,8 @@ func (r *run) gone(found []profile.Found) []string {
 	return gone
 }
 
-// await waits until what is new is supervised. s6-svscan has room for so many
-// services, and s6-svscanctl does not say when it has none.
+// await waits until the new slots are supervised. s6-svscan has room for a limited number of
+// services, and s6-svscanctl does not report that it is full.
 func (r *run) await() {
 	if !r.ScanDir.Alive() {
 		return // it takes up what it finds when it starts
@@ -77,7 +77,7 @@ func (r *run) await() {
 	for k, err := range r.ScanDir.AwaitSupervised(names, r.Timeout) {
 		result := &r.results[r.awaited[k]]
 		if fail.CodeOf(err) == fail.Absent {
-			continue // unregistered since: that was asked for later than this
+			continue // unregistered since, which was asked for later than this
 		}
 		if err != nil {
 			result.Action, result.Err = Failed, err

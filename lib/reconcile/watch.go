@@ -12,13 +12,14 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// A watch has inotify(7) tell which profiles may have changed. Where it cannot, since
-// another machine writes or the kernel has no watches left, the follower looks.
+// A watch learns from inotify(7) which profiles may have changed. It misses what another
+// machine writes, and what the kernel has no watches left for. The follower then looks
+// regularly.
 type watch struct {
 	*inotify.Watch
-	names  map[int32]string // by watch descriptor: a profile's, or below
+	names  map[int32]string // by watch descriptor: a profile's, or one of those below
 	failed error            // why not all is watched
-	ended  bool             // the home or profiles/ is not watched any more
+	ended  bool             // the home or profiles/ is no longer watched
 }
 
 // What is watched besides profiles' directories. No profile has these names.
@@ -30,7 +31,7 @@ const (
 const (
 	watchMask = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_CLOSE_WRITE |
 		unix.IN_MOVE_SELF | unix.IN_EXCL_UNLINK
-	// watchBuffer is room for what a gateway does that writes all the time.
+	// watchBuffer has room for the events of a gateway that writes all the time.
 	watchBuffer = 64 << 10
 )
 
@@ -40,8 +41,8 @@ func newWatch() *watch {
 	return w
 }
 
-// follow watches the directory of profile name, or what name stands for. To watch it again
-// changes nothing; it may be another directory by now.
+// follow watches the directory of profile name, or what name stands for. Watching it again
+// changes nothing, unless it is another directory by now.
 func (w *watch) follow(home *profile.Home, name string) {
 	if w.FD < 0 {
 		return
@@ -55,7 +56,7 @@ func (w *watch) follow(home *profile.Home, name string) {
 	}
 	path, done, err := home.Watch(of)
 	if err != nil {
-		return // not there, or not any more
+		return // it does not exist, or no longer
 	}
 	defer done()
 	dir, err := w.Add(path, watchMask)
@@ -66,9 +67,9 @@ func (w *watch) follow(home *profile.Home, name string) {
 	w.names[dir] = name
 }
 
-// watches watches profile name before it is looked at, so that nothing falls in between,
-// and tells whether it does. Of directories that are no profiles, and may become some,
-// there is room for so many: each costs the kernel a watch, and us memory.
+// watches starts to watch profile name before it is looked at, so that no change is missed in
+// between, and reports whether it does. The number of watched directories that are not yet
+// profiles is limited: each one costs the kernel a watch, and us memory.
 func (f *Follower) watches(h *profile.Home, name string, p *followed) bool {
 	switch {
 	case name == profile.Default: // by the home
@@ -81,14 +82,14 @@ func (f *Follower) watches(h *profile.Home, name string, p *followed) bool {
 	return true
 }
 
-// maxStrangers is how many directories below profiles/ are watched that are no profiles,
+// maxStrangers limits how many directories below profiles/ that are not profiles are watched,
 // and how many of them can be due.
 const maxStrangers = 2048
 
 var errStrangers = errors.New("too many directories in profiles/ have no SOUL.md")
 
-// read calls changed with each profile that may have changed, and with "" where it may be
-// any of them.
+// read calls changed with each profile that may have changed, or with "" if it may be any of
+// them.
 func (w *watch) read(changed func(name string)) {
 	w.Read(make([]byte, watchBuffer), func(e inotify.Event) {
 		name, known := w.names[e.Dir]
@@ -98,13 +99,13 @@ func (w *watch) read(changed func(name string)) {
 		case e.Ended():
 			delete(w.names, e.Dir)
 			if name == watchedHome || name == watchedProfiles {
-				// What is there now may have the inode of what was.
+				// The new directory may have the inode of the old one.
 				w.ended = true
 				changed("")
 			}
 		case !known:
 		case e.Mask&unix.IN_MOVE_SELF != 0:
-			// Where it is now it may be none of ours. What has its name is watched anew.
+			// After a move it may be outside the home. What now has its name is watched anew.
 			if name != watchedHome && name != watchedProfiles {
 				w.Remove(e.Dir)
 				changed(name)
