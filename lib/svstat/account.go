@@ -11,17 +11,16 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// An Account is what the gateway that is up says of itself. The account that it runs as
-// can have it say anything, of any length: this is as much of it as may be shown, each
-// text a line.
+// An Account is what the running gateway says about itself. The account that it runs as can
+// make it say anything, of any length. This is as much as may be shown, each text on one line.
 type Account struct {
-	State        string            // "" where it does not say, profile.Unknown for what is none
-	Serves       bool              // it does its work, if not on every platform
-	Failed       bool              // it could not start, and has yet to end
-	Platforms    map[string]string // name to state, "" where it does not say
-	ActiveAgents int               // -1 where it does not say
-	Attention    []string          // what platforms complain of, in the order of their names
-	ExitReason   string            // why it could not start, "" where it does not say
+	State        string            // "" if it does not say, profile.Unknown for an unknown one
+	Serves       bool              // it works, if not on every platform
+	Failed       bool              // it could not start, and has not exited yet
+	Platforms    map[string]string // name to state, "" if it does not say
+	ActiveAgents int               // -1 if it does not say
+	Attention    []string          // what platforms complain about, in the order of their names
+	ExitReason   string            // why it could not start, "" if it does not say
 }
 
 const (
@@ -29,7 +28,7 @@ const (
 	maxAgents    = 1e9
 )
 
-// accountOf cuts what self says.
+// accountOf shortens what self says.
 func accountOf(self *profile.Self) *Account {
 	a := &Account{State: self.State, Serves: self.Serves(), Failed: self.Failed(), Platforms: map[string]string{}, ActiveAgents: -1}
 	if self.ActiveAgents >= 0 && self.ActiveAgents <= maxAgents {
@@ -39,7 +38,7 @@ func accountOf(self *profile.Self) *Account {
 		a.ExitReason = cli.Excerpt(self.ExitReason, profile.MaxWords)
 	}
 	shown := 0
-	for _, complain := range []bool{true, false} { // of too many the former count
+	for _, complain := range []bool{true, false} { // if there are too many, those with complaints come first
 		for _, p := range self.Platforms {
 			if p.Complains() != complain || shown == maxPlatforms {
 				continue
@@ -57,7 +56,7 @@ func accountOf(self *profile.Self) *Account {
 	return a
 }
 
-// object returns what JSON has of a, null for nil.
+// object returns the JSON form of a, null for nil.
 func (a *Account) object() any {
 	if a == nil {
 		return nil
@@ -77,10 +76,10 @@ func (a *Account) object() any {
 	}
 }
 
-// maxLines is how many platforms have a line below the table.
+// maxLines is how many platforms get a line below the table.
 const maxLines = 5
 
-// complaints returns the lines that are below the table of what platforms complain of.
+// complaints returns the lines below the table with the complaints of platforms.
 func (s *State) complaints() []string {
 	if s.Says == nil {
 		return nil

@@ -13,86 +13,87 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// A Follower tells of each change of a gateway's state, by inotify alone: with nothing to
-// do it does nothing. An event only says where to look; what counts is what is there then.
+// A Follower reports each change of a gateway's state. It uses only inotify, so it is idle
+// while nothing changes. An event only says where to look; what counts is what is there then.
 type Follower struct {
 	*Reader
-	// Services are those that are followed. One without an In is in the scan directory.
+	// Services are the services to follow. One without an In is in the scan directory.
 	Services []Asked
-	// All is for every gateway of the scan directory, besides, and for those to come.
+	// All also follows every gateway of the scan directory, and those to come.
 	All bool
-	// Open opens the scan directory, nil where there is none. ScanPath is where that is,
-	// HomePath where the home is; both are looked for again where they go.
+	// Open opens the scan directory, or returns nil if there is none. ScanPath and HomePath
+	// are the paths of the scan directory and the home. Both are looked for again when they
+	// disappear.
 	Open               func() (*dir.Dir, error)
 	ScanPath, HomePath string
 	Depth              Depth
-	// Ages is for one who looks on: what changes as time goes by, without an event, is
-	// looked at again while there is such a thing, see ages.
+	// Ages is for a viewer: values that change with time, without an event, are refreshed
+	// while there are any, see ages.
 	Ages bool
-	// Shown returns what is shown of s and does not change by time alone.
+	// Shown returns the part of s that is shown and does not change with time alone.
 	Shown func(s *State) string
-	// Changed is told what is another than before: first of all, however little.
+	// Changed gets what has changed: first of all everything, even if it is empty.
 	Changed func([]Change) error
-	// Failed is told of what cannot be read, and Warn of the Follower's own troubles.
+	// Failed gets the errors of what cannot be read, Warn the Follower's own problems.
 	Failed func(error)
 	Warn   func(format string, args ...any)
-	// Out is looked at for whether anybody reads it; Wake ends a wait when it is
-	// readable, for Woken. Below 0 they are none.
+	// Out is watched for its reader to go away. Wake ends a wait when it is readable, and
+	// Woken is called. A negative descriptor is ignored.
 	Out, Wake int
 	Woken     func() error
 
-	scan   *dir.Dir // nil where there is none
+	scan   *dir.Dir // nil if there is none
 	all    map[string]*followed
-	order  []*followed     // by name, or as they were asked for
-	root   *followed       // the root profile's gateway, whether asked for or not; nil where it makes no difference
+	order  []*followed     // by name, or in the order in which they were asked for
+	root   *followed       // the root profile's gateway, asked for or not; nil if it makes no difference
 	served map[string]bool // by the root profile's gateway
 	watch  *watches
-	scans  bool // something is asked for that is in the scan directory
-	// The scan directory or the home may be another, and so all that is in it.
+	scans  bool // something in the scan directory is asked for
+	// The scan directory or the home, and all that is in it, may have been replaced.
 	reopen, rehome bool
-	trouble        string    // why there is no scan directory, as it was said last
-	whole          time.Time // when all was looked at last, zero for never
-	next           time.Time // when it is to be, where inotify does not tell all
+	trouble        string    // the last reported reason why there is no scan directory
+	whole          time.Time // when everything was last looked at, zero for never
+	next           time.Time // when it is next, if inotify misses something
 }
 
-// A Change is a state that is another than before.
+// A Change is a state that differs from the previous one.
 type Change struct {
 	Name  string
 	Path  string // of the service directory
 	State *State // nil: it is gone
 }
 
-// ErrUnread is Run's answer when nobody is left who reads what is said.
+// ErrUnread is returned by Run when the reader of its output is gone.
 var ErrUnread = errors.New("nobody reads it")
 
-// followed is what a Follower knows of one service.
+// followed is what a Follower knows about one service.
 type followed struct {
 	Asked
 	watched // its directories
 	hidden  bool
-	there   bool // it was told of last, and not that it is gone
+	there   bool // it was reported last, and not as gone
 	shown   string
 	state   State
-	err     string    // what was said last that could not be read
-	rewatch bool      // its directories may be others
-	due     time.Time // when it is looked at again, zero for when something happens
+	err     string    // the last reported error
+	rewatch bool      // its directories may have been replaced
+	due     time.Time // when it is looked at again, zero for not before an event
 	looked  time.Time
-	tries   int // how often it was looked at because its process was on its way
+	tries   int // how often it was looked at because its process was still on its way
 }
 
 const (
-	// settle is how long a change may take: a death is several files.
+	// settle is how long a change may take: a death changes several files.
 	settle = 50 * time.Millisecond
-	// pace is how long there is at least between two looks at one service. One that
-	// changes faster is told of as it is then, and as it is in the end.
+	// pace is the minimum time between two looks at one service. For a service that changes
+	// faster, some intermediate states are reported, and the final one.
 	pace = 250 * time.Millisecond
-	// interval is how often all is looked at where inotify cannot tell.
+	// interval is how often everything is looked at if inotify misses something.
 	interval = 5 * time.Second
-	// aging is how often one is looked at of which some numbers go by the time.
+	// aging is how often a service is looked at if some of its values change with time.
 	aging = time.Second
-	// onTheWay and tries: so soon, and twice as late each time, we look again at the
-	// process of a gateway that has not come to its fence. The last it does on the way,
-	// it changes its environment, tells nobody.
+	// onTheWay and tries: a process that has not yet reached its fence is looked at again
+	// after this time, then after twice as long each time. Nothing announces the last step on
+	// its way, a change of its environment.
 	onTheWay = 100 * time.Millisecond
 	tries    = 5
 )
@@ -126,12 +127,12 @@ func GatewayAsked(name string) Asked {
 	return Asked{Name: name, Gateway: true, Service: s6.Service{Name: profile.Slot(name)}}
 }
 
-// hiddenRoot is the root profile's gateway where it is not asked for.
+// hiddenRoot returns the root profile's gateway, for the case that it is not asked for.
 func hiddenRoot() *followed {
 	return &followed{Asked: GatewayAsked(profile.Default), hidden: true, rewatch: true}
 }
 
-// follow begins to follow a service. One that is asked for twice is told of once.
+// follow begins to follow a service. A service that is asked for twice is reported once.
 func (f *Follower) follow(a Asked) *followed {
 	e := f.all[a.Service.Name]
 	if e == nil {
@@ -142,9 +143,9 @@ func (f *Follower) follow(a Asked) *followed {
 	return e
 }
 
-// await waits until something is due. What happens meanwhile is taken note of in lots, of
-// as long as a change takes: whoever writes all the time would have us read all the time
-// else.
+// await waits until something is due. It records events meanwhile, in batches that last as
+// long as a change takes, or a file that is written all the time would keep us busy all the
+// time.
 func (f *Follower) await() error {
 	for {
 		if err := f.wait(f.due(), f.watch.FD); err != nil {
@@ -165,7 +166,7 @@ func (f *Follower) await() error {
 	}
 }
 
-// wait waits until one of fds is readable, or it is due.
+// wait waits until one of fds is readable, or until due.
 func (f *Follower) wait(due time.Time, fds ...int) error {
 	unread, err := inotify.Await(due, f.Out, append(fds, f.Wake)...)
 	if unread && err == nil {
@@ -177,7 +178,7 @@ func (f *Follower) wait(due time.Time, fds ...int) error {
 	return err
 }
 
-// due returns when there is something to do, zero for when something happens.
+// due returns when there is something to do, zero for not before an event.
 func (f *Follower) due() (due time.Time) {
 	earlier := func(at time.Time) {
 		if !at.IsZero() && (due.IsZero() || at.Before(due)) {
@@ -197,7 +198,7 @@ func (f *Follower) due() (due time.Time) {
 	return due
 }
 
-// happened notes that something may have happened to e.
+// happened records that something may have happened to e.
 func (e *followed) happened(now time.Time) {
 	at := now.Add(settle)
 	if next := e.looked.Add(pace); next.After(at) {
@@ -209,7 +210,7 @@ func (e *followed) happened(now time.Time) {
 	e.tries = 0
 }
 
-// again notes when e, which was looked at now, is to be looked at without being told.
+// again records when e, which was looked at now, is to be looked at without an event.
 func (f *Follower) again(e *followed, now time.Time) {
 	s := &e.state
 	switch {
@@ -221,13 +222,13 @@ func (f *Follower) again(e *followed, now time.Time) {
 	}
 }
 
-// unsettled tells whether its process is on its way to its fence, or through it.
+// unsettled reports whether e's process is on its way to its fence, or through it.
 func (e *followed) unsettled() bool {
 	of := e.state.of
 	return of != nil && e.state.Up && (of.standing == fence.Coming || of.standing == fence.StandsBy && !of.fence.Held)
 }
 
-// States returns all that is there, as it was told of last.
+// States returns all existing services' states, as last reported.
 func (f *Follower) States() []State {
 	var states []State
 	for _, e := range f.order {

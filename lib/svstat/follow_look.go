@@ -14,8 +14,8 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// look looks at all that is due, and tells what is another than before. What is looked at
-// is watched first, so that nothing happens unseen in between.
+// look looks at all that is due, and reports what has changed. It sets up the watches before
+// it looks, so that no change is missed in between.
 func (f *Follower) look(now time.Time) error {
 	if !f.next.IsZero() && !now.Before(f.next) {
 		f.next, f.reopen, f.rehome = now.Add(interval), true, true
@@ -49,7 +49,7 @@ func (f *Follower) look(now time.Time) error {
 	return nil
 }
 
-// take tells whether e is to be looked at now, and has it watched.
+// take reports whether e is to be looked at now, and watches it.
 func (e *followed) take(f *Follower, all bool, now time.Time) bool {
 	if !all && (e.due.IsZero() || now.Before(e.due)) {
 		return false
@@ -66,8 +66,8 @@ func (e *followed) take(f *Follower, all bool, now time.Time) bool {
 	return true
 }
 
-// prepare opens what is another than before, the home and the scan directory. All that is
-// in them is then to be looked at.
+// prepare reopens the home and the scan directory if they may have been replaced. Then all
+// that is in them is to be looked at.
 func (f *Follower) prepare(now time.Time) (all bool, err error) {
 	if !f.reopen && !f.rehome {
 		return false, nil
@@ -96,8 +96,8 @@ func (f *Follower) prepare(now time.Time) (all bool, err error) {
 	return true, err
 }
 
-// waitOut says err, once, and has all looked at again later, unless it comes at the
-// beginning: then it is the answer.
+// waitOut reports err once and schedules another look at everything. At the beginning it
+// returns err instead.
 func (f *Follower) waitOut(err error) error {
 	text := ""
 	if err != nil {
@@ -116,7 +116,7 @@ func (f *Follower) waitOut(err error) error {
 	return nil
 }
 
-// list finds the gateways that are in the scan directory.
+// list finds the gateways in the scan directory.
 func (f *Follower) list() error {
 	if !f.All || f.scan == nil {
 		return nil
@@ -131,7 +131,7 @@ func (f *Follower) list() error {
 	return nil
 }
 
-// appeared follows the gateway of profile name, if that is new.
+// appeared follows the gateway of profile name, if it is new.
 func (f *Follower) appeared(name string) *followed {
 	a := GatewayAsked(name)
 	e := f.all[a.Service.Name]
@@ -141,7 +141,7 @@ func (f *Follower) appeared(name string) *followed {
 			f.watch.drop(&f.root.watched)
 			f.root = e
 		}
-		// By name, where nobody asked for another order.
+		// Sorted by name, unless the caller gave an order.
 		i := len(f.order) - 1
 		for ; i > 0 && f.order[i-1].Name > name; i-- {
 			f.order[i] = f.order[i-1]
@@ -151,7 +151,7 @@ func (f *Follower) appeared(name string) *followed {
 	return e
 }
 
-// in returns where the service of e is.
+// in returns the directory that contains the service of e.
 func (f *Follower) in(e *followed) *dir.Dir {
 	if e.In != nil {
 		return e.In
@@ -179,7 +179,7 @@ func (f *Follower) read(due []*followed, first bool, now time.Time) (changes []C
 			changes = append(changes, Change{Name: e.Name, Path: e.state.Path()})
 			e.gone()
 		case !f.All && first:
-			return nil, errs[i] // what does not exist when we are asked is a mistake
+			return nil, errs[i] // a service that does not exist at the beginning is a usage error
 		}
 	}
 	if f.All {
@@ -188,12 +188,12 @@ func (f *Follower) read(due []*followed, first bool, now time.Time) (changes []C
 	return changes, nil
 }
 
-// found notes the state of e, and tells whether it is another than before.
+// found records the state of e, and reports whether it differs from the previous one.
 func (f *Follower) found(e *followed, s State, now time.Time) (c Change, differs bool) {
 	if s.PID != e.state.PID {
 		e.tries = 0
 	}
-	s.of.self = profile.Self{} // of any size, and derived from by now
+	s.of.self = profile.Self{} // of any size, and no longer needed
 	e.state = s
 	f.failed(e, s.Linked)
 	f.again(e, now)
@@ -205,7 +205,7 @@ func (f *Follower) found(e *followed, s State, now time.Time) (c Change, differs
 	return Change{Name: e.Name, Path: s.Path(), State: &e.state}, true
 }
 
-// failed has said what of e cannot be read, once.
+// failed reports once what cannot be read of e.
 func (f *Follower) failed(e *followed, err error) {
 	text := ""
 	if err != nil {
@@ -219,7 +219,7 @@ func (f *Follower) failed(e *followed, err error) {
 
 func (e *followed) gone() { e.there, e.shown, e.state, e.tries = false, "", State{}, 0 }
 
-// forget forgets what was no gateway, or is none any more.
+// forget forgets what was not a gateway, or no longer is.
 func (f *Follower) forget() {
 	left := f.order[:0]
 	for _, e := range f.order {
@@ -238,7 +238,7 @@ func (f *Follower) forget() {
 }
 
 // askRoot asks the root profile's gateway whom it serves, and looks again at those for whom
-// that makes a difference.
+// the answer makes a difference.
 func (f *Follower) askRoot(now time.Time) {
 	served := map[string]bool(nil)
 	if f.scan != nil {

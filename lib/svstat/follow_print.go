@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Timeless returns s without what goes by the time alone: for how long it has been so, and
-// how many of its deaths were in the last minute. That it waits to be started stays.
+// Timeless returns s without what changes with time alone: how long it has been in this state,
+// and how many deaths were in the last minute. It keeps that the service waits to be started.
 func (s *State) Timeless() State {
 	t := *s
 	t.Seconds, t.Deaths, t.NextStart = 0, 0, min(s.NextStart, 1)
@@ -30,27 +30,27 @@ func (c *Change) Object() any {
 	}{c.Name, true}
 }
 
-// ShownInJSON is for a Follower whose states are printed as objects.
+// ShownInJSON is the Shown of a Follower whose states are printed as objects.
 func ShownInJSON(s *State) string {
 	t := s.Timeless()
-	text, _ := json.Marshal(t.Object()) // of texts, numbers and truths
+	text, _ := json.Marshal(t.Object()) // strings, numbers and booleans never fail
 	return string(text)
 }
 
-// ShownInTable is for one whose states are printed as rows.
+// ShownInTable is the Shown of a Follower whose states are printed as rows.
 func ShownInTable(s *State) string {
 	t := s.Timeless()
 	return strings.Join(t.followedCells(), "\t")
 }
 
-// Rows prints rows of the table one after the other. FOR would be true of one moment, so
-// that it is SINCE instead.
+// Rows prints rows of the table one after the other. It prints SINCE instead of FOR, which
+// would be true for one moment only.
 type Rows struct {
 	Out    *bufio.Writer
-	widths []int // the columns', which only grow
+	widths []int // of the columns, which only grow
 }
 
-// usual are widths that most rows to come fit in.
+// usual are widths that fit most rows to come.
 var usual = []int{12, 12, 7, len(time.RFC3339) - len("07:00"), 0, 0, 9, 7, 0}
 
 var followedTitles = append(append(append([]string{}, titles[:spanColumn]...), "SINCE"), titles[spanColumn+1:]...)
@@ -64,7 +64,7 @@ func (s *State) followedCells() []string {
 	return cells
 }
 
-// removed returns the cells of one that is gone.
+// removed returns the cells of a service that is gone.
 func removed(name string) []string {
 	cells := []string{name, "removed"}
 	for len(cells) < len(titles) {
@@ -73,7 +73,7 @@ func removed(name string) []string {
 	return cells
 }
 
-// Print prints what has changed, below titles the first time.
+// Print prints what has changed, the first time below the titles.
 func (r *Rows) Print(changes []Change) error {
 	var rows [][]string
 	if r.widths == nil {
@@ -93,7 +93,7 @@ func (r *Rows) Print(changes []Change) error {
 	return r.Out.Flush()
 }
 
-// widen returns how wide columns must be for rows as well.
+// widen returns widths that fit rows as well.
 func widen(widths []int, rows [][]string) []int {
 	for _, row := range rows {
 		for i, cell := range row {
@@ -103,7 +103,7 @@ func widen(widths []int, rows [][]string) []int {
 	return widths
 }
 
-// aligned returns a line of the table, its state in colour unless that is "".
+// aligned returns a line of the table, with its state in colour unless colour is "".
 func aligned(cells []string, widths []int, colour string) string {
 	var b strings.Builder
 	for i, cell := range cells {

@@ -14,34 +14,34 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// watches are what a Follower has inotify(7) tell: of each service its slot, supervise/
-// and profile, and the fence itself, which its holder writes and keeps open; and what is
+// watches are what inotify(7) tells a Follower: for each service its slot, supervise/ and
+// profile, and the fence itself, which its holder writes and keeps open; and the directories
 // above them.
 type watches struct {
 	*inotify.Watch
-	roles  map[int32][]role // by watch descriptor: one directory may be several things
+	roles  map[int32][]role // by watch descriptor: one directory may have several roles
 	scan   watched          // where the scan directory is, and what is in it
 	home   watched
-	real   map[string]string // where a path led when that could be told
+	real   map[string]string // where a path led when that could be resolved
 	failed error             // why not all is watched
 	buf    []byte
 }
 
-// watched are the watch descriptors that somebody has.
+// watched are the watch descriptors of one owner.
 type watched struct{ of []int32 }
 
-// A role is what a directory is watched for.
+// A role is a reason to watch a directory.
 type role struct {
 	kind int
-	name string    // of the entry that counts, "" where kind knows
-	of   *followed // nil where it is nobody's alone
+	name string    // of the entry that counts, "" if kind implies it
+	of   *followed // nil if it belongs to no single service
 	by   *watched
 }
 
 const (
 	whereScan    = iota // the way to the scan directory
-	whereHome           // and to the home
-	whereService        // and to a service directory that was named
+	whereHome           // the way to the home
+	whereService        // the way to a service directory that was named
 	inScan
 	inHome
 	inProfiles
@@ -51,7 +51,7 @@ const (
 	theFence
 )
 
-// Events: of names, and of files that are written in place or let go of.
+// Events about names, and about files that are written in place or closed.
 const (
 	names   = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM
 	written = names | unix.IN_CLOSE_WRITE
@@ -64,10 +64,10 @@ func newWatches() *watches {
 	return w
 }
 
-// add watches path in a role, and tells why it does not.
+// add watches path in a role, and returns why it does not.
 func (w *watches) add(path string, mask uint32, r role) error {
 	if w.FD < 0 {
-		return nil // which has been said
+		return nil // which has been reported
 	}
 	add := w.AddMore
 	if r.kind == theFence {
@@ -78,14 +78,14 @@ func (w *watches) add(path string, mask uint32, r role) error {
 	case nil:
 		w.roles[wd] = append(w.roles[wd], r)
 		r.by.of = append(r.by.of, wd)
-	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EACCES: // not there, or not for us to read
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EACCES: // missing, or not readable for us
 	default:
 		w.failed = os.NewSyscallError("inotify_add_watch", err)
 	}
 	return err
 }
 
-// drop watches no more what is watched for by.
+// drop stops watching what was watched for by.
 func (w *watches) drop(by *watched) {
 	for _, wd := range by.of {
 		var left []role
@@ -102,8 +102,9 @@ func (w *watches) drop(by *watched) {
 	by.of = nil
 }
 
-// way watches where path is, or would be made: the directory above, or the nearest one that
-// there is; and where it led, being a link, as well.
+// way watches the place where path is, or would be made: the directory above it, or the
+// nearest one that exists. If path is a link, it watches the place to which the link led as
+// well.
 func (w *watches) way(path string, r role) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -127,26 +128,26 @@ func (w *watches) above(path string, r role) {
 				break
 			}
 		}
-		// One of those in between may have been made since it was not there.
+		// Check again: a directory in between may have been made meanwhile.
 		if _, err := os.Lstat(at); at == path || err != nil {
 			return
 		}
 	}
 }
 
-// scanDir watches the way to the scan directory, and forgets the one that was.
+// scanDir watches the way to the scan directory, and drops the previous watches.
 func (w *watches) scanDir(f *Follower) {
 	w.drop(&w.scan)
 	w.way(f.ScanPath, role{kind: whereScan, by: &w.scan})
 }
 
-// homeDir does that for the home.
+// homeDir does the same for the home.
 func (w *watches) homeDir(f *Follower) {
 	w.drop(&w.home)
 	w.way(f.HomePath, role{kind: whereHome, by: &w.home})
 }
 
-// profiles watches what of the home is about all profiles.
+// profiles watches what concerns all profiles of the home.
 func (w *watches) profiles(home *profile.Home) {
 	for name, kind := range map[string]int{profile.Default: inHome, "": inProfiles} {
 		if path, done, err := home.Watch(name); err == nil {
@@ -156,7 +157,7 @@ func (w *watches) profiles(home *profile.Home) {
 	}
 }
 
-// service watches the directories of e, of which any may not be there: it is then made in
+// service watches the directories of e. Any of them may be missing: it will then be made in
 // one that is watched.
 func (w *watches) service(f *Follower, e *followed) {
 	in := f.in(e)
@@ -182,7 +183,7 @@ func (w *watches) service(f *Follower, e *followed) {
 	_ = w.add(path+"/"+fence.File, signed, role{kind: theFence, of: e, by: &e.watched})
 }
 
-// read notes what has happened.
+// read records what has happened.
 func (w *watches) read(f *Follower, now time.Time) {
 	w.Read(w.buf, func(e inotify.Event) {
 		if e.Lost() {
@@ -199,7 +200,7 @@ func (w *watches) read(f *Follower, now time.Time) {
 	})
 }
 
-// event notes what has happened in a directory that is watched in role r.
+// event records what has happened in a directory that is watched in role r.
 func (f *Follower) event(r role, e inotify.Event, now time.Time) {
 	switch r.kind {
 	case whereScan:
@@ -225,8 +226,8 @@ func (f *Follower) event(r role, e inotify.Event, now time.Time) {
 	}
 }
 
-// counts tells whether e is about the service that r is of, and whether one of its
-// directories may be another than before.
+// counts reports whether e concerns the service of r, and whether one of its directories may
+// have been replaced.
 func (r *role) counts(e inotify.Event) (counts, other bool) {
 	if r.kind == whereService && e.Name == r.name {
 		return true, true
@@ -239,8 +240,8 @@ func (r *role) counts(e inotify.Event) (counts, other bool) {
 	case "supervise":
 		return r.kind == inSlot, true
 	case "status", "lock", "backoff":
-		// The status is renamed into place; a supervisor lets go of its lock when it ends,
-		// however; and finish writes for how long it waits.
+		// A new status is renamed into place, a supervisor closes its lock however it ends,
+		// and finish writes how long it waits.
 		return r.kind == inSupervise, false
 	case fence.File:
 		return r.kind == inProfile, true
@@ -250,7 +251,7 @@ func (r *role) counts(e inotify.Event) (counts, other bool) {
 	return r.kind == inProfile && profile.Watched(e.Name), false
 }
 
-// inScan notes what has happened in the scan directory.
+// inScan records what has happened in the scan directory.
 func (f *Follower) inScan(e inotify.Event, now time.Time) {
 	name, ok := profile.FromSlot(e.Name)
 	if !ok {

@@ -12,10 +12,10 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// Metrics are what OpenMetrics and the older text format of Prometheus, 0.0.4, both take:
-// node exporter reads files of the latter. So all are gauges, also what OpenMetrics would
-// call an info or a state set; UNIT and EOF are comments in the older one. Nothing here
-// only grows: s6 keeps no such number.
+// Metrics are in the common part of OpenMetrics and Prometheus' older text format, 0.0.4,
+// which node exporter reads from files. So all metrics are gauges, even those that OpenMetrics
+// would call an info or a state set. UNIT and EOF are comments in the older format. There are
+// no counters, because s6 keeps no number that only grows.
 
 // A family is the metrics of one name.
 type family struct {
@@ -23,8 +23,8 @@ type family struct {
 	of         func(*sampler, *State)
 }
 
-// families are in the order in which they are printed. A name that ends in seconds has
-// that unit.
+// families are in the order in which they are printed. A name that ends in seconds has that
+// unit.
 var families = []family{
 	{"up", "Whether it is up, a stand-by included.", truth(func(s *State) bool { return s.Up })},
 	{"supervised", "Whether it has a supervisor.", truth(func(s *State) bool { return s.Supervised })},
@@ -93,7 +93,7 @@ var families = []family{
 	}},
 }
 
-// Metrics prints states, no two of which have one name.
+// Metrics prints states. Their names must be unique.
 func Metrics(out *bufio.Writer, states []State) {
 	const build = "hermes_s6_build_info"
 	out.WriteString("# TYPE " + build + " gauge\n# HELP " + build + " The version of hermes-s6.\n" +
@@ -119,7 +119,7 @@ type sampler struct {
 	name string
 }
 
-// sample prints one of s, with labels as well, of which each is followed by its value.
+// sample prints one sample of s. labels are additional: each name is followed by its value.
 func (m *sampler) sample(s *State, value int64, labels ...string) {
 	m.out.WriteString(m.name + `{name="` + escape(s.Name) + `"`)
 	for i := 0; i+1 < len(labels); i += 2 {
@@ -128,14 +128,14 @@ func (m *sampler) sample(s *State, value int64, labels ...string) {
 	m.out.WriteString("} " + strconv.FormatInt(value, 10) + "\n")
 }
 
-// number is sample of what may not be known.
+// number is sample for a value that may be unknown.
 func (m *sampler) number(s *State, value int64, known bool) {
 	if known {
 		m.sample(s, value)
 	}
 }
 
-// set prints each of states: 1 for the one that it is in.
+// set prints one sample for each of states: 1 for the one that s is in, else 0.
 func (m *sampler) set(s *State, states []string, is string) {
 	for _, state := range states {
 		value := int64(0)
@@ -156,8 +156,7 @@ func truth(of func(*State) bool) func(*sampler, *State) {
 	}
 }
 
-// escape returns text as it may stand between quotes: on one line, of characters that can
-// be seen.
+// escape returns text as it may stand between quotes: on one line, in printable characters.
 func escape(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(cli.Printable(text), `\`, `\\`), `"`, `\"`)
 }

@@ -16,8 +16,8 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// slots makes n slots of which nobody supervises any, but that each has a status, and a
-// home with what their gateways say of themselves.
+// slots makes n slots without supervisors, each of them with a status, and a home with what
+// their gateways say about themselves.
 func slots(b *testing.B, n int) (*Reader, []Asked) {
 	b.Helper()
 	scan, home := b.TempDir(), b.TempDir()
@@ -44,8 +44,8 @@ func slots(b *testing.B, n int) (*Reader, []Asked) {
 	return r, asked
 }
 
-// BenchmarkMetrics of 1,000 gateways: reading them is the floor, and printing is what
-// metrics cost besides.
+// BenchmarkMetrics of 1,000 gateways: reading them is the floor, and printing is the
+// additional cost of metrics.
 func BenchmarkMetrics(b *testing.B) {
 	r, asked := slots(b, 1000)
 	read := func(b *testing.B) []State {

@@ -17,8 +17,8 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// Colours of the state column. They are of one length, so that tabwriter,
-// which counts them as text, still aligns what follows.
+// Colours of the state column. They all have the same length, so that tabwriter, which counts
+// them as text, still aligns what follows.
 const (
 	green  = "\x1b[32m"
 	yellow = "\x1b[33m"
@@ -26,23 +26,23 @@ const (
 	plain  = "\x1b[39m"
 )
 
-// titles are those of the table's columns.
+// titles are the titles of the table's columns.
 var titles = []string{"NAME", "STATE", "PID", "FOR", "WANTED", "DEATHS/MIN", "LAST EXIT", "DESIRED", "GATEWAY"}
 
-// Columns of it.
+// Columns of the table.
 const (
 	stateColumn = 1
 	spanColumn  = 3
 )
 
-// cells returns s's line of it.
+// cells returns s's row of the table.
 func (s *State) cells() []string {
 	return []string{cli.Printable(s.Name), s.Word, s.pid(), s.span(), s.wanted(), strconv.Itoa(s.Deaths), s.lastExit(),
 		cli.Printable(cmp.Or(s.Desired, "-")), s.says()}
 }
 
-// Table prints states for people, and below that what is wrong with them. There is a
-// line of titles also where nothing is below it.
+// Table prints states for people, and below the table what is wrong with them. It prints the
+// titles even if there are no states.
 func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells []string, colour string) {
@@ -66,7 +66,7 @@ func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
 	return nil
 }
 
-// notes returns what stands of s below the table: what is wrong with it, and who runs it.
+// notes returns the lines below the table about s: what is wrong with it, and who runs it.
 func (r *Reader) notes(s *State) (lines []string) {
 	if r.opened == nil {
 		return nil
@@ -84,7 +84,7 @@ func (r *Reader) notes(s *State) (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s: standing by; it leaves its fence to others for a while", s.Name))
 	}
 	for i := range lines {
-		lines[i] = cli.Printable(lines[i]) // also the path of the home, and a directory's name
+		lines[i] = cli.Printable(lines[i]) // includes the path of the home, and a directory's name
 	}
 	return lines
 }
@@ -125,7 +125,7 @@ func (s *State) wanted() string {
 	return "down"
 }
 
-// span writes seconds in the two largest units that say something.
+// span formats seconds in the two largest units that are not zero.
 func span(seconds uint64) string {
 	const day = 24 * time.Hour
 	if seconds > uint64(10000*day/time.Second) {
@@ -143,7 +143,7 @@ func span(seconds uint64) string {
 	return fmt.Sprintf("%ds", seconds)
 }
 
-// HolderObject returns what JSON has of who holds a fence.
+// HolderObject returns the JSON form of a fence's holder.
 func HolderObject(h fence.Holder) any {
 	return struct {
 		Host  *string `json:"host"`
@@ -151,8 +151,8 @@ func HolderObject(h fence.Holder) any {
 	}{cli.Given(h.Host, h.Host != ""), cli.Given(h.Since.UTC().Format(time.RFC3339), !h.Since.IsZero())}
 }
 
-// Object returns what --json prints of s, read in the Depth of that name. What does not
-// apply is null.
+// Object returns what --json prints of s, which must have been read with Depth Object. What
+// does not apply is null.
 func (s *State) Object() any {
 	dated := !s.Since.IsZero()
 	var holder any

@@ -9,11 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// A Screen is the table of a Follower on a terminal, drawn anew in its place when something
-// changes. Its lines are cut to the window, so that none takes two and none scrolls away;
-// what is in trouble goes before what is not, where there is no room for all. Each drawing
-// is one write, and the cursor is below it: whenever we are killed, the terminal is as any
-// program leaves it.
+// A Screen is the table of a Follower on a terminal, redrawn in place when something changes.
+// Its lines are cut to the window, so that no line wraps and none scrolls away. If there is no
+// room for all states, those in trouble come first. Each drawing is one write that leaves the
+// cursor below the table. So whenever we are killed, the terminal is as any program leaves it.
 type Screen struct {
 	Out     *bufio.Writer
 	Reader  *Reader
@@ -21,7 +20,7 @@ type Screen struct {
 	// Size returns the window's columns and lines.
 	Size   func() (columns, lines int)
 	states []State
-	drawn  []int // how long each line is that is there
+	drawn  []int // the length of each line on the screen
 	last   string
 }
 
@@ -38,7 +37,7 @@ func (s *Screen) Draw(states []State) error {
 	return s.draw()
 }
 
-// Resized draws it again, since the window is another.
+// Resized redraws the table after the window has changed.
 func (s *Screen) Resized() error {
 	s.last = ""
 	return s.draw()
@@ -47,7 +46,7 @@ func (s *Screen) Resized() error {
 func (s *Screen) draw() error {
 	columns, height := s.Size()
 	var b strings.Builder
-	// Where the window has become narrower, a terminal breaks the lines that are there.
+	// In a window that has become narrower, the terminal wraps the existing lines.
 	up := 0
 	for _, n := range s.drawn {
 		up += max(1, (n+columns-1)/columns)
@@ -70,7 +69,7 @@ func (s *Screen) draw() error {
 	return s.Out.Flush()
 }
 
-// lines returns the table, and what is below it, in so many lines.
+// lines returns the table, and what is below it, in at most most lines.
 func (s *Screen) lines(most int) []string {
 	states, rest := s.states, 0
 	if room := max(most-1, 0); len(states) > room {
@@ -126,8 +125,8 @@ func (s *State) rank() int {
 	return 2
 }
 
-// cut returns what of line fits into so many columns, and how many it takes. Escape
-// sequences take none, and what may be wide takes two.
+// cut returns the part of line that fits into columns, and its width. Escape sequences have no
+// width; characters that may be wide count as two columns.
 func cut(line string, columns int) (string, int) {
 	width := 0
 	for i := 0; i < len(line); {

@@ -18,51 +18,50 @@ import (
 // A State is what one service is doing.
 type State struct {
 	Name       string
-	Word       string // up, down and so on, as the table has it
+	Word       string // up, down and so on, as the table shows it
 	Supervised bool   // without a supervisor nothing is up, ready, paused or wanted
 	Up         bool   // its run is running
-	Ready      bool   // it is up, and has said that it is ready
+	Ready      bool   // it is up, and has notified readiness
 	Paused     bool   // it is up, and was stopped by s6-svc -p
 	WantedUp   bool
-	NormallyUp bool          // it is to be started by itself
+	NormallyUp bool          // it has no ./down
 	Served     bool          // it is not up, and the root profile's gateway does its work
-	PID        int           // of run; 0 where it is not up
-	Since      time.Time     // of its last start or death; zero where no clock can have shown that
+	PID        int           // of run; 0 if it is not up
+	Since      time.Time     // of its last start or death; zero for a time that no clock can have shown
 	Seconds    uint64        // from Since until now
-	Deaths     int           // in the last minute, of a gateway only those that count
-	ExitCode   int           // of its last end; -1 where that was none, or by a signal
+	Deaths     int           // in the last minute; for a gateway only those that count
+	ExitCode   int           // of its last end; -1 if there was none, or it was by a signal
 	Signal     string        // of its last end, "" for none
-	NextStart  int           // in how many seconds it is started again; 0 where it does not wait
-	Desired    string        // what is on record that it is to be, "" for nothing
+	NextStart  int           // in how many seconds it is started again; 0 if it does not wait
+	Desired    string        // the recorded desired state, "" for none
 	Linked     error         // why Desired is not known
-	Standby    bool          // it is up, and waits for another to let go of its fence
-	Holder     *fence.Holder // who that is, nil where nobody has it
+	Standby    bool          // it is up, and waits for another process to release its fence
+	Holder     *fence.Holder // who holds the fence, nil for nobody
 	Lacks      bool          // it is up without its fence
-	Says       *Account      // what it says of itself, nil where that process says nothing
+	Says       *Account      // what it says about itself, nil if the present process says nothing
 	Trouble    string        // what is wrong with it, "" for nothing
 	of         *facts
 }
 
-// Works tells whether it is up, or another does its work.
+// Works reports whether the service is up, or another does its work.
 func (s *State) Works() bool { return s.Up || s.Served }
 
-// Wanted tells whether it is to be up, as far as a State read as Object tells. One that
-// was given up its supervisor does not want up any more, and has no ./down: nobody has
-// stopped it.
+// Wanted reports whether the service is to be up, as far as a State read as Object shows.
+// After its supervisor has given up, a service is not wanted up, but has no ./down, because no
+// one has stopped it.
 func (s *State) Wanted() bool {
 	return s.WantedUp || s.NormallyUp && s.Desired != profile.Stopped
 }
 
-// Serves tells whether it does its work, as it says itself, or another does it.
+// Serves reports whether the service works, by its own account, or another does its work.
 func (s *State) Serves() bool {
 	return s.Ready || s.Standby || s.Served || s.Says != nil && s.Says.Serves
 }
 
-// Path returns where the service directory was when it was found.
+// Path returns the path of the service directory when it was found.
 func (s *State) Path() string { return s.of.Path() }
 
-// Field returns what s6-svstat -o name prints of a service that is supervised; its name
-// for name.
+// Field returns what s6-svstat -o name prints for a supervised service; for "name", its name.
 func (s *State) Field(p s6.Programs, name string) string {
 	if name == "name" {
 		return s.Name
@@ -70,7 +69,7 @@ func (s *State) Field(p s6.Programs, name string) string {
 	return s.of.Service.Field(p, &s.of.status, name)
 }
 
-// derive makes a State of f, and is the only one to.
+// derive makes a State from f. Nothing else makes one.
 func derive(f *facts) State {
 	st := &f.status
 	s := State{
@@ -102,14 +101,14 @@ func derive(f *facts) State {
 	return s
 }
 
-// started tells whether it was started since its supervisor was. Up to 2.13.1 the
-// status of a service that was never started looks like that of one that exited 0; its
-// death tally is empty.
+// started reports whether the service was started since its supervisor was. Up to 2.13.1 the
+// status of a service that was never started looks like that of a service that exited 0, but
+// its death tally is empty.
 func (f *facts) started() bool {
 	return f.status.Started && (f.status.Up() || f.status.Finishing || f.died)
 }
 
-// words are all that word can say.
+// words are all results of word.
 var words = []string{"up", "ready", "standby", "unfenced", "paused", "backing off", "finishing", "down", "not started",
 	"unsupervised", "served by " + profile.Default}
 
@@ -120,7 +119,7 @@ func (s *State) word() string {
 		return "served by " + profile.Default
 	case !s.Supervised:
 		return "unsupervised"
-	case s.of.status.Paused(): // its finish may be
+	case s.of.status.Paused(): // its finish script may be paused, too
 		return "paused"
 	case s.Standby:
 		return "standby"
@@ -140,7 +139,7 @@ func (s *State) word() string {
 	return "down"
 }
 
-// lastExit says how it ended the last time.
+// lastExit says how the service ended the last time.
 func (s *State) lastExit() string {
 	if s.ExitCode >= 0 {
 		return "exit " + strconv.Itoa(s.ExitCode)
@@ -148,8 +147,8 @@ func (s *State) lastExit() string {
 	return cmp.Or(s.Signal, "-")
 }
 
-// trouble says what is wrong with a gateway: that it is not up although it is to be, or
-// that it dies again and again.
+// trouble says what is wrong with a gateway: it is not up although it is to be, or it dies
+// again and again.
 func (s *State) trouble() string {
 	if !s.of.Gateway || !s.Supervised || s.Served || s.Desired == profile.Stopped && !s.WantedUp {
 		return ""
@@ -163,7 +162,7 @@ func (s *State) trouble() string {
 		if reason := s.Says.ExitReason; reason != "" {
 			why += ": " + reason
 		}
-	case s.Up && s.Deaths > 1: // one may be a stop that it answered with an exit code of its own
+	case s.Up && s.Deaths > 1: // a single death may be a stop that it answered with an exit code of its own
 		why = "restarted again and again"
 	case s.Up, !s.WantedUp && s.Desired != profile.Running && !s.failed():
 		return ""
@@ -176,7 +175,7 @@ func (s *State) trouble() string {
 	return why
 }
 
-// failed tells whether its last end was none that was asked for.
+// failed reports whether its last end was not asked for.
 func (s *State) failed() bool {
 	if !s.of.started() {
 		return false
@@ -185,7 +184,7 @@ func (s *State) failed() bool {
 	return s.ExitCode == script.ExitConfig || s.ExitCode > 0 && script.IsCrash(s.ExitCode) || n >= 0 && script.IsCrash(128+n)
 }
 
-// whyDown says why it is not up.
+// whyDown says why the gateway is not up.
 func (s *State) whyDown() string {
 	why := s.lastExit()
 	switch {

@@ -15,7 +15,7 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// gatewayFacts are of a supervised gateway in which change has something else.
+// gatewayFacts returns the facts of a supervised gateway, modified by change.
 func gatewayFacts(change func(*facts)) *facts {
 	f := &facts{Asked: Asked{Name: "coder", Gateway: true}, died: true}
 	f.status = s6.Status{Supervised: true, Known: true, Started: true, WantedUp: true}
@@ -25,8 +25,8 @@ func gatewayFacts(change func(*facts)) *facts {
 
 func exited(code int) syscall.WaitStatus { return syscall.WaitStatus(code << 8) }
 
-// TestDerive: what each set of facts comes to. Of State only what one line of the
-// table shows is compared, and what is said below it.
+// TestDerive: the State that each set of facts leads to. It compares only what one line of the
+// table, and the lines below it, show.
 func TestDerive(t *testing.T) {
 	for name, c := range map[string]struct {
 		change        func(*facts)
@@ -80,7 +80,7 @@ func TestDerive(t *testing.T) {
 	}
 }
 
-// TestWanted: what is to be up, and what does its work.
+// TestWanted: what is to be up, and what works.
 func TestWanted(t *testing.T) {
 	for name, c := range map[string]struct {
 		change         func(*facts)
@@ -110,7 +110,7 @@ func TestWanted(t *testing.T) {
 	}
 }
 
-// TestAccount: as much of what a gateway says as may be shown.
+// TestAccount: how much of what a gateway says is shown.
 func TestAccount(t *testing.T) {
 	many := &profile.Self{State: profile.Running, ActiveAgents: 1e300}
 	for i := range 10000 {
@@ -138,7 +138,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// TestUndated: a status of before 1970 has no date, and nothing is told of a span.
+// TestUndated: a status from before 1970 has no date, and no time span is shown.
 func TestUndated(t *testing.T) {
 	s := derive(gatewayFacts(func(*facts) {}))
 	if !s.Since.IsZero() || s.Seconds != 0 || s.span() != "-" {

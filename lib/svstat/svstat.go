@@ -1,10 +1,9 @@
 //go:build linux
 
-// Package svstat knows what gateways are doing: it makes one State of what s6 keeps
-// in a service directory, what the home has on record and what the root profile's
-// gateway says of itself. A table, JSON and the fields of s6-svstat print that and
-// decide nothing. How s6 writes its files package s6 knows; who asks about which
-// services, package command.
+// Package svstat knows what gateways are doing. It makes one State from what s6 keeps in a
+// service directory, what the home records and what the root profile's gateway says about
+// itself. A table, JSON and the fields of s6-svstat print that State and decide nothing.
+// Package s6 knows how s6 writes its files, package command who asks about which services.
 package svstat
 
 import (
@@ -26,29 +25,29 @@ import (
 // Asked is a service that is asked about.
 type Asked struct {
 	Name    string // the profile's, or the service directory's
-	Gateway bool   // it is a profile's gateway, and no other service
+	Gateway bool   // it is a profile's gateway, not another service
 	s6.Service
 }
 
-// A Depth is how much is read of each service. What a State holds of more is not known.
+// A Depth says how much is read of each service. Other values of the State are unknown.
 type Depth int
 
 const (
 	Status Depth = iota // what s6-svstat would say
 	Table               // and what is on record, the deaths, the next start
-	Object              // and whether it is to be started by itself
+	Object              // and whether it is normally up
 )
 
 // A Reader reads states.
 type Reader struct {
 	Programs s6.Programs
-	// OpenHome is called once where the home makes a difference.
+	// OpenHome is called once, if the home makes a difference.
 	OpenHome func() (*profile.Home, error)
 	once     sync.Once
 	opened   *profile.Home
 }
 
-// home returns the home, nil where there is none: then nothing is on record.
+// home returns the home, or nil if there is none. Then nothing is on record.
 func (r *Reader) home() *profile.Home {
 	r.once.Do(func() { r.opened, _ = r.OpenHome() })
 	return r.opened
@@ -57,7 +56,7 @@ func (r *Reader) home() *profile.Home {
 // Close closes the home.
 func (r *Reader) Close() { r.opened.Close() }
 
-// Reopen has the home opened that is there next time.
+// Reopen makes the next read open the home anew.
 func (r *Reader) Reopen() {
 	r.Close()
 	r.opened, r.once = nil, sync.Once{}
@@ -68,20 +67,20 @@ type facts struct {
 	Asked
 	status     s6.Status
 	normallyUp bool
-	died       bool // its death tally is not empty; not read where it has been up for long
+	died       bool // its death tally is not empty; not read if it has been up for long
 	deaths     int  // those that count, within deathSpan
-	next       int  // in how many seconds it is started again; 0 where it does not wait
+	next       int  // in how many seconds it is started again; 0 if it does not wait
 	desired    string
 	linked     error        // its profile's directory is a link, and desired is not known
-	self       profile.Self // what it says of itself, or one that ran before it does
-	believed   bool         // it is the process that runs now that says it
-	fence      fence.State  // of a gateway that is up, where it does not hold it
+	self       profile.Self // what it, or an earlier process of it, says about itself
+	believed   bool         // the present process said it
+	fence      fence.State  // of a gateway that is up and does not hold it
 	standing   fence.Standing
 	served     bool // it is down, and the root profile's gateway does its work
 }
 
-// Read returns the states of the services asked about, and an error for each that does
-// not exist, with exit code 102, or that cannot be read.
+// Read returns the states of the services asked about, and an error for each one that does not
+// exist (exit code 102) or that cannot be read.
 func (r *Reader) Read(services []Asked, depth Depth) ([]State, []error) {
 	states, errs := r.each(services, depth)
 	there := states[:0]
@@ -130,7 +129,7 @@ func (f *facts) readStatus(p s6.Programs) (err error) {
 		if f.status, err = f.Service.Status(p); f.status.Supervised {
 			return err
 		}
-		// One that has a supervisor is there, which need not be asked.
+		// A service with a supervisor exists, so this is not checked.
 		if there, e := f.Exists(); e != nil || there {
 			return cmp.Or(err, e)
 		}
@@ -141,7 +140,7 @@ func (f *facts) readStatus(p s6.Programs) (err error) {
 	return fail.Errorf(fail.Absent, "no such service directory '%s'", f.Service.Name)
 }
 
-// readRecord reads what the home has on record, and finish.
+// readRecord reads what the home has on record, and how long finish waits.
 func (r *Reader) readRecord(f *facts) {
 	f.next = script.NextStart(f.Service, &f.status)
 	home := r.home()
@@ -157,7 +156,7 @@ func (r *Reader) readRecord(f *facts) {
 		at, path := home.At(f.Name, fence.File)
 		f.fence, _ = fence.Look(at, path, f.status.PID) // without one it has none
 		f.standing = f.fence.Of(f.status.PID)
-		// Of a stand-by the gateway does not run yet: what is there another one wrote.
+		// Behind a stand-by no gateway runs yet, so another process wrote what is there.
 		f.believed = f.standing != fence.StandsBy && f.self.PID == f.status.PID && f.self.By(profile.TargetOf(f.status.PID))
 	}
 }
@@ -178,9 +177,9 @@ func (f *facts) readDeaths() error {
 	return err
 }
 
-// markServed finds out which of all are down because the root profile's gateway, in
-// the same scan directory, serves all profiles. That says so itself, and is asked only
-// where it makes a difference.
+// markServed finds out which services are down because the root profile's gateway, in the same
+// scan directory, serves all profiles. Only that gateway knows, and it is asked only if the
+// answer makes a difference.
 func (r *Reader) markServed(all []facts, errs []error) {
 	served := map[s6.Service]map[string]bool{}
 	for i := range all {
@@ -200,7 +199,7 @@ func (r *Reader) markServed(all []facts, errs []error) {
 
 // servedBy asks root, the root profile's gateway, if it is up.
 func (r *Reader) servedBy(root *s6.Service) map[string]bool {
-	home := r.home() // without one there is nobody to say it
+	home := r.home() // without a home nothing says so
 	status, err := root.Status(r.Programs)
 	if err != nil || home == nil || !status.Supervised || !status.Up() {
 		return nil
