@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// KeptByExec tells whether a process of several threads, as all of Go's are, keeps its
-// record locks when it executes another program. Before Linux 5.11 the kernel gave it a
-// table of descriptors of its own at that moment, and the locks belong to the old one.
+// KeptByExec reports whether a process with several threads, as every Go program is, keeps its
+// record locks when it executes another program. Before Linux 5.11 the kernel gave the process
+// a new descriptor table at that moment, and the locks belonged to the old one.
 func KeptByExec() bool {
 	var name unix.Utsname
 	if unix.Uname(&name) != nil {

@@ -1,12 +1,12 @@
 //go:build linux
 
-// Package fence knows the lock that a gateway holds while it runs, so that it runs
-// once over any number of containers: a record lock (fcntl(2)) on a file in its
-// profile's directory. The kernel drops it with the process, whatever ends that, and
-// does not pass it on to children; over NFS and CephFS it is the server's.
+// Package fence knows the lock that a gateway holds while it runs, so that it runs only once
+// over any number of containers: a record lock (fcntl(2)) on a file in its profile's
+// directory. The kernel releases it when the process ends, however that happens, and does not
+// pass it on to children. Over NFS and CephFS the server keeps it.
 //
-// A process loses a record lock when it closes any descriptor of the file. So whoever
-// holds the fence opens the file once.
+// A process loses a record lock when it closes any descriptor of the file. So the holder of
+// the fence opens the file only once.
 package fence
 
 import (
@@ -24,18 +24,18 @@ import (
 // File is the fence's name in the profile's directory.
 const File = ".gateway-fence"
 
-// A State is what is to be seen of a fence from outside.
+// A State is what can be seen of a fence from outside.
 type State struct {
 	Held bool
-	// PID is who holds it: 0 where that is in another PID namespace, negative where
-	// the kernel knows no process, since it is on another machine.
+	// PID is the holder's: 0 if that is in another PID namespace, negative if the kernel knows
+	// no process because the holder is on another machine.
 	PID int
-	// Holder is who took it last.
+	// Holder is the process that took the fence last.
 	Holder Holder
 }
 
-// Look returns the state of the fence path in d; that of one that does not exist is
-// the zero value. Who holds it is not read where that is process pid.
+// Look returns the state of the fence path in d, or the zero value if the file does not exist.
+// If process pid holds the fence, the holder is not read from the file.
 func Look(d *dir.Dir, path string, pid int) (State, error) {
 	fd, err := d.OpenFile(path, unix.O_RDONLY, 0)
 	if errors.Is(err, unix.ENOENT) {
@@ -49,7 +49,8 @@ func Look(d *dir.Dir, path string, pid int) (State, error) {
 	return s, d.Fail("look at", path, err)
 }
 
-// look asks the kernel who holds the file, and the file unless that is process pid.
+// look asks the kernel which process holds the lock, and reads the file unless that is process
+// pid.
 func look(fd, pid int) (s State, err error) {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	if err = unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil {
@@ -62,7 +63,7 @@ func look(fd, pid int) (s State, err error) {
 		return s, nil
 	}
 	s.Holder, err = read(fd)
-	// CephFS asks its server, which knows no processes, also of this machine.
+	// CephFS asks its server, which knows no processes, not even those of this machine.
 	if s.PID < 0 && s.Holder.lives() {
 		s.PID = s.Holder.PID
 	}
@@ -75,8 +76,8 @@ func read(fd int) (Holder, error) {
 	return parse(buf[:max(n, 0)]), err
 }
 
-// Lacking tells whether err, from taking a fence, says that none can be had here, by
-// nobody: a gateway then runs without. Anything else may pass.
+// Lacking reports whether err, from taking a fence, says that no process can have one here. A
+// gateway then runs without a fence. Any other error may be temporary.
 func Lacking(err error) bool {
 	for _, errno := range []error{
 		unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP, // no locks
@@ -96,20 +97,20 @@ var errNotOurs = errors.New("something else is in its place and cannot be moved 
 type Fence struct {
 	dir *dir.Dir
 	fd  int
-	// Aside is what stood in the fence's place and was renamed to, "" for nothing.
+	// Aside is the new name of what was moved out of the fence's place, "" for nothing.
 	Aside string
 }
 
-// Open opens the fence in d, the directory of a profile, and makes it where there is
-// none. uid and gid own what is made; -1 for whoever we are. What is no file of ours to
-// lock, a link say, is moved aside: nobody who goes by the rules holds that.
+// Open opens the fence in d, the directory of a profile, and creates it if there is none. uid
+// and gid own what it creates; -1 keeps our own. Anything that is not a file of ours to lock,
+// such as a link, is moved aside: no process that follows the rules holds that.
 func Open(d *dir.Dir, uid, gid int) (*Fence, error) {
 	f := &Fence{dir: d}
 	for try := 0; ; try++ {
 		fd, err := d.OpenFile(File, unix.O_RDWR, 0)
 		if errors.Is(err, unix.ENOENT) {
 			if fd, err = create(d, File, uid, gid); errors.Is(err, unix.EEXIST) {
-				continue // another was first
+				continue // another process was first
 			} else if err != nil {
 				return nil, err
 			}
@@ -136,7 +137,7 @@ func Open(d *dir.Dir, uid, gid int) (*Fence, error) {
 
 // create makes the file name in d, and opens it.
 func create(d *dir.Dir, name string, uid, gid int) (fd int, err error) {
-	fd, err = d.OpenFile(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o644) // for others to look at
+	fd, err = d.OpenFile(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o644) // readable for others
 	if err == nil && uid >= 0 {
 		if err = unix.Fchown(fd, uid, gid); err != nil {
 			unix.Close(fd)
@@ -146,11 +147,11 @@ func create(d *dir.Dir, name string, uid, gid int) (fd int, err error) {
 	return fd, err
 }
 
-// asideTries is how often what somebody puts into the fence's place is moved away.
+// asideTries is how often what others put in the fence's place is moved away.
 const asideTries = 10
 
-// isForeign tells whether err, from opening the fence, says that what is there is none:
-// no regular file, or one that is not for us to write.
+// isForeign reports whether err, from opening the fence, says that what is there is not a
+// fence: it is not a regular file, or we may not write it.
 func isForeign(err error) bool {
 	for _, errno := range []error{unix.ELOOP, unix.EISDIR, unix.ENXIO, unix.EACCES, dir.ErrIrregular} {
 		if errors.Is(err, errno) {
@@ -160,11 +161,11 @@ func isForeign(err error) bool {
 	return false
 }
 
-// Close closes f, and so lets go of it.
+// Close closes f, and thereby releases it.
 func (f *Fence) Close() { unix.Close(f.fd) }
 
-// Take takes the fence unless another holds it, and tells whether it did. It is false as
-// well for a file that has been replaced since it was opened: open it again.
+// Take takes the fence unless another process holds it, and reports whether it did. It also
+// returns false if the file has been replaced since it was opened: open it again.
 func (f *Fence) Take() (bool, error) {
 	if mine, err := tryLock(f.fd); err != nil || !mine {
 		return false, f.dir.Fail("lock", File, err)
@@ -172,7 +173,7 @@ func (f *Fence) Take() (bool, error) {
 	return f.current()
 }
 
-// tryLock locks fd unless another process has.
+// tryLock locks fd unless another process has locked it.
 func tryLock(fd int) (bool, error) {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &lock)
@@ -182,7 +183,7 @@ func tryLock(fd int) (bool, error) {
 	return err == nil, err
 }
 
-// current tells whether the file that f has open is the one that others would open.
+// current reports whether the file that f has open is still the one at its path.
 func (f *Fence) current() (bool, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(f.fd, &st); err != nil {
@@ -195,14 +196,14 @@ func (f *Fence) current() (bool, error) {
 	return err == nil && named.Dev == st.Dev && named.Ino == st.Ino, err
 }
 
-// State is Look for an open fence that another holds.
+// State is Look for an open fence that another process holds.
 func (f *Fence) State() (State, error) {
 	s, err := look(f.fd, 0)
 	return s, f.dir.Fail("look at", File, err)
 }
 
-// Sign writes who holds f: us. Whatever was there is gone first, so that nobody takes
-// an earlier holder for us.
+// Sign writes into f that we hold it. It first removes the old content, so that we are not
+// mistaken for an earlier holder.
 func (f *Fence) Sign() error {
 	h := us()
 	text, err := json.Marshal(line{h.Host, h.PID, h.Start, h.Since.UTC().Format(time.RFC3339)})
@@ -213,16 +214,16 @@ func (f *Fence) Sign() error {
 		_, err = unix.Pwrite(f.fd, append(text, '\n'), 0)
 	}
 	if err == nil && f.dir.Remote() {
-		err = unix.Fsync(f.fd) // we do not close it, and only then would a client of NFS send it
+		err = unix.Fsync(f.fd) // an NFS client sends data only on fsync or close, and we do not close
 	}
 	return f.dir.Fail("write", File, err)
 }
 
-// Keep leaves f open, and so held, to the program that is executed next.
+// Keep leaves f open, and so held, for the program that is executed next.
 func (f *Fence) Keep() error {
 	_, err := unix.FcntlInt(uintptr(f.fd), unix.F_SETFD, 0)
 	return f.dir.Fail("keep open", File, err)
 }
 
-// Path returns where f is.
+// Path returns the path of f.
 func (f *Fence) Path() string { return f.dir.Path(File) }

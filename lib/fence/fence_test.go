@@ -17,7 +17,7 @@ import (
 	"hermes-s6/lib/dir"
 )
 
-// profileDir is a directory of a profile with a fence in it that says text, "" for none.
+// profileDir makes a profile's directory with a fence that contains text, no fence for "".
 func profileDir(t *testing.T, text string) *dir.Dir {
 	t.Helper()
 	d, err := dir.Open(t.TempDir())
@@ -31,9 +31,9 @@ func profileDir(t *testing.T, text string) *dir.Dir {
 	return d
 }
 
-// remotely locks path as another machine does: the kernel names no process (F_GETLK
-// gives a negative pid). A lock of an open file description is such a one as well. What
-// that does not show is a server that forgets, and what a client has cached.
+// remotely locks path as another machine would: the kernel names no process (F_GETLK returns a
+// negative pid). It uses a lock of an open file description, for which that is the same. It
+// does not simulate a server that forgets locks, or a client's caches.
 func remotely(t *testing.T, path string) (unlock func()) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -47,7 +47,7 @@ func remotely(t *testing.T, path string) (unlock func()) {
 	return func() { f.Close() }
 }
 
-// elsewhere holds path by a process of its own until the test ends.
+// elsewhere has another process hold path until the test ends.
 func elsewhere(t *testing.T, path string) (pid int) {
 	t.Helper()
 	cmd := exec.Command("s6-setlock", path, "cat")
@@ -67,7 +67,7 @@ func elsewhere(t *testing.T, path string) (pid int) {
 	}
 }
 
-// line of a holder on this host that is dead: no process has this pid.
+// dead returns the line of a dead holder on this host: no process has this pid.
 func dead(t *testing.T) string {
 	t.Helper()
 	host, err := os.Hostname()
@@ -81,7 +81,7 @@ func gate(d *dir.Dir, said *[]string) *Gate {
 	return &Gate{Dir: d, UID: -1, GID: -1, Say: func(format string, args ...any) { *said = append(*said, fmt.Sprintf(format, args...)) }}
 }
 
-// TestPass: who passes, and who has to wait, by who holds the fence.
+// TestPass: which processes pass and which have to wait, depending on the fence's holder.
 func TestPass(t *testing.T) {
 	alive := us()
 	for name, c := range map[string]struct {
@@ -121,7 +121,7 @@ func TestPass(t *testing.T) {
 			if err := f.Sign(); err != nil {
 				t.Fatal(err)
 			}
-			text, _ := os.ReadFile(d.Path(File)) // closes what reads it, and so our lock: the last look
+			text, _ := os.ReadFile(d.Path(File)) // closes what reads it, and so our lock: must come last
 			if h := parse(text); h.PID != os.Getpid() || h.Foreign() || h.Since.IsZero() {
 				t.Errorf("signed %q", text)
 			}
@@ -129,8 +129,8 @@ func TestPass(t *testing.T) {
 	}
 }
 
-// TestBreakOnce: of several who find the same stale lock one breaks it, and the others
-// find his.
+// TestBreakOnce: if several processes find the same stale lock, one breaks it, and the others
+// find the new holder's.
 func TestBreakOnce(t *testing.T) {
 	d := profileDir(t, dead(t))
 	remotely(t, d.Path(File))
@@ -173,11 +173,11 @@ func TestBreakOnce(t *testing.T) {
 	}
 }
 
-// TestHelperPass is a process of TestBreakOnce: it holds what it gets until its stdin ends.
+// TestHelperPass is a process of TestBreakOnce. It holds what it gets until its stdin ends.
 func TestHelperPass(t *testing.T) {
 	path := os.Getenv("FENCE_DIR")
 	if path == "" {
-		return // it is run by TestBreakOnce
+		return // only TestBreakOnce runs it
 	}
 	d, err := dir.Open(path)
 	if err != nil {
@@ -197,7 +197,7 @@ func TestHelperPass(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// FuzzParse: whatever stands in a fence, who it names can be shown.
+// FuzzParse: for any content of a fence, the holder that it names can be printed.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"", "{}", "\n", "{}\n", `{"host":"a","pid":1,"start_time":2,"since":"2026-01-01T00:00:00Z"}` + "\n", `{"host":1}` + "\n"} {
 		f.Add([]byte(s))

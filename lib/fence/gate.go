@@ -14,12 +14,12 @@ import (
 // A Gate is what a gateway passes before it runs.
 type Gate struct {
 	Dir      *dir.Dir // its profile's
-	UID, GID int      // whose what is made is to be, -1 for whoever we are
+	UID, GID int      // owner of what is created, -1 for ourselves
 	Say      func(format string, args ...any)
 }
 
-// Pass takes the fence; s then says who took it before us. Where another holds it there is
-// no Fence, and s says who.
+// Pass takes the fence; s then says who took it before us. If another process holds it, Pass
+// returns no Fence, and s says who that is.
 func (g *Gate) Pass() (f *Fence, s State, err error) {
 	for {
 		if f, err = Open(g.Dir, g.UID, g.GID); err != nil {
@@ -44,18 +44,17 @@ func (g *Gate) Pass() (f *Fence, s State, err error) {
 			}
 		}
 		f.Close()
-		// Where nobody has it, it fell just now, or is another file by now.
+		// If it is not held, it was released just now, or is another file by now.
 		if err != nil || s.Held {
 			return nil, s, err
 		}
 	}
 }
 
-// stale tells whether s is held by a process that is dead: one of a previous life of this
-// container, of which only the server of a network file system has not heard. The
-// kernel must not know the holder: a lock that it knows, also of a process in another
-// PID namespace, has one that lives, whatever two containers of one host name have
-// written.
+// stale reports whether a dead process holds s: one of an earlier run of this container, whose
+// end the server of a network file system has not noticed. This requires that the kernel does
+// not know the holder. If the kernel knows it, even as a process in another PID namespace, the
+// holder is alive, whatever two containers of one host name have written.
 func (s *State) stale() bool {
 	if !s.Held || s.PID >= 0 || s.Holder.Host == "" || s.Holder.Foreign() {
 		return false
@@ -63,14 +62,15 @@ func (s *State) stale() bool {
 	return !s.Holder.lives()
 }
 
-// signPatience is how long one that has taken a fence gets to say so.
+// signPatience is how long a process that has taken a fence gets to sign it.
 const signPatience = 2 * time.Second
 
-// breakUp puts a new file, which we hold, into the place of f, which s says is stale. It
-// returns nil where that is not so any more, or another is about to do the same.
+// breakUp puts a new file, which we hold, in the place of f, which is stale according to s. It
+// returns nil if f is no longer stale, or if another process is about to do the same.
 //
-// Whoever breaks holds a second lock, and removes its file last. So one that gets that
-// later, on a file without a name, finds that f has been replaced.
+// The process that breaks a fence holds a second lock, and removes that lock's file last. This
+// closes a race: a process that gets the second lock later, on the removed file, finds that f
+// has been replaced.
 func (g *Gate) breakUp(f *Fence, s State) (*Fence, error) {
 	time.Sleep(signPatience)
 	if again, err := Look(f.dir, File, 0); err != nil || !again.stale() || again.Holder != s.Holder {

@@ -11,15 +11,15 @@ import (
 	"hermes-s6/lib/proc"
 )
 
-// A Holder is who took a fence last. What is not known is the zero value.
+// A Holder is the process that took a fence last. Unknown values are zero.
 type Holder struct {
-	Host  string    // uname(2)'s nodename
+	Host  string    // nodename of uname(2)
 	PID   int       // in its own PID namespace
 	Start uint64    // in ticks since boot (field 22 of proc_pid_stat(5))
 	Since time.Time // when it took the fence, by its clock
 }
 
-// line is a Holder as it stands in the file.
+// line is a Holder as written in the file.
 type line struct {
 	Host  string `json:"host"`
 	PID   int    `json:"pid"`
@@ -27,15 +27,15 @@ type line struct {
 	Since string `json:"since"`
 }
 
-// maxLine is more than a holder's line can be, with maxHost bytes of host name as uname(2)
-// has it. Of a longer file no more is read.
+// maxLine is more than a holder's line can take, with a host name of maxHost bytes, the limit
+// of uname(2). No more than that is read.
 const (
 	maxLine = 1 << 10
 	maxHost = 64
 )
 
-// parse takes the holder from the text of a fence. One that is being written, or that
-// somebody else wrote, names nobody.
+// parse parses the holder in the text of a fence. A text that is incomplete, or that was not
+// written by us, names no holder.
 func parse(text []byte) Holder {
 	var l line
 	text, _, whole := bytes.Cut(text, []byte{'\n'})
@@ -49,13 +49,13 @@ func parse(text []byte) Holder {
 	return Holder{Host: l.Host, PID: l.PID, Start: l.Start, Since: since}
 }
 
-// lives tells whether h is a process of this host and alive.
+// lives reports whether h is a live process of this host.
 func (h Holder) lives() bool {
 	start, ok := proc.StartTime(h.PID)
 	return h.Host != "" && !h.Foreign() && ok && start == h.Start
 }
 
-// String names h for people.
+// String describes h for people.
 func (h Holder) String() string {
 	if h.Host == "" {
 		return "another process"
@@ -66,13 +66,13 @@ func (h Holder) String() string {
 	return h.Host + ", since " + h.Since.UTC().Format(time.RFC3339)
 }
 
-// Foreign tells whether h was on another host.
+// Foreign reports whether h was on another host.
 func (h Holder) Foreign() bool {
 	host, err := os.Hostname()
 	return h.Host != "" && (err != nil || h.Host != host)
 }
 
-// us is the Holder that this process is.
+// us returns this process as a Holder.
 func us() Holder {
 	h := Holder{PID: os.Getpid(), Since: time.Now()}
 	h.Host, _ = os.Hostname()

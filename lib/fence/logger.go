@@ -14,20 +14,20 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// The logger of a slot goes by the fence: while another slot's gateway holds it, it
-// keeps out of the log directory (see script's log). It decides when it starts, so
-// whoever takes the fence, or begins to wait for it, has it start again where it has
-// decided otherwise.
+// The logger of a slot depends on the fence: while another slot's gateway holds the fence, the
+// logger keeps out of the log directory (see script's log). It decides at its start. So a
+// process that takes the fence, or begins to wait for it, restarts a logger that has decided
+// otherwise.
 
-// loggerPatience is how long a logger gets to end and to execute s6-log: a fraction of a
-// second, but on a busy machine.
+// loggerPatience is how long a logger gets to exit and to execute s6-log: usually a fraction
+// of a second, except on a busy machine.
 const loggerPatience = 10 * time.Second
 
-// SettleLogger has the logger of slot write to the log directory, or not, and waits until
-// it does. A logger that is still in its script will decide by itself; it is waited for if
-// it may have decided already. What s6-log has not read stays in the pipe, for the next:
-// so that no line is lost, nothing may be printed until that is there, and what has been
-// printed for the directory is to be read first. We run where our stdout is that pipe.
+// SettleLogger makes the logger of slot write to the log directory, or not, and waits until
+// that is so. A logger that is still in its script will decide by itself. It is waited for if
+// it may have decided already. What s6-log has not read stays in the pipe for the next s6-log.
+// So that no line is lost, nothing may be printed until that one runs, and what was printed
+// for the directory must be read first. Our stdout is that pipe.
 func SettleLogger(slot s6.Service, p s6.Programs, writes, wait bool) error {
 	logger := slot.Log()
 	told, hurried := 0, false
@@ -45,7 +45,7 @@ func SettleLogger(slot s6.Service, p s6.Programs, writes, wait bool) error {
 		case known && directory == writes, late, !known && !wait:
 			return nil
 		case known && told != 0 && st.PID != told:
-			return nil // as it has decided now: it may not write there
+			return nil // this is its decision: it may not write there
 		case known && told == 0 && (writes || drained()):
 			told, wait = st.PID, true
 			err = logger.Control("t")
@@ -59,15 +59,16 @@ func SettleLogger(slot s6.Service, p s6.Programs, writes, wait bool) error {
 	}
 }
 
-// drained tells whether nothing is left to read in the pipe to the logger.
+// drained reports whether nothing is left to read in the pipe to the logger.
 func drained() bool {
 	left, err := unix.IoctlGetInt(unix.Stdout, unix.TIOCINQ) // FIONREAD
 	return err != nil || left == 0
 }
 
-// writesTo tells whether the s6-log that process pid executes writes to a directory;
-// nothing is known of any other program, nor of one that has yet to open its file. One
-// whose file has been renamed or removed since, by the logger of another slot, does not.
+// writesTo reports whether the s6-log that process pid executes writes to a directory. known
+// is false for any other program, and for an s6-log that has yet to open its file. An s6-log
+// whose file was renamed or removed since, by the logger of another slot, does not write to
+// the directory.
 func writesTo(pid int) (directory, known bool) {
 	proc := "/proc/" + strconv.Itoa(pid)
 	line, _ := os.ReadFile(proc + "/cmdline")
@@ -84,7 +85,7 @@ func writesTo(pid int) (directory, known bool) {
 		switch name := filepath.Base(path); {
 		case name == "current":
 			return true, true
-		case strings.HasPrefix(name, "@"), name == "current (deleted)": // what another has made of it
+		case strings.HasPrefix(name, "@"), name == "current (deleted)": // another logger has renamed or removed it
 			return false, true
 		}
 	}
