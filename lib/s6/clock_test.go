@@ -14,11 +14,10 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// A clock jumps when it is set, by whoever sets it: a stamp can lie in the future,
-// or further back than anything has been running, and a damaged file can say what
-// it likes.
+// A clock jumps when it is set. So a stamp can lie in the future, or further back than any
+// process has been running, and a damaged file can contain anything.
 
-// stampOf makes what s6-supervise up to 2.12 writes of a service that is up as pid.
+// stampOf returns what s6-supervise up to 2.12 writes for a service that is up as pid.
 func stampOf(since TAI64N, pid int64) []byte {
 	b := make([]byte, statusSize)
 	copy(b, since[:])
@@ -48,9 +47,8 @@ var far = map[string]TAI64N{
 	"largest":     TAI64N(append([]byte{0x7f}, bytes.Repeat([]byte{0xff}, 11)...)),
 }
 
-// TestFarStamps shows that no stamp makes a time that has passed wild: none is
-// negative, which without a sign is 584 thousand million years, and what cannot
-// be a date is none.
+// TestFarStamps: no stamp leads to an absurd time span. A negative one, without a sign, would
+// be 584 thousand million years. What cannot be a date is not shown as one.
 func TestFarStamps(t *testing.T) {
 	now := time.Unix(1795396853, 0)
 	for name, l := range far {
@@ -81,8 +79,8 @@ func TestFarStamps(t *testing.T) {
 	}
 }
 
-// TestSameInTheFuture shows that what tells one run from the next, which a restart
-// waits for, is what was written and not what the clock makes of it.
+// TestSameInTheFuture: what distinguishes two runs, for which a restart waits, is the stamp as
+// written, not the time derived from it.
 func TestSameInTheFuture(t *testing.T) {
 	now := time.Unix(1795396853, 0)
 	l := taiOf(now.Add(time.Hour))
@@ -93,7 +91,7 @@ func TestSameInTheFuture(t *testing.T) {
 	if back := decodeAt(t, now.Add(-24*time.Hour), stampOf(l, 3432)); !back.Same(before) {
 		t.Error("a clock set back has made another run of it")
 	}
-	// Started anew under the same pid, both times in the future.
+	// Started again under the same pid, both times in the future.
 	if next := decodeAt(t, now, stampOf(taiOf(now.Add(time.Hour+time.Second)), 3432)); next.Same(before) {
 		t.Error("another run is taken for the same")
 	}
@@ -103,8 +101,8 @@ func TestSameInTheFuture(t *testing.T) {
 	}
 }
 
-// TestDeathsInTheFuture shows that those from before a clock was set back are not
-// the last minute's for as long as it takes to get there again.
+// TestDeathsInTheFuture: deaths from before a clock was set back do not count as the last
+// minute's until the clock reaches that time again.
 func TestDeathsInTheFuture(t *testing.T) {
 	now := time.Unix(1795396853, 0)
 	var deaths []Death
@@ -119,8 +117,7 @@ func TestDeathsInTheFuture(t *testing.T) {
 	if n := DeathsWithin(deaths, taiOf(now), time.Minute); n != 0 {
 		t.Errorf("%d deaths in the last minute, want none", n)
 	}
-	// One that has happened since we took the time, or while a clock was being
-	// slewed, counts.
+	// A death that happened after we took the time, or while the clock was slewed, counts.
 	for _, ahead := range []time.Duration{0, time.Millisecond, time.Second} {
 		if n := DeathsWithin([]Death{{At: taiOf(now.Add(ahead))}}, taiOf(now), time.Minute); n != 1 {
 			t.Errorf("a death %v from now: %d in the last minute, want 1", ahead, n)
@@ -128,8 +125,8 @@ func TestDeathsInTheFuture(t *testing.T) {
 	}
 }
 
-// justStarted returns what f says of a process that is less than a second old all the
-// time that f takes: another one until the machine is fast enough for that.
+// justStarted returns what f says about a process that is less than a second old while f runs.
+// It tries other processes until f is fast enough for that.
 func justStarted(t *testing.T, f func(pid int) bool) bool {
 	t.Helper()
 	for limit := time.Now().Add(time.Minute); ; {
@@ -150,8 +147,8 @@ func justStarted(t *testing.T, f func(pid int) bool) bool {
 	}
 }
 
-// TestOrphanInTheFuture shows that a process which has just been started is not
-// taken for a gateway whose stamp lies in the future: it would be killed.
+// TestOrphanInTheFuture: a process that has just started is not mistaken for a gateway whose
+// stamp lies in the future. It would be killed.
 func TestOrphanInTheFuture(t *testing.T) {
 	for name, c := range map[string]struct {
 		since func(now time.Time) TAI64N

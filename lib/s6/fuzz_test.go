@@ -19,7 +19,7 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// statuses are seeds: real ones, and what no s6 wrote.
+// statuses are seeds: real ones, and some that no s6 wrote.
 func statuses(f *testing.F) [][]byte {
 	var seeds [][]byte
 	for _, s := range []string{status2113, status2131, finishing} {
@@ -33,8 +33,8 @@ func statuses(f *testing.F) [][]byte {
 	return seeds
 }
 
-// FuzzStatus: any bytes of the two sizes are a status, no others are, and all
-// that is asked of one has an answer.
+// FuzzStatus: any bytes of one of the two sizes are a status, others are not, and every
+// question about a status has an answer.
 func FuzzStatus(f *testing.F) {
 	for _, b := range statuses(f) {
 		f.Add(b, int64(1795396853))
@@ -72,7 +72,7 @@ func FuzzStatus(f *testing.F) {
 	})
 }
 
-// FuzzStatusParse: whatever an s6-svstat of another version prints.
+// FuzzStatusParse: an s6-svstat of another version may print anything.
 func FuzzStatusParse(f *testing.F) {
 	f.Add("true true false false 3432 -1 -1 @400000006b03870926f0e556 @400000006b03870926a4751e")
 	f.Add("false true false false -1 256 -1 @400000006b03870926f0e556 @ffffffffffffffffffffffff")
@@ -90,7 +90,7 @@ func FuzzStatusParse(f *testing.F) {
 	})
 }
 
-// FuzzStatusAgreesWithS6 has the s6-svstat that is here read the same bytes.
+// FuzzStatusAgreesWithS6 has the installed s6-svstat read the same bytes.
 func FuzzStatusAgreesWithS6(f *testing.F) {
 	svstat, err := Programs("").Path("s6-svstat")
 	if err != nil {
@@ -102,10 +102,10 @@ func FuzzStatusAgreesWithS6(f *testing.F) {
 		f.Add(uint64(sec), uint32(nano), uint64(1<<62), uint32(nano+1), uint64(3432), uint16(3<<8), flags)
 		f.Add(uint64(sec), uint32(nano), uint64(0), uint32(1<<31), uint64(0), uint16(9), flags)
 	}
-	f.Add(uint64(sec), uint32(nano), uint64(sec), uint32(0), uint64(1<<32+5), uint16(0), byte(4)) // no pid_t
+	f.Add(uint64(sec), uint32(nano), uint64(sec), uint32(0), uint64(1<<32+5), uint16(0), byte(4)) // not a pid_t
 	f.Add(uint64(sec), uint32(nano), uint64(sec), uint32(0), uint64(1<<32), uint16(0), byte(4))
 	f.Add(uint64(1<<63), uint32(1<<31), uint64(1<<63), uint32(0), uint64(1<<31), uint16(0x7f), byte(0xff))
-	// s6-svstat believes a status where somebody holds the lock.
+	// s6-svstat trusts a status if the lock is held.
 	dir := f.TempDir()
 	must.Do(f, os.Mkdir(dir+superviseDir, 0o755))
 	lock, err := os.Create(dir + lockFile)
@@ -120,8 +120,8 @@ func FuzzStatusAgreesWithS6(f *testing.F) {
 		out, err := exec.Command(svstat, "-o", strings.Join(fields, ","), dir).Output()
 		return strings.Fields(string(out)), err
 	}
-	// The larger status is 2.13's, and only that finds the other too short. Before it
-	// there is no pgid, and nothing will do until that is not asked for.
+	// The larger status is 2.13's, and only 2.13 rejects the other as too short. Earlier
+	// versions have no pgid and fail as long as it is asked for.
 	size := statusSize
 	if _, err := ask(make([]byte, size)); err != nil {
 		size = statusSize213
@@ -135,7 +135,7 @@ func FuzzStatusAgreesWithS6(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, sec uint64, nano uint32, readySec uint64, readyNano uint32, pid uint64, wait uint16, flags byte) {
 		if int32(pid) == 0 {
-			flags &^= 1 // since 2.13.2: never started; before, no s6 writes that
+			flags &^= 1 // since 2.13.2: never started; earlier versions do not write that
 		}
 		b := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, sec), nano)
 		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, readySec), readyNano)
@@ -193,7 +193,7 @@ func FuzzDeaths(f *testing.F) {
 			t.Errorf("%d of %d deaths", n, len(deaths))
 		}
 		if uint64(now) >= 1<<40 || span < 0 {
-			return // time has an end, too
+			return // beyond the last time that can be written
 		}
 		if half := DeathsWithin(deaths, at, time.Duration(span/2)); half > n {
 			t.Errorf("%d deaths in half of the time, %d in all of it", half, n)

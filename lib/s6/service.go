@@ -15,8 +15,8 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// A Service is the service directory Name in In; its logger, where it has one,
-// is the service directory Name/log.
+// A Service is the service directory Name in In. Its logger, if it has one, is the service
+// directory Name/log.
 type Service struct {
 	In   *dir.Dir
 	Name string
@@ -25,7 +25,7 @@ type Service struct {
 // Log returns s's logger.
 func (s Service) Log() Service { return Service{s.In, s.Name + "/log"} }
 
-// Path returns where s was when In was opened.
+// Path returns the path of s when In was opened.
 func (s Service) Path() string { return s.In.Path(s.Name) }
 
 // Names below a service directory (s6/supervise.h).
@@ -43,7 +43,7 @@ func (s Service) open(name string) (int, error) { return s.In.File(s.Name + name
 
 func (s Service) fail(op, name string, err error) error { return s.In.Fail(op, s.Name+name, err) }
 
-// Supervised tells whether an s6-supervise runs on s: it has a write lock on
+// Supervised reports whether an s6-supervise runs on s. It holds a write lock on
 // supervise/lock for as long as it lives (control_init in s6-supervise.c).
 func (s Service) Supervised() (bool, error) {
 	fd, err := s.open(lockFile)
@@ -54,23 +54,22 @@ func (s Service) Supervised() (bool, error) {
 		return false, err
 	}
 	defer unix.Close(fd)
-	// What would stand against a read lock is a write lock, and only whoever
-	// may write the file can have one: an account that may read it cannot
-	// make a dead supervisor look alive.
+	// Ask what conflicts with a read lock: only a write lock does, and only a user who may
+	// write the file can hold one. So an account that may only read the file cannot make a
+	// dead supervisor look alive.
 	flock := unix.Flock_t{Type: unix.F_RDLCK}
 	err = unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &flock)
 	return flock.Type == unix.F_WRLCK, s.fail("read lock", lockFile, err)
 }
 
-// Status reads what is known of s. Where s is not supervised, that is what its last
-// supervisor left.
+// Status reads the status of s. If s is not supervised, that is what its last supervisor left.
 func (s Service) Status(p Programs) (Status, error) {
 	st := Status{Now: taiOf(time.Now())}
 	var err error
 	if st.Supervised, err = s.Supervised(); err != nil {
 		return st, err
 	}
-	var buf [statusSize213 + 1]byte // one more, to see that it is larger
+	var buf [statusSize213 + 1]byte // one byte more, to detect a larger file
 	b, err := s.In.ReadHead(s.Name+statusFile, buf[:])
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, nil
@@ -91,9 +90,9 @@ func (s Service) Field(p Programs, st *Status, name string) string {
 		up, err := s.NormallyUp()
 		return strconv.FormatBool(up && err == nil)
 	}
-	// Two signals have two names each, and which one counts depends on the
-	// version of skalibs (sig_name.c: 2.13 has ABRT and POLL, 2.15 IOT and
-	// IO). To be compared, they must be s6's own.
+	// Two signals have two names each, and which name is used depends on the version of
+	// skalibs (sig_name.c: 2.13 has ABRT and POLL, 2.15 IOT and IO). To be comparable, the
+	// names must be s6's own.
 	if n := st.Signal(); name == "signal" && (n == int(unix.SIGABRT) || n == int(unix.SIGIO)) {
 		if out, err := p.run(time.Time{}, "s6-svstat", "-o", name, s.Path()); err == nil {
 			return strings.TrimSpace(string(out))
@@ -102,14 +101,13 @@ func (s Service) Field(p Programs, st *Status, name string) string {
 	return st.Field(name)
 }
 
-// NormallyUp tells whether s is to be started by itself: it has no ./down.
+// NormallyUp reports whether s is normally up: it has no ./down.
 func (s Service) NormallyUp() (bool, error) {
 	down, err := s.has(downFile)
 	return !down, err
 }
 
-// Notifies tells whether s says when it is ready (notification-fd in
-// servicedir's manual page).
+// Notifies reports whether s notifies readiness (notification-fd in servicedir's manual page).
 func (s Service) Notifies() (bool, error) { return s.has("/notification-fd") }
 
 func (s Service) has(name string) (bool, error) {
@@ -120,7 +118,7 @@ func (s Service) has(name string) (bool, error) {
 	return err == nil, s.fail("access", name, err)
 }
 
-// Deaths reads s's death tally, oldest first; none where there is none.
+// Deaths reads s's death tally, oldest first. A missing tally is empty.
 func (s Service) Deaths() ([]Death, error) {
 	b, err := s.In.ReadLinked(s.Name+deathFile, deathSize*maxDeaths)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -129,9 +127,8 @@ func (s Service) Deaths() ([]Death, error) {
 	return decodeDeaths(b), err
 }
 
-// Control sends commands to s's supervisor, one letter each as s6-svc's
-// options are called (handle_control in s6-supervise.c). Exit code 102 where
-// there is no supervisor.
+// Control sends commands to s's supervisor: letters, named like s6-svc's options
+// (handle_control in s6-supervise.c). It fails with exit code 102 if there is no supervisor.
 func (s Service) Control(commands string) error {
 	fd, err := s.openControl()
 	if err == unix.ENXIO || err == unix.ENOENT {
@@ -141,12 +138,12 @@ func (s Service) Control(commands string) error {
 		return s.fail("open", controlFifo, err)
 	}
 	defer unix.Close(fd)
-	// Less than PIPE_BUF: all of it or EAGAIN.
+	// This is less than PIPE_BUF, so it is written completely or fails with EAGAIN.
 	_, err = unix.Write(fd, []byte(commands))
 	return s.fail("write", controlFifo, err)
 }
 
-// Listens is the error of s6-svc, told to do nothing, where nobody supervises s.
+// Listens runs s6-svc without commands, and returns its error if s is not supervised.
 func (s Service) Listens(p Programs) error {
 	_, err := p.run(time.Now().Add(listenLimit), "s6-svc", s.Path())
 	return err
@@ -155,9 +152,9 @@ func (s Service) Listens(p Programs) error {
 // listenLimit is how long a supervisor may take from its lock to its FIFO.
 const listenLimit = 2 * time.Second
 
-// openControl opens the FIFO that s's supervisor reads. A supervisor has its lock
-// before it makes and opens that (control_init in s6-supervise.c), so one that has
-// only just come is waited for; the kernel has nothing to tell us when.
+// openControl opens the FIFO that s's supervisor reads. A supervisor takes its lock before it
+// makes and opens the FIFO (control_init in s6-supervise.c), so we wait for one that has just
+// started. The kernel has no event for that.
 func (s Service) openControl() (int, error) {
 	limit := time.Now().Add(listenLimit)
 	for {
@@ -172,8 +169,8 @@ func (s Service) openControl() (int, error) {
 	}
 }
 
-// Exists tells whether there is a directory by s's name, a link to one
-// included: service directories are often linked into a scan directory.
+// Exists reports whether there is a directory with s's name. A link to a directory counts,
+// because service directories are often linked into a scan directory.
 func (s Service) Exists() (bool, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(s.In.Fd(), s.Name, &st, 0)

@@ -16,15 +16,15 @@ import (
 	"hermes-s6/lib/proc"
 )
 
-// A Status is what s6-supervise last said of its service in supervise/status,
-// with what the service directory adds to it.
+// A Status is what s6-supervise last wrote about its service in supervise/status, with
+// additions from the service directory.
 type Status struct {
-	Supervised bool // an s6-supervise is running; else all below is of its past, or nothing
+	Supervised bool // an s6-supervise is running; if not, all below is old, or empty
 	Known      bool // there is a status at all
 	Started    bool // the service was started once
 
 	stamp      TAI64N // Since as it was written, whatever the clock says now
-	Since      TAI64N // of the last start, death or, where it was never started, of the supervisor
+	Since      TAI64N // of the last start or death, or of the supervisor's start if it was never started
 	ReadySince TAI64N
 	PID        int // of run, or of finish while Finishing; 0 for none
 	PGID       int // of run; in 2.13 of finish while Finishing; 0 for none
@@ -32,21 +32,20 @@ type Status struct {
 	Finishing  bool
 	WantedUp   bool
 	readyFlag  bool
-	pausedFlag bool // also in one that was never started, where it means just that
+	pausedFlag bool // also set in a status of a service that was never started, to mark it
 
 	Now TAI64N // when this was read
 }
 
-// The sizes of supervise/status: up to 2.12 and again from 2.14, and in 2.13,
-// which has the process group's ID behind the pid (S6_SVSTATUS_SIZE in
-// s6/supervise.h).
+// The sizes of supervise/status. statusSize is used up to 2.12 and again from 2.14. In 2.13
+// the process group's ID follows the pid (S6_SVSTATUS_SIZE in s6/supervise.h).
 const (
 	statusSize    = 35
 	statusSize213 = 43
 )
 
-// decode fills s from the content of supervise/status; false where its size is
-// none that we know, since the format is private to s6.
+// decode fills s from the content of supervise/status. It returns false for an unknown size,
+// since the format is private to s6.
 func (s *Status) decode(b []byte) bool {
 	if len(b) != statusSize && len(b) != statusSize213 {
 		return false
@@ -68,7 +67,7 @@ func (s *Status) decode(b []byte) bool {
 	s.WantedUp = flags&4 != 0
 	s.readyFlag = flags&8 != 0
 	if len(b) == statusSize && s.Up() {
-		s.PGID = s.PID // a session leader's
+		s.PGID = s.PID // of a session leader
 	}
 	// notstartedyet in s6-svstat.c, since 2.13.2.
 	s.Known = true
@@ -80,34 +79,33 @@ func (s *Status) decode(b []byte) bool {
 	return true
 }
 
-// pidOf takes a pid_t from its 8 bytes: what kill(2) would make of it.
+// pidOf converts the 8 bytes to a pid_t, as a call of kill(2) would.
 func pidOf(b []byte) int { return int(int32(binary.BigEndian.Uint64(b))) }
 
-// Same tells whether s and t are of the same state: no run or finish has started
-// or ended between them.
+// Same reports whether s and t show the same state: no run or finish has started or ended
+// between them.
 func (s *Status) Same(t *Status) bool { return s.stamp == t.stamp && s.PID == t.PID }
 
-// Up tells whether the service's run is running.
+// Up reports whether the service's run is running.
 func (s *Status) Up() bool { return s.PID != 0 && !s.Finishing }
 
-// Down tells whether neither its run nor its finish is running.
+// Down reports whether neither run nor finish is running.
 func (s *Status) Down() bool { return s.PID == 0 }
 
-// Ready tells whether it is up and has said that it is ready.
+// Ready reports whether the service is up and has notified readiness.
 func (s *Status) Ready() bool { return s.PID != 0 && s.readyFlag }
 
-// Paused tells whether it was stopped by s6-svc -p.
+// Paused reports whether the service was stopped by s6-svc -p.
 func (s *Status) Paused() bool { return s.pausedFlag && s.PID != 0 }
 
-// Dated tells whether Since is a date that a clock can have shown: one that was not
-// set says 1970, and what is before that is of a damaged file.
+// Dated reports whether a clock can have shown Since: a clock that was not set says 1970, and
+// an earlier date comes from a damaged file.
 func (s *Status) Dated() bool { return s.Known && s.Since.sec() >= taiOffset }
 
-// Seconds tells for how long it has been up or down.
+// Seconds returns how long the service has been up or down.
 func (s *Status) Seconds() uint64 { return s.Since.until(s.Now) }
 
-// ExitCode returns the exit code of a service that is down because it exited,
-// else -1.
+// ExitCode returns the exit code of a service that is down because it exited, else -1.
 func (s *Status) ExitCode() int {
 	if s.Up() || !s.Started || !s.Wait.Exited() {
 		return -1
@@ -115,8 +113,7 @@ func (s *Status) ExitCode() int {
 	return s.Wait.ExitStatus()
 }
 
-// Signal returns the signal that a service which is down was killed by, else
-// -1.
+// Signal returns the signal that killed a service that is down, else -1.
 func (s *Status) Signal() int {
 	if s.Up() || !s.Started || !s.Wait.Signaled() {
 		return -1
@@ -124,7 +121,7 @@ func (s *Status) Signal() int {
 	return int(s.Wait.Signal())
 }
 
-// SignalName returns the name of Signal as s6-svstat writes it, "" for none.
+// SignalName returns the name of Signal as s6-svstat prints it, "" for none.
 func (s *Status) SignalName() string {
 	n := s.Signal()
 	if n < 0 {
@@ -135,18 +132,18 @@ func (s *Status) SignalName() string {
 	case name == "":
 		return "SIG???" // sig_name.c knows no real-time signals either
 	case n == int(unix.SIGIO):
-		return "SIGPOLL" // as POSIX and up to 2.13 s6 call it
+		return "SIGPOLL" // as POSIX, and s6 up to 2.13, call it
 	}
 	return name
 }
 
-// Fields are the names that s6-svstat -o takes, in its usage's order. pgid is
-// s6's since 2.13.
+// Fields are the names that s6-svstat -o accepts, in the order of its usage message. pgid
+// exists since 2.13.
 var Fields = []string{"up", "wantedup", "normallyup", "ready", "paused", "pid", "pgid",
 	"exitcode", "signal", "signum", "updownsince", "readysince", "updownfor", "readyfor"}
 
-// Field returns what s6-svstat -o name prints for s. Service.Field is for those of
-// which s does not tell enough: normallyup, and the names of some signals.
+// Field returns what s6-svstat -o name prints for s. Service.Field handles the fields for
+// which s is not enough: normallyup, and the names of some signals.
 func (s *Status) Field(name string) string {
 	switch name {
 	case "up":
@@ -191,8 +188,8 @@ func (s *Status) Field(name string) string {
 // asked are the fields from which parse makes a Status.
 const asked = "up,wantedup,ready,paused,pid,exitcode,signum,updownsince,readysince"
 
-// parse fills s from what s6-svstat -o asked printed. That output does not
-// tell a finish script that runs from none: such a service is down here.
+// parse fills s from the output of s6-svstat -o asked. That output does not show whether a
+// finish script is running, so such a service is down here.
 func (s *Status) parse(out string) error {
 	f := strings.Fields(out)
 	if len(f) != strings.Count(asked, ",")+1 {
@@ -227,7 +224,7 @@ func (s *Status) parse(out string) error {
 type Death struct {
 	At     TAI64N
 	Code   int // the exit code, or 128 plus Signal
-	Signal int // 0 where it exited
+	Signal int // 0 if it exited
 }
 
 // deathSize is S6_DTALLY_PACK, maxDeaths S6_MAX_DEATH_TALLY (s6/supervise.h).
@@ -236,8 +233,7 @@ const (
 	maxDeaths = 4096
 )
 
-// decodeDeaths reads a death tally, oldest first; a half-written entry at the
-// end is left out.
+// decodeDeaths decodes a death tally, oldest first. It ignores an incomplete entry at the end.
 func decodeDeaths(b []byte) []Death {
 	deaths := make([]Death, 0, len(b)/deathSize)
 	for ; len(b) >= deathSize; b = b[deathSize:] {
@@ -249,9 +245,9 @@ func decodeDeaths(b []byte) []Death {
 	return deaths
 }
 
-// DeathsWithin counts the deaths in the last span before now. One shortly after now
-// is of a clock that goes back a little, or has happened while we looked; those of a
-// time to come are from before the clock was set back.
+// DeathsWithin counts the deaths in the last span before now. It includes deaths up to span
+// after now: a clock may go back a little, or a death may happen while we look. Later ones are
+// from before the clock was set back.
 func DeathsWithin(deaths []Death, now TAI64N, span time.Duration) int {
 	from, to := taiOf(now.Time().Add(-span)), taiOf(now.Time().Add(span))
 	n := 0
@@ -263,15 +259,15 @@ func DeathsWithin(deaths []Death, now TAI64N, span time.Duration) int {
 	return n
 }
 
-// Orphaned tells whether a service that nobody supervises still runs: whether
-// there is a process with the pid of its last status that is as old as that
-// status. The supervisor was killed then, and not its service.
+// Orphaned reports whether a service without a supervisor still runs: a process with the pid
+// of its last status is as old as that status. Then the supervisor was killed, but not its
+// service.
 func (s *Status) Orphaned() bool {
 	if s.Supervised || !s.Up() {
 		return false
 	}
 	age, ok := proc.Age(s.PID)
-	// Not Since: with a stamp in the future that is now, and the age of whoever
-	// has just got that pid.
+	// Not Since, which is now if the stamp is in the future: that is also the age of a process
+	// that has just got that pid.
 	return ok && (age-s.Now.Time().Sub(s.stamp.Time())).Abs() < 2*time.Second
 }

@@ -12,8 +12,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// What s6-supervise wrote: 2.11.3 of a service that is up, 2.13.1's longer form
-// of the same, and a service that finishes.
+// What s6-supervise wrote: 2.11.3 for a service that is up, 2.13.1 the longer form of the
+// same, and one for a service whose finish is running.
 const (
 	status2113 = "400000006b03870926f0e556400000006b03870926a4751e0000000000000d68000004"
 	status2131 = "400000006b03870926f0e556400000006b03870926a4751e0000000000000d680000000000000d67000004"
@@ -53,7 +53,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// TestClockSetBack shows that a stamp in the future counts as now.
+// TestClockSetBack: a stamp in the future counts as now.
 func TestClockSetBack(t *testing.T) {
 	b, _ := hex.DecodeString(status2113)
 	st := Status{Now: taiOf(time.Unix(1, 0))}
@@ -84,7 +84,7 @@ func TestPrograms(t *testing.T) {
 	if path, err := Programs(dir).Path("s6-svscanctl"); path != dir+"/s6-svscanctl" {
 		t.Errorf("%q, %v", path, err)
 	}
-	// A relative PATH entry is not for a program that root runs.
+	// A relative PATH entry must not provide a program that root runs.
 	t.Setenv("PATH", ".")
 	t.Chdir(dir)
 	if path, err := Programs("").Path("s6-svscanctl"); err == nil {

@@ -11,11 +11,11 @@ import (
 	"hermes-s6/lib/inotify"
 )
 
-// pollEvery is how often Wait looks where it cannot be told.
+// pollEvery is how often Wait looks if there are no events.
 const pollEvery = 10 * time.Millisecond
 
-// Wait returns when reached says so of s's status, or an error:
-// os.ErrDeadlineExceeded at deadline (zero: never). It is asked as well when something is
+// Wait returns when reached returns true for s's status, or an error, which is
+// os.ErrDeadlineExceeded at deadline (zero: never). It also calls reached when something is
 // renamed or written in one of dirs.
 func (s Service) Wait(p Programs, deadline time.Time, reached func(*Status) bool, dirs ...string) error {
 	return s.wait(deadline, func() (bool, error) {
@@ -24,8 +24,7 @@ func (s Service) Wait(p Programs, deadline time.Time, reached func(*Status) bool
 	}, dirs...)
 }
 
-// Gone waits until no s6-supervise runs on s, until deadline at the most; the
-// error is then os.ErrDeadlineExceeded.
+// Gone waits until no s6-supervise runs on s. At deadline it returns os.ErrDeadlineExceeded.
 func (s Service) Gone(deadline time.Time) error {
 	return s.wait(deadline, func() (bool, error) {
 		runs, err := s.Supervised()
@@ -33,13 +32,12 @@ func (s Service) Gone(deadline time.Time) error {
 	})
 }
 
-// wait returns when over says so. It asks at the beginning, however little time is
-// left, and when something may have changed.
+// wait returns when over returns true. It calls over at the beginning, however little time is
+// left, and whenever something may have changed.
 //
-// s6-supervise announces each change of state by renaming a new
-// supervise/status into place (s6_svstatus_write.c) and its own end by letting
-// go of supervise/lock, which it closes; inotify(7) tells us of both. It is told
-// before over is asked, so that no change falls between the two.
+// s6-supervise announces each change of state by renaming a new supervise/status into place
+// (s6_svstatus_write.c), and its own end by closing supervise/lock; inotify(7) reports both.
+// The watch is set up before over is called, so that no change is missed in between.
 func (s Service) wait(deadline time.Time, over func() (bool, error), dirs ...string) error {
 	var w *inotify.Watch
 	defer func() { w.Close() }()
@@ -55,14 +53,14 @@ func (s Service) wait(deadline time.Time, over func() (bool, error), dirs ...str
 		if err != nil {
 			return err
 		}
-		if ended { // there may be another directory by its name
+		if ended { // another directory may have its name now
 			w.Close()
 			w = nil
 		}
 	}
 }
 
-// watch watches what s6-supervise writes of s, and dirs. Where it cannot, its FD is -1.
+// watch watches what s6-supervise writes for s, and dirs. If that fails, its FD is -1.
 func (s Service) watch(dirs []string) *inotify.Watch {
 	w, err := inotify.New()
 	for _, d := range append([]string{s.Path() + superviseDir}, dirs...) {
@@ -77,7 +75,7 @@ func (s Service) watch(dirs []string) *inotify.Watch {
 	return w
 }
 
-// next returns when something may have changed, and tells whether w has ended.
+// next returns when something may have changed, and reports whether w has ended.
 func next(w *inotify.Watch, deadline time.Time) (ended bool, err error) {
 	switch {
 	case deadline.IsZero():

@@ -14,8 +14,7 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// TestWaitOnAnother shows that Wait also sees what becomes of another service that has
-// come in the place of the first.
+// TestWaitOnAnother: Wait also sees changes of another service that has replaced the first.
 func TestWaitOnAnother(t *testing.T) {
 	parent := t.TempDir()
 	supervise := filepath.Join(parent, "a/supervise")

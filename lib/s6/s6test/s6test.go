@@ -1,8 +1,7 @@
 //go:build linux
 
-// Package s6test runs a real s6-svscan for tests and finds the processes that
-// belong to it. It stands in for nothing: without s6 a test fails and says what
-// to install.
+// Package s6test runs a real s6-svscan for tests and finds the processes that belong to it.
+// Nothing is simulated: without s6 a test fails and says what to install.
 package s6test
 
 import (
@@ -22,23 +21,22 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// Patience bounds every wait in a test. It is long, since a loaded machine is
-// no failure, and is reached only by one.
+// Patience bounds every wait in a test. It is long, because a loaded machine is no failure,
+// and only a failure reaches it.
 const Patience = time.Minute
 
 // Svscan is a running s6-svscan.
 type Svscan struct {
 	ScanDir string
-	// Mark is in the environment of every process of the tree, and of no
-	// other.
+	// Mark is in the environment of every process of the tree, and of no other.
 	Mark string
 	cmd  *exec.Cmd
 	done chan struct{}
 }
 
-// Start runs s6-svscan with args on scanDir, which it makes, and returns when
-// it is ready to take commands. env is its environment, nil for ours. When the
-// test ends, so does the tree, and a process that it leaves is a failure.
+// Start runs s6-svscan with args on scanDir, which it makes, and returns when s6-svscan
+// accepts commands. env is its environment, nil for ours. The tree ends with the test, and a
+// process that it leaves behind is a failure.
 func Start(t testing.TB, scanDir string, env []string, args ...string) *Svscan {
 	t.Helper()
 	s, err := Run(scanDir, env, args...)
@@ -85,11 +83,10 @@ func Run(scanDir string, env []string, args ...string) (*Svscan, error) {
 	return s, nil
 }
 
-// MaxServices are the arguments that make s6-svscan take at most n services,
-// at least 4: -c up to 2.13, then -C.
+// MaxServices returns the arguments that limit s6-svscan to n services, at least 4: -c up to
+// 2.13, then -C.
 func MaxServices(n int) []string {
-	// With an option that it does not know it is gone before it looks at the
-	// directory.
+	// On an unknown option it exits before it looks at the directory.
 	out, _ := exec.Command("s6-svscan", "-c", "4", "/nonexistent").CombinedOutput()
 	if bytes.Contains(out, []byte("option")) {
 		return []string{"-C", strconv.Itoa(n)}
@@ -97,11 +94,10 @@ func MaxServices(n int) []string {
 	return []string{"-c", strconv.Itoa(n)}
 }
 
-// LogFile is where the tree's stdout and stderr go, the loggers' copies
-// included.
+// LogFile is the file for the tree's stdout and stderr, including the loggers' copies.
 func (s *Svscan) LogFile() string { return filepath.Clean(s.ScanDir) + ".log" }
 
-// PID is s6-svscan's.
+// PID returns s6-svscan's pid.
 func (s *Svscan) PID() int { return s.cmd.Process.Pid }
 
 // Kill kills s6-svscan alone.
@@ -110,7 +106,7 @@ func (s *Svscan) Kill() {
 	<-s.done
 }
 
-// Abort kills all of the tree, for services that do not stop by themselves.
+// Abort kills the whole tree, for services that do not stop by themselves.
 func (s *Svscan) Abort() {
 	s.Kill()
 	for ps := s.Processes(); len(ps) > 0; ps = s.Processes() {
@@ -120,8 +116,8 @@ func (s *Svscan) Abort() {
 	}
 }
 
-// Stop ends the tree. The error names the processes that it left, which are
-// dead by then.
+// Stop ends the tree. The error names the processes that it left behind, which are dead by
+// then.
 func (s *Svscan) Stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -143,7 +139,7 @@ func (s *Svscan) Stop() error {
 	return nil
 }
 
-// A Process of the tree.
+// A Process is a process of the tree.
 type Process struct {
 	PID     int
 	Command string
@@ -151,7 +147,7 @@ type Process struct {
 
 func (p Process) String() string { return fmt.Sprintf("%d (%s)", p.PID, p.Command) }
 
-// Processes lists the processes of the tree, but for s6-svscan.
+// Processes lists the processes of the tree except s6-svscan.
 func (s *Svscan) Processes() []Process {
 	var found []Process
 	all, _ := filepath.Glob("/proc/[0-9]*")
@@ -169,10 +165,10 @@ func (s *Svscan) Processes() []Process {
 	return found
 }
 
-// ErrNot is what a condition of Await answers while it does not hold.
+// ErrNot is what a condition of Await returns while it does not hold.
 var ErrNot = errors.New("not so")
 
-// Await waits until condition gives no error, and fails with its last one.
+// Await waits until condition returns nil, and fails with its last error.
 func Await(t testing.TB, condition func() error) {
 	t.Helper()
 	if err := AwaitErr(condition); err != nil {
