@@ -13,17 +13,15 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// This file is about gateways that die: which ends are deaths, how many are too
-// many, and how long finish waits before the next start. The rules stand three
-// times, here and in the finish scripts of both dialects; TestCrashLimit and
-// TestFinish hold them to each other.
+// This file is about gateways that die: which ends are deaths, how many are too many, and how
+// long finish waits before the next start. The rules are written three times, here and in the
+// finish scripts of both dialects. TestCrashLimit and TestFinish keep them consistent.
 
-// crashes are the exit codes that count as deaths, for s6-permafailon; those by
-// a signal are among them, as 128 plus its number (uplastup_z in s6-supervise.c).
-// All but what was asked for: 0 and 78 are ends for good, by 75 a gateway asks to
-// be restarted, and SIGTERM is what s6-svc -d, -t and -r send, as does whoever
-// shuts a container down. A gateway that answers SIGTERM with another exit code
-// cannot be told from one that crashed at that moment.
+// crashes are the exit codes that count as deaths, for s6-permafailon. They include deaths by
+// a signal, as 128 plus its number (uplastup_z in s6-supervise.c). They exclude what was asked
+// for: 0 and 78 end a gateway for good, with 75 a gateway asks to be restarted, and SIGTERM is
+// what s6-svc -d, -t and -r send, and what shuts a container down. A gateway that answers
+// SIGTERM with another exit code cannot be distinguished from one that crashed at that moment.
 const crashes = "1-74,76-77,79-142,144-255"
 
 // What a gateway says by its exit code (sysexits.h).
@@ -33,26 +31,26 @@ const (
 	exitTerm    = 128 + 15
 )
 
-// IsCrash tells whether an end with code, an exit code or 128 plus a signal's number,
-// is a death that counts.
+// IsCrash reports whether an end with code, an exit code or 128 plus a signal's number, is a
+// death that counts.
 func IsCrash(code int) bool {
 	return !slices.Contains([]int{0, ExitRestart, ExitConfig, exitTerm}, code)
 }
 
-// DefaultCrashLimit counts where HERMES_CRASH_LIMIT is not set or cannot be read.
-// With the waits below it takes three quarters of an hour of doing nothing but die.
+// DefaultCrashLimit applies if HERMES_CRASH_LIMIT is not set or invalid. With the waits below,
+// a gateway that does nothing but die reaches it in three quarters of an hour.
 const DefaultCrashLimit = "50/3600"
 
-// maxDeaths is how many deaths s6-supervise remembers (max-death-tally in
-// servicedir's manual page).
+// maxDeaths is how many deaths s6-supervise remembers (max-death-tally in servicedir's manual
+// page).
 const maxDeaths = 100
 
-// maxSecondsDigits is how many digits of a number s6-permafailon, which reads an
-// unsigned int, can take whatever they are.
+// maxSecondsDigits is the number of digits that always fit into an unsigned int, which is what
+// s6-permafailon reads.
 const maxSecondsDigits = 9
 
-// ParseCrashLimit reads the form of HERMES_CRASH_LIMIT: 0, or DEATHS/SECONDS in
-// decimal digits, neither of them 0.
+// ParseCrashLimit parses HERMES_CRASH_LIMIT: 0, or DEATHS/SECONDS in decimal digits, neither
+// of them 0.
 func ParseCrashLimit(s string) (deaths, seconds int, err error) {
 	if s == "0" {
 		return 0, 0, nil
@@ -65,8 +63,8 @@ func ParseCrashLimit(s string) (deaths, seconds int, err error) {
 	return deaths, seconds, nil
 }
 
-// positive reads a number of at most maxSecondsDigits digits after leading zeros,
-// 0 for anything else. (strconv.Atoi takes a sign.)
+// positive parses a number of at most maxSecondsDigits digits after leading zeros. It returns
+// 0 for anything else. (strconv.Atoi accepts a sign.)
 func positive(s string) int {
 	s = strings.TrimLeft(s, "0")
 	if len(s) > maxSecondsDigits || strings.Trim(s, "0123456789") != "" {
@@ -83,23 +81,22 @@ func (d *Definition) limit() string {
 	return fmt.Sprintf("%d/%d", d.Deaths, d.Seconds)
 }
 
-// backOffs are the seconds from a death to the next start, one after the other for
-// a gateway that dies within steady seconds of each start; after a longer life
-// they begin anew.
+// backOffs are the seconds from a death to the next start, one after the other, for a gateway
+// that dies within steady seconds of each start. After a longer life they begin again.
 var backOffs = []int{1, 2, 4, 8, 16, 32, 60}
 
 const steady = 60
 
-// finishTimeout is when s6-supervise kills finish, in milliseconds: not while it
-// waits.
+// finishTimeout is when s6-supervise kills finish, in milliseconds. It is longer than any
+// wait.
 const finishTimeout = "70000"
 
-// backOffFile is where finish keeps the seconds it chose last: with s6-supervise's
-// own files, because these go with them. It is empty where none are.
+// backOffFile is where finish keeps the seconds that it chose last: among s6-supervise's own
+// files, because they are removed together. It is empty if finish chose none.
 const backOffFile = "supervise/backoff"
 
-// NextStart returns in how many seconds the gateway of service, whose status is st,
-// starts again; 0 where it is not waiting to.
+// NextStart returns in how many seconds the gateway of service, whose status is st, starts
+// again, or 0 if it is not waiting to start.
 func NextStart(service s6.Service, st *s6.Status) int {
 	if !st.Supervised || !st.Finishing || !st.WantedUp {
 		return 0
@@ -114,11 +111,11 @@ func NextStart(service s6.Service, st *s6.Status) int {
 	return max(1, int((left+time.Second-1)/time.Second))
 }
 
-// sameStatus is the test that the status is still the one that finish has open.
+// sameStatus tests that the status is still the one that finish has open.
 const sameStatus = "supervise/status -ef /proc/self/fd/3"
 
-// sameParent is the test that the supervisor, whose pid is ppid, is there and is not
-// on its way out: its stdout is still ours.
+// sameParent tests that the supervisor, whose pid is ppid, exists and is not exiting: its
+// stdout is still ours.
 func sameParent(ppid string) string { return "/proc/" + ppid + "/fd/1 -ef /proc/self/fd/1" }
 
 func joined(numbers []int, with string) string {

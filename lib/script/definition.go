@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package script knows what the files of a slot say: Render is a pure function of a
-// Definition. Which ends of a gateway count, and how long its finish script waits, is
-// here as well. How files get into a scan directory is package slot's business, where
-// settings come from package profile's.
+// Package script knows the content of a slot's files: Render is a pure function of a
+// Definition. It also knows which ends of a gateway count as deaths, and how long its finish
+// script waits. Package slot knows how files get into a scan directory, package profile where
+// settings come from.
 package script
 
 import (
@@ -15,34 +15,30 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// A Common is what all slots of one run have in common: everything in a
-// definition that is not the profile's own.
+// A Common is what all slots of one run have in common: everything in a definition that does
+// not belong to the profile.
 type Common struct {
 	Account profile.Account
-	// ScanDir is the scan directory, by slot.ScanPath.
+	// ScanDir is the scan directory, as slot.ScanPath returns it.
 	ScanDir string
-	// Home is the data root for gateways whose environment has no
-	// HERMES_HOME when they start.
+	// Home is the data root for gateways whose environment has no HERMES_HOME when they start.
 	Home string
-	// Contenv is the program that loads the container's environment, ""
-	// for none.
+	// Contenv is the program that loads the container's environment, "" for none.
 	Contenv string
-	// PortEnv is a second variable that the port is exported under, "" for
-	// none.
+	// PortEnv is a second variable under which the port is exported, "" for none.
 	PortEnv string
-	// Deaths within Seconds are too many; no limit where Deaths is 0. It
-	// holds where the finish script's environment has no HERMES_CRASH_LIMIT.
+	// Deaths within Seconds are too many; there is no limit if Deaths is 0. This applies if
+	// the finish script's environment has no HERMES_CRASH_LIMIT.
 	Deaths, Seconds int
 	Paths           Paths
 }
 
-// Paths says where the programs are that the scripts run: absolute paths,
-// because until the drop to the account nothing may be looked up on a PATH
-// that the container's environment gave, which can lead into the home.
+// Paths are the absolute paths of the programs that the scripts run. Until the drop to the
+// account nothing may be looked up on a PATH from the container's environment, which can lead
+// into the home.
 type Paths struct {
 	Setuidgid, Log, Permafailon, Svstat string
-	// Execlineb and the directory of execline's other programs; both are ""
-	// for slots in sh.
+	// Execlineb and the directory of execline's other programs. Both are "" for slots in sh.
 	Execlineb, Execline string
 }
 
@@ -70,8 +66,8 @@ func FindPaths(p s6.Programs, dialect profile.Dialect) (Paths, error) {
 	return found, err
 }
 
-// isInterpreter tells whether a script's first line can name path: it ends at a
-// blank, and is short (execve(2)).
+// isInterpreter reports whether path can be used on a #! line: that ends at a blank, and is
+// short (execve(2)).
 func isInterpreter(path string) bool {
 	return filepath.IsAbs(path) && safe(path) && len(path) <= 100
 }
@@ -79,8 +75,8 @@ func isInterpreter(path string) bool {
 // DefaultContenv is s6-overlay's with-contenv.
 const DefaultContenv = s6.Command + "/with-contenv"
 
-// FindContenv returns the program for Common.Contenv: what value, the content of
-// HERMES_CONTENV, names ("none" for none), else s6-overlay's where it exists.
+// FindContenv returns the program for Common.Contenv: the one that value, the content of
+// HERMES_CONTENV, names ("none" for none), else s6-overlay's if it exists.
 func FindContenv(value string) (string, error) {
 	switch {
 	case value == "none":
@@ -96,7 +92,7 @@ func FindContenv(value string) (string, error) {
 	return value, nil
 }
 
-// A Definition is all that a slot's files are made of.
+// A Definition is all that determines a slot's files.
 type Definition struct {
 	*Common
 	Profile  string
@@ -104,9 +100,9 @@ type Definition struct {
 	Settings *profile.Settings
 	// Down keeps the gateway from starting by itself.
 	Down bool
-	// Standby has it leave its fence to other containers for a while.
+	// Standby makes the gateway leave its fence to other containers for a while.
 	Standby bool
 }
 
-// Execline tells which of the two dialects d is written in.
+// Execline reports whether d is written in execline, not sh.
 func (d *Definition) Execline() bool { return d.Settings.Dialect == profile.Execline }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The scripts in execline: one command line each, of programs that do one thing
-// and then execute into the rest.
+// The scripts in execline. Each is one command line of programs that do one thing and then
+// execute into the rest.
 
 // el returns the word for execline's program name.
 func (s *script) el(name string) string { return elWord(s.Paths.Execline + "/" + name) }
@@ -21,7 +21,7 @@ func (d *Definition) execline(options, title string) *script {
 	return s
 }
 
-// elDrop runs the rest as the account where we are root.
+// elDrop runs the rest as the account if we are root.
 func (s *script) elDrop() {
 	if s.Drops() {
 		s.line("%s -s { %s -E uid { /usr/bin/id -u } %s ${uid} -eq 0 } { %s %s } { }", s.el("ifthenelse"), s.el("backtick"), s.el("eltest"),
@@ -29,15 +29,14 @@ func (s *script) elDrop() {
 	}
 }
 
-// elDefault substitutes the value of variable, or fallback where it is unset or
-// empty, for key.
+// elDefault substitutes the value of variable, or fallback if it is unset or empty, for key.
 func (s *script) elDefault(key, variable, fallback string) {
 	s.line(`%s -s { %s -D "" v %s %s x${v} = x } { %s %[3]s } { }`, s.el("ifthenelse"), s.el("importas"), variable, s.el("eltest"), s.el("unexport"))
 	s.line("%s -D %s %s %s", s.el("importas"), elWord(fallback), key, variable)
 }
 
-// elHome substitutes for key what profile.Root makes of HERMES_HOME: d.Home where it has
-// no value, and ROOT where it is ROOT/profiles/NAME.
+// elHome substitutes for key what profile.Root makes of HERMES_HOME: d.Home if it is unset or
+// empty, and ROOT if it is ROOT/profiles/NAME.
 func (s *script) elHome(key string) {
 	s.line(`%s -s { %s -D "" v HERMES_HOME %s -N -- ${v} { ^.*/profiles/[a-z0-9][a-z0-9_-]*/*$ { %s 0 } } %[4]s 1 } { %s HERMES_HOME { %[2]s v HERMES_HOME %[5]s -E parent { dirname -- ${v} } dirname -- ${parent} } } { }`,
 		s.el("ifthenelse"), s.el("importas"), s.el("case"), s.el("exit"), s.el("backtick"))
@@ -87,7 +86,7 @@ func elFinish(d *Definition) string {
 	return s.String()
 }
 
-// elLimit exits 125 where the gateway has died too often.
+// elLimit exits 125 if the gateway has died too often.
 func (s *script) elLimit() {
 	permafailon := elWord(s.Paths.Permafailon)
 	deaths, seconds, _ := strings.Cut(DefaultCrashLimit, "/")
@@ -109,8 +108,8 @@ func (s *script) elLimit() {
 	s.line("%s { %s $failed -eq 125 } { %s 125 }", s.el("ifelse"), s.el("eltest"), s.el("exit"))
 }
 
-// elBackOff waits until the gateway is to start again, or somebody has sent a
-// command to its supervisor.
+// elBackOff waits until the gateway is to start again, or its supervisor has received a
+// command.
 func (s *script) elBackOff() {
 	s.line("# The supervisor renames a new status into place for each command. With the old")
 	s.line("# one held open, that it is another is certain.")
@@ -142,7 +141,7 @@ func (s *script) elBackOff() {
 	s.line("%s { %s -w 1 %s /bin/echo $next }", s.el("foreground"), s.el("redirfd"), backOffFile)
 	seconds := make([]int, backOffs[len(backOffs)-1]-1)
 	for i := range seconds {
-		seconds[i] = i + 2 // the supervisor itself waits for one
+		seconds[i] = i + 2 // the supervisor itself waits for one second
 	}
 	s.line("# A supervisor that is told to exit lets go of its stdout.")
 	s.line("%s", s.el("foreground"))

@@ -16,8 +16,8 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// readers returns the programs that read scripts in a dialect: s6's execlineb,
-// and of the shells that are called sh somewhere, those that are here.
+// readers returns the programs that read scripts in a dialect: s6's execlineb, and the
+// installed ones of the shells that are sh on some system.
 func readers(f *testing.F, paths Paths) map[string][]string {
 	found := map[string][]string{"sh": {sh}, "execlineb": {paths.Execlineb, "-P"}}
 	is, err := filepath.EvalSymlinks(sh)
@@ -38,13 +38,13 @@ func fuzzPaths(f *testing.F) Paths {
 	return paths
 }
 
-// nasty are words that mean something to a shell, to execlineb, or to both.
+// nasty are words with a special meaning to a shell, to execlineb, or to both.
 var nasty = []string{
 	"", " ", "a b", "'", `"`, `\`, `\\`, `a\`, `'"'"'`, "\n", "a\n#b", "#", "~", "*", "$", "$x", "${x}", `\${x}`, `\\${key}`, "$key_", "${key", "key", "$(id)", "`id`",
 	"{", "}", "{}", "!", "-", "-n", "--", "%s", `\0`, `\x41`, "\x01", "\x7f", "\x80", "\x81", "\x88", "\xff", "é", "\u2028", "\r", "\t", "=", "home", "${home}", "$path", "\x83\x5c", "\xa5'",
 }
 
-// medley returns words made of nasty ones, which ones depends on seed.
+// medley returns words composed of nasty ones; seed determines which.
 func medley(seed uint64) []string {
 	random := rand.New(rand.NewPCG(seed, 0))
 	words := make([]string, 100)
@@ -60,9 +60,9 @@ func medley(seed uint64) []string {
 	return words
 }
 
-// FuzzWords has each reader print words that were written for it: many at a time,
-// since a process costs more than a word, and what a fuzzer sees of our code says
-// little of what a shell makes of it.
+// FuzzWords has each reader print words that were written for it. It tests many words at a
+// time, because a process costs more than a word. The coverage of our code says little about
+// what a shell does with a word.
 func FuzzWords(f *testing.F) {
 	paths := fuzzPaths(f)
 	read := readers(f, paths)
@@ -76,7 +76,7 @@ func FuzzWords(f *testing.F) {
 		if len(text) > 100_000 || len(value) > 100_000 || strings.Contains(value, "\x00") {
 			return
 		}
-		// A substitution must not see words that stood there before it.
+		// A substitution must not affect words that were there before it.
 		key := freshKey("key", words)
 		want := strings.Join(append(words[:len(words):len(words)], value), "\x00") + "\x00"
 		for name, command := range read {
@@ -97,8 +97,8 @@ func FuzzWords(f *testing.F) {
 // shellsOwn are variables that some shell changes by itself, whatever it is told.
 var shellsOwn = regexp.MustCompile(`^(BASH.*|COMP_.*|DIRSTACK|EPOCH.*|FUNCNAME|GROUPS|HISTCMD|LINENO|OLDPWD|PWD|PIPESTATUS|S?RANDOM|SECONDS|SHLVL|_)$`)
 
-// FuzzRun runs the run script of a gateway whose home, environment and command
-// are anything that passes, and compares what the gateway gets.
+// FuzzRun runs the run script of a gateway with any home, environment and command that pass,
+// and compares what the gateway gets.
 func FuzzRun(f *testing.F) {
 	paths := fuzzPaths(f)
 	read := readers(f, paths)
@@ -110,7 +110,7 @@ func FuzzRun(f *testing.F) {
 		f.Add("home", key, "12 x/*", "a b\x00${home}")
 	}
 	f.Fuzz(func(t *testing.T, home, key, value, args string) {
-		// It is where the gateway is told, and starts: a directory.
+		// The gateway's home must be where it is told, and it starts there: a directory.
 		if key == "HERMES_HOME" || strings.HasPrefix(key, "LD_") || strings.ContainsAny(home, "/\x00") || len(home) > 200 {
 			return
 		}

@@ -4,7 +4,7 @@ package script
 
 import "strings"
 
-// shWord writes s as one word of sh, as Python's shlex.quote does.
+// shWord quotes s as one word of sh, as Python's shlex.quote does.
 func shWord(s string) string {
 	if s != "" && safe(s) {
 		return s
@@ -12,7 +12,7 @@ func shWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'"'"'`) + "'"
 }
 
-// safe tells whether no byte of s means anything to sh or execlineb.
+// safe reports whether no byte of s is special to sh or execlineb.
 func safe(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -24,9 +24,9 @@ func safe(s string) bool {
 	return true
 }
 
-// elWord writes s as one word of execlineb -P. Between double quotes only the
-// double quote and the backslash mean anything (execlineb's manual page,
-// "Syntax of scripts"). Substitution is another matter: see freshKey.
+// elWord quotes s as one word of execlineb -P. Between double quotes only the double quote and
+// the backslash are special (execlineb's manual page, "Syntax of scripts"). For substitution
+// see freshKey.
 func elWord(s string) string {
 	if s != "" && safe(s) {
 		return s
@@ -34,10 +34,9 @@ func elWord(s string) string {
 	return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
 }
 
-// freshKey returns a substitution key, made of base, that none of words holds.
-// A substitution program (importas, say) replaces its key in all of the rest
-// of the command line, and the words that were given to us must get through
-// untouched.
+// freshKey returns a substitution key, made from base, that none of words contains. A
+// substitution program (such as importas) replaces its key in all of the rest of the command
+// line, and the words that we were given must get through unchanged.
 func freshKey(base string, words []string) string {
 	for i := 0; i < len(words); {
 		if strings.Contains(words[i], base) {

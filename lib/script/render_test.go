@@ -30,7 +30,7 @@ func image() *Common {
 	}
 }
 
-// developer is a machine with Debian's s6 and nobody to drop to.
+// developer is a machine with Debian's s6 and no account to drop to.
 func developer() *Common {
 	h := image()
 	h.Account = profile.Account{Name: "root", Home: "/root"}
@@ -42,9 +42,8 @@ func developer() *Common {
 	return h
 }
 
-// TestRender compares all that is rendered with golden files, one a
-// definition. After a change, look at what `go test ./lib/script -update` makes
-// of them.
+// TestRender compares everything that is rendered with golden files, one per definition. After
+// a change, check what `go test ./lib/script -update` does to them.
 func TestRender(t *testing.T) {
 	rich := profile.Settings{
 		Env:     map[string]profile.Bytes{"FOO": "bar baz", "QUOTED": "a'b", "DOLLAR": "${home} $path", "BACK": `\"`},
@@ -95,7 +94,7 @@ func compare(t *testing.T, golden, got string) {
 	}
 }
 
-// TestShellcheck has every script in sh read by shellcheck.
+// TestShellcheck has shellcheck read every script in sh.
 func TestShellcheck(t *testing.T) {
 	shellcheck, err := exec.LookPath("shellcheck")
 	if err != nil {
@@ -107,11 +106,9 @@ func TestShellcheck(t *testing.T) {
 			if !strings.HasPrefix(f.Data, "#!") {
 				continue
 			}
-			// SC2016: that the script in single quotes is not expanded
-			// here is its point. SC2089, SC2090: quotes in a value are
-			// literal, as they are to be. SC2254: a glob is to match as
-			// one. SC3013: -ef is POSIX's since
-			// 2024, and dash, bash and busybox have it.
+			// SC2016: the script in single quotes must not be expanded here. SC2089, SC2090:
+			// quotes in a value are literal, as intended. SC2254: a glob is meant to match as
+			// one. SC3013: -ef is in POSIX since 2024, and dash, bash and busybox have it.
 			cmd := exec.Command(shellcheck, "--shell=sh", "--exclude=SC2016,SC2089,SC2090,SC2254,SC3013", "-")
 			cmd.Stdin = strings.NewReader(f.Data)
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -121,9 +118,8 @@ func TestShellcheck(t *testing.T) {
 	}
 }
 
-// TestNothingOfTheAccountBeforeTheDrop reads the scripts as root would run
-// them: up to the drop every program is an absolute path outside the home, and
-// no --env is exported.
+// TestNothingOfTheAccountBeforeTheDrop reads the scripts as root would run them: up to the
+// drop every program is an absolute path outside the home, and no --env is exported.
 func TestNothingOfTheAccountBeforeTheDrop(t *testing.T) {
 	settings := profile.Settings{Env: map[string]profile.Bytes{"LD_PRELOAD": "/opt/data/evil.so", "PATH": "/opt/data/bin"}}
 	for _, dialect := range []profile.Dialect{profile.Sh, profile.Execline} {

@@ -20,7 +20,7 @@ import (
 
 var dialects = []profile.Dialect{profile.Sh, profile.Execline}
 
-// here is this machine as a host, whose gateways run as whoever runs the test.
+// here is this machine as a host, whose gateways run as the user who runs the test.
 func here(t *testing.T, dialect profile.Dialect) *Common {
 	t.Helper()
 	paths, err := FindPaths("", dialect)
@@ -47,7 +47,7 @@ func write(t *testing.T, d *Definition) string {
 	return dir
 }
 
-// tally is a death tally of n deaths by exit code code, age ago.
+// tally returns a death tally of n deaths with exit code code, age ago.
 func tally(n int, code byte, age time.Duration) []byte {
 	var b []byte
 	for range n {
@@ -57,17 +57,16 @@ func tally(n int, code byte, age time.Duration) []byte {
 	return b
 }
 
-// A finishing is one run of finish, as s6-supervise runs it but for itself.
+// A finishing is one run of finish, as s6-supervise runs it, but without s6-supervise.
 type finishing struct {
 	limit  string // HERMES_CRASH_LIMIT; "-": unset
-	exit   string // the exit code, or that and the signal
+	exit   string // the exit code, or 256 and the signal
 	deaths []byte
-	// permafailon is what runs as s6-permafailon, "" for that.
+	// permafailon runs in place of s6-permafailon, "" for the real one.
 	permafailon string
 }
 
-// finish runs the finish of a slot in dialect, and returns its exit code and what it
-// said.
+// finish runs the finish script of a slot in dialect, and returns its exit code and output.
 func (f finishing) finish(t *testing.T, dialect profile.Dialect) (int, string) {
 	t.Helper()
 	d := &Definition{Common: here(t, dialect), Profile: "coder", Settings: &profile.Settings{Dialect: dialect}}
@@ -96,7 +95,7 @@ func (f finishing) finish(t *testing.T, dialect profile.Dialect) (int, string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// TestFinish runs finish in both dialects: the same answer to the same question.
+// TestFinish runs finish in both dialects: the same question gets the same answer.
 func TestFinish(t *testing.T) {
 	for _, c := range []struct {
 		exit   string
@@ -106,7 +105,7 @@ func TestFinish(t *testing.T) {
 	}{
 		{"0", 1, 1, 125}, {"78", 1, 1, 125}, {"1", 1, 1, 0}, {"256 9", 137, 1, 0},
 		{"1", 1, 49, 0}, {"1", 1, 50, 125}, {"256 9", 137, 50, 125}, {"255", 255, 50, 125},
-		// What was asked for is no death, and does not make too many of what is.
+		// An end that was asked for is not a death, and does not add to the deaths.
 		{"75", 1, 99, 0}, {"256 15", 1, 99, 0}, {"143", 1, 99, 0}, {"256 1", 129, 99, 125},
 		{"1", 75, 99, 0}, {"1", 143, 99, 0}, {"1", 0, 99, 0}, {"1", 78, 99, 0},
 		{"1", 74, 50, 125}, {"1", 76, 50, 125}, {"1", 77, 50, 125}, {"1", 79, 50, 125}, {"1", 142, 50, 125}, {"1", 144, 50, 125},
@@ -123,7 +122,7 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// TestCrashLimit has all who read a crash limit read it, and holds them to one rule.
+// TestCrashLimit has every reader of a crash limit read it, and compares their answers.
 func TestCrashLimit(t *testing.T) {
 	const none, bad = 0, -1
 	teller := filepath.Join(t.TempDir(), "permafailon")
@@ -198,10 +197,10 @@ func checkLimit(t *testing.T, limit string, deaths, seconds int) {
 	}
 }
 
-// TestBackOff has finish choose how long it waits, by what it chose last and when the
-// last deaths were, and ends the wait as s6-supervise does by a command.
+// TestBackOff has finish choose how long it waits, from its last choice and the time of the
+// last deaths, and ends the wait as s6-supervise does on a command.
 func TestBackOff(t *testing.T) {
-	says := filepath.Join(t.TempDir(), "svstat") // what s6-svstat says of a gateway that has ended
+	says := filepath.Join(t.TempDir(), "svstat") // what s6-svstat prints for a gateway that has ended
 	if err := os.WriteFile(says, []byte("#!/bin/sh\necho false true\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +268,7 @@ func TestRunEnvironment(t *testing.T) {
 	}
 	for _, c := range []struct{ env, want string }{
 		{"", "$HOME_HERE"}, {"HERMES_HOME=", "$HOME_HERE"}, {"HERMES_HOME=" + elsewhere, elsewhere},
-		// What the tools take for the root, the scripts do.
+		// The scripts derive the same root as the tools.
 		{"HERMES_HOME=" + elsewhere + "/profiles/a-1_b", elsewhere}, {"HERMES_HOME=" + elsewhere + "/profiles/a//", elsewhere},
 		{"HERMES_HOME=" + inner + "/profiles/a", inner}, {"HERMES_HOME=" + inner, inner}, {"HERMES_HOME=/profiles/a", "/"},
 	} {
@@ -297,8 +296,8 @@ func TestRunEnvironment(t *testing.T) {
 	}
 }
 
-// TestScrub has gateways of both dialects start in an environment that holds what is
-// not for them.
+// TestScrub has gateways of both dialects start in an environment with variables that are not
+// meant for them.
 func TestScrub(t *testing.T) {
 	env := []string{"API_SERVER_PORT=1", "API_SERVER_KEY=a b\nc", "API_SERVERS=3", "XAPI_SERVER_PORT=4", "OTHER=5\nAPI_SERVER_X y=6\n*=7", "TOKEN_A=8", "TOKEN_B=9",
 		"NASTY=$(touch /tmp/nasty) \xff'\"\\", "EMPTY=", "API_SERVER_KEPT=of the container"}

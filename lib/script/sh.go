@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// The scripts in sh: what POSIX has, and nothing that dash, bash and busybox
-// read differently.
+// The scripts in sh. They use only POSIX features, and none that dash, bash and busybox read
+// differently.
 
 const sh = "/bin/sh"
 
-// A script is one being written, line by line.
+// A script is a script being written, line by line.
 type script struct {
 	strings.Builder
 	*Definition
 }
 
-// scriptSize is room for a script that asks for nothing special.
+// scriptSize has room for a script that asks for nothing special.
 const scriptSize = 1200
 
 func (d *Definition) script(interpreter, title string) *script {
@@ -43,15 +43,15 @@ func (d *Definition) sh(title string) *script {
 	return d.script(interpreter, title)
 }
 
-// shDrop runs the shell with rest, as the account, where we are root.
+// shDrop runs the shell with rest, as the account if we are root.
 func (s *script) shDrop(rest string) {
 	if s.Drops() {
 		s.line(`[ "$(command -p id -u)" -ne 0 ] || exec %s %s %s %s`, shWord(s.Paths.Setuidgid), shWord(s.Account.Name), sh, rest)
 	}
 }
 
-// shHome makes HERMES_HOME what profile.Root has: a value where it has none, and ROOT
-// where it is ROOT/profiles/NAME.
+// shHome makes HERMES_HOME what profile.Root makes of it: the default if it is unset or empty,
+// and ROOT if it is ROOT/profiles/NAME.
 func (s *script) shHome() {
 	s.line(`[ -n "${HERMES_HOME:-}" ] || HERMES_HOME=%s`, shWord(s.Home))
 	s.line("case $HERMES_HOME in */profiles/*)")
@@ -99,8 +99,8 @@ func shFinish(d *Definition) string {
 	return s.String()
 }
 
-// shLimit exits 125 where the gateway has died too often. Digits are named one by
-// one: what a range holds is a matter of the locale.
+// shLimit exits 125 if the gateway has died too often. Digits are listed one by one, because
+// what a range contains depends on the locale.
 func (s *script) shLimit() {
 	deaths, seconds, _ := strings.Cut(DefaultCrashLimit, "/")
 	s.line("limit=${HERMES_CRASH_LIMIT:-%s}", s.limit())
@@ -116,8 +116,8 @@ func (s *script) shLimit() {
 	s.line("case $? in 125) exit 125 ;; esac")
 }
 
-// shBackOff waits until the gateway is to start again, or somebody has sent a
-// command to its supervisor.
+// shBackOff waits until the gateway is to start again, or its supervisor has received a
+// command.
 func (s *script) shBackOff() {
 	longest := backOffs[len(backOffs)-1]
 	s.line("# The supervisor renames a new status into place for each command. With the old")
