@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openat opens name below at, close-on-exec, again after EINTR (which a FIFO or a
-// network file system can give).
+// openat opens name below at, close-on-exec. It retries after EINTR, which a FIFO or a network
+// file system can cause.
 func openat(at int, name string, flags int, mode uint32) (int, error) {
 	for {
 		fd, err := unix.Openat(at, name, flags|unix.O_CLOEXEC, mode)
@@ -18,14 +18,13 @@ func openat(at int, name string, flags int, mode uint32) (int, error) {
 	}
 }
 
-// noOpenat2 is set where the kernel lacks openat2(2) (before 5.6), or a seccomp
-// filter that does not know it says EPERM.
+// noOpenat2 is set if the kernel lacks openat2(2) (before 5.6), or a seccomp filter that does
+// not know it returns EPERM.
 var noOpenat2 atomic.Bool
 
-// beneath opens name, which may be a path, and nothing but what is below d by
-// that name: no link is followed, in no component, and no ".." leads out. The
-// kernel decides, at the moment of opening, so that there is nothing for anybody
-// to swap in between.
+// beneath opens name, which may be a path, and nothing that is not below d: it follows no
+// link, in no component, and no ".." leads out. The kernel enforces this at the moment of
+// opening, so no other process can swap a component in between.
 func (d *Dir) beneath(name string, flags int, mode uint32) (int, error) {
 	flags |= unix.O_NOFOLLOW
 	if noOpenat2.Load() || d.fd == unix.AT_FDCWD {
@@ -41,7 +40,7 @@ func (d *Dir) beneath(name string, flags int, mode uint32) (int, error) {
 		case unix.EINTR, unix.EAGAIN: // EAGAIN: something was renamed meanwhile
 		case unix.ENOSYS, unix.EPERM:
 			if fd, err = d.walk(name, flags, mode); err != unix.EPERM {
-				noOpenat2.Store(true) // it was not the file's
+				noOpenat2.Store(true) // EPERM did not come from the file
 			}
 			return fd, err
 		default:
@@ -50,14 +49,14 @@ func (d *Dir) beneath(name string, flags int, mode uint32) (int, error) {
 	}
 }
 
-// walk is beneath without openat2: component by component, each opened without
-// following a link in what the one before it has opened.
+// walk is beneath without openat2. It opens one component after the other, without following
+// links, each one in the directory that it opened before.
 func (d *Dir) walk(name string, flags int, mode uint32) (int, error) {
 	at := d.fd
 	for {
 		first, rest, more := strings.Cut(name, "/")
 		if first == ".." || first == "" {
-			return -1, unix.EXDEV // as openat2 says
+			return -1, unix.EXDEV // as openat2 returns
 		}
 		want, perm := flags, mode
 		if more {

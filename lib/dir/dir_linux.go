@@ -15,16 +15,16 @@ import (
 type Dir struct {
 	fd   int
 	path string // for messages, and for the few calls that take no descriptor
-	// shared is set where its flock(2) was asked for and could not be had.
+	// shared is set if its flock(2) was tried but could not be taken.
 	shared bool
 }
 
-// Working is the process's working directory, never to be closed; names given
-// to it may be whole paths.
+// Working is the process's working directory. It must never be closed, and accepts whole paths
+// as names.
 var Working = &Dir{fd: unix.AT_FDCWD}
 
-// Open opens the directory at path. Links on the way are followed: path comes
-// from whoever runs us, not from inside a home.
+// Open opens the directory at path. It follows links on the way: path comes from the user who
+// runs us, not from inside a home.
 func Open(path string) (*Dir, error) {
 	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -33,7 +33,7 @@ func Open(path string) (*Dir, error) {
 	return &Dir{fd: fd, path: filepath.Clean(path)}, nil
 }
 
-// Close closes d. A nil d is no error.
+// Close closes d. d may be nil.
 func (d *Dir) Close() {
 	if d != nil {
 		unix.Close(d.fd)
@@ -43,8 +43,7 @@ func (d *Dir) Close() {
 // Fd returns d's descriptor, for locking and polling.
 func (d *Dir) Fd() int { return d.fd }
 
-// ProcPath returns a path that leads to d, whatever has become of its name, as long as d
-// is open.
+// ProcPath returns a path that leads to d while d is open, even if d is renamed.
 func (d *Dir) ProcPath() string { return "/proc/self/fd/" + strconv.Itoa(d.fd) }
 
 // Path returns the path of name in d as it was when d was opened.
@@ -55,10 +54,10 @@ func (d *Dir) Path(name string) string {
 	case name == "", name == ".":
 		return d.path
 	}
-	return d.path + "/" + name // errors that nobody prints are made by the thousand
+	return d.path + "/" + name // fast, because thousands of errors that are never printed need it
 }
 
-// Fail wraps the error of a system call on name; nil stays nil.
+// Fail wraps the error of a system call on name. nil stays nil.
 func (d *Dir) Fail(op, name string, err error) error {
 	if err == nil {
 		return nil
@@ -66,8 +65,8 @@ func (d *Dir) Fail(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: d.Path(name), Err: err}
 }
 
-// Dir opens the directory name. A symbolic link of that name is ENOTDIR or
-// ELOOP: somebody else chose where it leads.
+// Dir opens the directory name. For a symbolic link it returns ENOTDIR or ELOOP, because
+// another user may have chosen where it leads.
 func (d *Dir) Dir(name string) (*Dir, error) {
 	fd, err := d.beneath(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -76,8 +75,8 @@ func (d *Dir) Dir(name string) (*Dir, error) {
 	return &Dir{fd: fd, path: d.Path(name)}, nil
 }
 
-// Mkdir makes the directory name with exactly mode (the process's umask is 0,
-// see cli.Main) and opens it.
+// Mkdir makes the directory name with exactly mode (the process's umask is 0, see cli.Main)
+// and opens it.
 func (d *Dir) Mkdir(name string, mode uint32) (*Dir, error) {
 	if err := unix.Mkdirat(d.fd, name, mode); err != nil {
 		return nil, d.Fail("mkdir", name, err)
@@ -90,8 +89,8 @@ func (d *Dir) Mkfifo(name string, mode uint32) error {
 	return d.Fail("mkfifo", name, unix.Mkfifoat(d.fd, name, mode))
 }
 
-// Own gives d itself to uid:gid (-1 leaves one as it is) and then sets mode:
-// in that order, since chown clears the set-ID bits.
+// Own gives d itself to uid:gid (-1 keeps the present one) and then sets mode. chown comes
+// first because it clears the set-ID bits.
 func (d *Dir) Own(uid, gid int, mode uint32) error {
 	if uid >= 0 || gid >= 0 {
 		if err := unix.Fchown(d.fd, uid, gid); err != nil {
@@ -101,8 +100,8 @@ func (d *Dir) Own(uid, gid int, mode uint32) error {
 	return d.Fail("chmod", "", unix.Fchmod(d.fd, mode))
 }
 
-// DropLists removes d's access control lists (acl(5)): the default one is that of each
-// file which is made in d, whoever owns d.
+// DropLists removes d's access control lists (acl(5)). The default one would apply to each
+// file that is made in d, whoever owns d.
 func (d *Dir) DropLists() error {
 	for _, list := range []string{"system.posix_acl_access", "system.posix_acl_default"} {
 		if err := unix.Fremovexattr(d.fd, list); err != nil && err != unix.ENODATA && err != unix.EOPNOTSUPP {
@@ -112,8 +111,8 @@ func (d *Dir) DropLists() error {
 	return nil
 }
 
-// Give gives the file name to uid:gid (-1 leaves one as it is) and then sets mode. d
-// must be ours alone: the name is looked up twice, and chmod follows a link.
+// Give gives the file name to uid:gid (-1 keeps the present one) and then sets mode. No other
+// user may be able to write in d: the name is looked up twice, and chmod follows a link.
 func (d *Dir) Give(name string, uid, gid int, mode uint32) error {
 	if err := unix.Fchownat(d.fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return d.Fail("chown", name, err)
@@ -121,14 +120,14 @@ func (d *Dir) Give(name string, uid, gid int, mode uint32) error {
 	return d.Fail("chmod", name, unix.Fchmodat(d.fd, name, mode, 0))
 }
 
-// Stat describes the file name itself, a link as a link.
+// Stat describes the file name itself. It does not follow a link.
 func (d *Dir) Stat(name string) (unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return st, d.Fail("stat", name, err)
 }
 
-// Exists tells whether there is anything called name, a dangling link included.
+// Exists reports whether anything is called name, including a dangling link.
 func (d *Dir) Exists(name string) (bool, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
@@ -143,8 +142,8 @@ func (d *Dir) Rename(oldName string, to *Dir, newName string) error {
 	return d.Fail("rename", oldName, unix.Renameat(d.fd, oldName, to.fd, newName))
 }
 
-// RenameNoReplace moves oldName to newName in to and fails with EEXIST if that name is
-// taken, by whatever: the kernel decides a race, not a check before it.
+// RenameNoReplace moves oldName to newName in to and fails with EEXIST if that name is taken
+// by anything. The kernel decides a race, not an earlier check.
 func (d *Dir) RenameNoReplace(oldName string, to *Dir, newName string) error {
 	err := unix.Renameat2(d.fd, oldName, to.fd, newName, unix.RENAME_NOREPLACE)
 	if noRename2(err) {
@@ -153,15 +152,15 @@ func (d *Dir) RenameNoReplace(oldName string, to *Dir, newName string) error {
 	return to.Fail("rename", newName, err)
 }
 
-// noRename2 tells whether err, of renameat2(2), says that it is not to be had: the kernel is
-// older than 3.15, the file system has not that flag, or a seccomp filter knows it not.
-// EPERM can be about the files as well, and is then that of renameat(2), too.
+// noRename2 reports whether err, of renameat2(2), says that the call is unavailable: the
+// kernel is older than 3.15, the file system lacks the flag, or a seccomp filter does not know
+// it. EPERM can also be about the files; renameat(2) then returns it, too.
 func noRename2(err error) bool {
 	return err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP || err == unix.EPERM
 }
 
-// renameUnlessTaken is RenameNoReplace by looking first. What takes the name just then is
-// only replaced where it is an empty directory, or a file like oldName: that is what
+// renameUnlessTaken is RenameNoReplace by checking first. If the name is taken in between,
+// what took it is replaced only if it is an empty directory, or a file like oldName, as
 // rename(2) does.
 func (d *Dir) renameUnlessTaken(oldName string, to *Dir, newName string) error {
 	if there, err := to.Exists(newName); err != nil || there {
@@ -174,7 +173,7 @@ func (d *Dir) renameUnlessTaken(oldName string, to *Dir, newName string) error {
 	return err
 }
 
-// Unlink removes the file name. One that is not there is no error.
+// Unlink removes the file name. It is no error if there is none.
 func (d *Dir) Unlink(name string) error {
 	err := unix.Unlinkat(d.fd, name, 0)
 	if err == unix.ENOENT {
@@ -188,8 +187,8 @@ func (d *Dir) Rmdir(name string) error {
 	return d.Fail("rmdir", name, unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR))
 }
 
-// RemoveAll removes name and all below it, links as links. What is not there
-// is no error.
+// RemoveAll removes name and everything below it, without following links. It is no error if
+// there is none.
 func (d *Dir) RemoveAll(name string) error {
 	err := unix.Unlinkat(d.fd, name, 0)
 	if err == nil || err == unix.ENOENT {
@@ -215,21 +214,22 @@ func (d *Dir) RemoveAll(name string) error {
 	return d.Rmdir(name)
 }
 
-// File opens the file name, which may be a path, for reading. Links are followed;
-// a FIFO does not block.
+// File opens the file name, which may be a path, for reading. It follows links and does not
+// block on a FIFO.
 func (d *Dir) File(name string) (fd int, err error) {
 	fd, err = openat(d.fd, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	return fd, d.Fail("open", name, err)
 }
 
-// Names lists d from its beginning, without "." and "..", in no order.
+// Names lists d from its beginning, without "." and "..", in no particular order.
 func (d *Dir) Names() ([]string, error) { return d.names(func([]byte) {}) }
 
-// Subdirs is Names without what the file system says is no directory, and no link.
+// Subdirs is Names without the entries that, according to the file system, are neither
+// directories nor links.
 func (d *Dir) Subdirs() ([]string, error) { return d.names(dropFiles) }
 
-// dropFiles takes the files out of what getdents64(2) has returned, as if they had been
-// removed: an entry of inode 0 is none.
+// dropFiles marks the files in what getdents64(2) has returned as removed: an entry with inode
+// 0 does not count.
 func dropFiles(entries []byte) {
 	for len(entries) > direntType {
 		switch entries[direntType] {
@@ -241,10 +241,10 @@ func dropFiles(entries []byte) {
 	}
 }
 
-// Where an entry has its length, after its inode and its place, and its type.
+// Offsets of an entry's length, behind its inode and position, and of its type.
 const direntLength, direntType = 16, 18
 
-// names lists what is left of d when edit has had each part of the list.
+// names lists d. edit can remove entries from each part of the list first.
 func (d *Dir) names(edit func(entries []byte)) ([]string, error) {
 	if _, err := unix.Seek(d.fd, 0, io.SeekStart); err != nil {
 		return nil, d.Fail("seek", "", err)
@@ -267,12 +267,12 @@ func (d *Dir) names(edit func(entries []byte)) ([]string, error) {
 	}
 }
 
-// Writable tells whether we may make and remove names in d.
+// Writable reports whether we may make and remove names in d.
 func (d *Dir) Writable() bool {
 	return unix.Faccessat(d.fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS) == nil
 }
 
-// Remote tells whether d is on a file system that other machines can have mounted.
+// Remote reports whether d is on a file system that other machines can have mounted.
 func (d *Dir) Remote() bool {
 	var st unix.Statfs_t
 	if unix.Fstatfs(d.fd, &st) != nil {
@@ -286,14 +286,14 @@ func (d *Dir) Remote() bool {
 	return false
 }
 
-// SameAs tells whether d and other are one directory.
+// SameAs reports whether d and other are the same directory.
 func (d *Dir) SameAs(other *Dir) bool {
 	var a, b unix.Stat_t
 	return unix.Fstat(d.fd, &a) == nil && unix.Fstat(other.fd, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }
 
-// Linked tells whether d still has a name somewhere: a directory that was
-// removed has no links (unlink(2)).
+// Linked reports whether d still has a name somewhere: a removed directory has no links
+// (unlink(2)).
 func (d *Dir) Linked() bool {
 	var st unix.Stat_t
 	return unix.Fstat(d.fd, &st) == nil && st.Nlink > 0

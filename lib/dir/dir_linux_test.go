@@ -121,8 +121,8 @@ func TestLocks(t *testing.T) {
 	}
 }
 
-// Nothing but what is below a directory can be opened by way of it, with openat2
-// and without.
+// TestBeneath: only what is below a directory can be opened through it, with openat2 and
+// without.
 func TestBeneath(t *testing.T) {
 	root := t.TempDir()
 	outside := filepath.Join(root, "outside")
@@ -156,7 +156,8 @@ func TestBeneath(t *testing.T) {
 	}
 }
 
-// A lock that was given up is not taken later: when its holder lets go, it is free.
+// TestLockGivenUp: a lock that was given up is not taken later. When its holder releases it,
+// it is free.
 func TestLockGivenUp(t *testing.T) {
 	d, path := open(t)
 	holder, err := Open(path)
@@ -175,8 +176,8 @@ func TestLockGivenUp(t *testing.T) {
 	must.Do(t, d.TryLock())
 }
 
-// TestReplaceWithoutLock has two replace a file at once, of whom one has the lock and the
-// other could not get it.
+// TestReplaceWithoutLock has two processes replace a file at once, one with the lock, the
+// other one without.
 func TestReplaceWithoutLock(t *testing.T) {
 	locked, path := open(t)
 	must.Do(t, locked.Lock(time.Time{}))

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A Dir is a directory. Outside Linux it is a path: whoever runs us there works
-// on a home of his own, and no privilege is at stake.
+// A Dir is a directory. Outside Linux it is a path: users there work on their own home, so
+// there is no privilege boundary.
 type Dir struct{ path string }
 
 // Open opens the directory at path.
@@ -28,7 +28,7 @@ func Open(path string) (*Dir, error) {
 	return &Dir{filepath.Clean(path)}, nil
 }
 
-// Close closes d. A nil d is no error.
+// Close closes d. d may be nil.
 func (d *Dir) Close() {}
 
 // Path returns the path of name in d.
@@ -37,13 +37,13 @@ func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
 // Dir opens the directory name.
 func (d *Dir) Dir(name string) (*Dir, error) { return Open(d.Path(name)) }
 
-// Lock keeps nobody away here.
+// Lock locks nothing on this system.
 func (d *Dir) Lock(time.Time) error { return nil }
 
-// NoLocks tells whether err, from Lock, says that the file system knows none.
+// NoLocks reports whether err, from Lock, says that the file system has no locks.
 func NoLocks(error) bool { return false }
 
-// Exists tells whether there is anything called name, a dangling link included.
+// Exists reports whether anything is called name, including a dangling link.
 func (d *Dir) Exists(name string) (bool, error) {
 	_, err := os.Lstat(d.Path(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +79,7 @@ func (d *Dir) Replace(name string, mode uint32, _, _ int, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // gone already where all went well
+	defer os.Remove(tmp.Name()) // already renamed on success
 	_, err = tmp.Write(data)
 	if err == nil {
 		err = tmp.Sync()
@@ -96,10 +96,9 @@ func (d *Dir) Replace(name string, mode uint32, _, _ int, data []byte) error {
 	return os.Rename(tmp.Name(), d.Path(name))
 }
 
-// Update replaces the content of the file name, of at most limit bytes, by what
-// edit makes of it, in one step, and keeps its mode. Where there is no such file
-// edit gets nil, and the file is made with mode. What somebody else writes to it
-// at the same time can be lost.
+// Update replaces the content of the file name, of at most limit bytes, with what edit makes
+// of it, in one step, and keeps its mode. If there is no such file, edit gets nil, and the
+// file is made with mode. A concurrent write by another process can be lost.
 func (d *Dir) Update(name string, limit int, mode uint32, _, _ int, edit func(old []byte) ([]byte, error)) error {
 	old, err := d.Read(name, limit)
 	if err == nil {

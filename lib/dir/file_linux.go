@@ -7,15 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create makes the file name, which must not exist, with exactly mode, writes
-// data and, where uid is not negative, gives it to uid:gid before the first
-// byte is in it.
+// Create makes the file name, which must not exist, with exactly mode, and writes data. If uid
+// is not negative, it gives the file to uid:gid before it writes the first byte.
 func (d *Dir) Create(name string, mode uint32, uid, gid int, data []byte) error {
 	return d.create(name, mode, uid, gid, data, false)
 }
 
 func (d *Dir) create(name string, mode uint32, uid, gid int, data []byte, sync bool) (err error) {
-	// O_EXCL neither follows a link nor opens what somebody else put there.
+	// O_EXCL neither follows a link nor opens a file that another process put there.
 	fd, err := d.beneath(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, mode)
 	if err != nil {
 		return d.Fail("create", name, err)
@@ -25,7 +24,7 @@ func (d *Dir) create(name string, mode uint32, uid, gid int, data []byte, sync b
 			err = d.Fail("close", name, e)
 		}
 		if err != nil {
-			_ = d.Unlink(name) // half of it is worth nothing
+			_ = d.Unlink(name) // an incomplete file is useless
 		}
 	}()
 	if uid >= 0 {
@@ -46,9 +45,9 @@ func (d *Dir) create(name string, mode uint32, uid, gid int, data []byte, sync b
 	return nil
 }
 
-// Append appends data to the file name in one write, all of it or nothing, and makes
-// it, with exactly mode and uid:gid's, where it is missing. What is not a regular
-// file of uid with this one name is refused before anything is written to it.
+// Append appends data to the file name in one write, all of it or nothing. If the file is
+// missing, Append makes it with exactly mode and for uid:gid. It refuses, before it writes
+// anything, what is not a regular file of uid with this name only.
 func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error {
 	err := d.Create(name, mode, uid, gid, data)
 	if !errors.Is(err, fs.ErrExist) {
@@ -59,8 +58,8 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 		return d.Fail("open", name, err)
 	}
 	defer unix.Close(fd)
-	// On the descriptor: the name may lead elsewhere by now, to a file that the
-	// directory's owner could not write, but could link or move here.
+	// Check the descriptor, because the name may lead elsewhere by now: to a file that the
+	// directory's owner cannot write, but could link or move here.
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return d.Fail("stat", name, err)
@@ -71,8 +70,8 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 	before := st.Size
 	n, err := unix.Write(fd, data)
 	if err == nil && n < len(data) {
-		// There was room for some of it, which is worth nothing and would be
-		// the beginning of the next. Unless somebody has appended since, it goes.
+		// There was room for a part only, which is useless and would precede the next line. It
+		// is removed, unless another process has appended since.
 		if unix.Fstat(fd, &st) == nil && st.Size == before+int64(n) {
 			_ = unix.Ftruncate(fd, before)
 		}
@@ -81,8 +80,8 @@ func (d *Dir) Append(name string, mode uint32, uid, gid int, data []byte) error 
 	return d.Fail("write", name, err)
 }
 
-// OpenFile opens the regular file name, or makes one where flags say so; no link is
-// followed, and what is no regular file is not waited for and refused.
+// OpenFile opens the regular file name, or makes it if flags say so. It follows no link. It
+// refuses what is not a regular file, without waiting for it.
 func (d *Dir) OpenFile(name string, flags int, mode uint32) (fd int, err error) {
 	fd, err = d.beneath(name, flags|unix.O_NONBLOCK|unix.O_NOCTTY, mode)
 	if err != nil {
@@ -99,15 +98,15 @@ func (d *Dir) OpenFile(name string, flags int, mode uint32) (fd int, err error) 
 	return fd, nil
 }
 
-// Read returns the content of the regular file name, of at most limit bytes.
-// It follows no link, never blocks on a FIFO and never reads a device.
+// Read returns the content of the regular file name, of at most limit bytes. It follows no
+// link, never blocks on a FIFO and never reads a device.
 func (d *Dir) Read(name string, limit int) ([]byte, error) {
 	data, _, err := d.read(name, limit)
 	return data, err
 }
 
-// ReadLinked is Read that follows links on the way: for files of a service
-// directory, which others may have linked into place and which are theirs.
+// ReadLinked is Read, but follows links on the way. It is for files of a service directory
+// that belong to others, who may have linked them into place.
 func (d *Dir) ReadLinked(name string, limit int) ([]byte, error) {
 	fd, err := d.File(name)
 	if err != nil {
@@ -117,7 +116,7 @@ func (d *Dir) ReadLinked(name string, limit int) ([]byte, error) {
 	return data, err
 }
 
-// ReadHead is ReadLinked of what fits into buf, at most.
+// ReadHead is ReadLinked of at most what fits into buf.
 func (d *Dir) ReadHead(name string, buf []byte) ([]byte, error) {
 	fd, err := d.File(name)
 	if err != nil {
@@ -136,8 +135,8 @@ func (d *Dir) read(name string, limit int) (data []byte, st unix.Stat_t, err err
 	return d.readFrom(fd, name, limit)
 }
 
-// readFrom reads fd and closes it. What fd is has been decided when it was opened:
-// a FIFO or a device in the file's place is seen here, and not read.
+// readFrom reads fd and closes it. It checks the open descriptor, so it detects a FIFO or a
+// device in the file's place and does not read it.
 func (d *Dir) readFrom(fd int, name string, limit int) (data []byte, st unix.Stat_t, err error) {
 	defer unix.Close(fd)
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -149,7 +148,7 @@ func (d *Dir) readFrom(fd int, name string, limit int) (data []byte, st unix.Sta
 	if st.Size > int64(limit) {
 		return nil, st, d.Fail("read", name, ErrTooLarge)
 	}
-	// One byte more than limit: the file may grow while it is read.
+	// Read one byte more than limit: the file may grow meanwhile.
 	data, err = readAll(fd, make([]byte, min(int(st.Size), limit)+1))
 	if err == nil && len(data) > limit {
 		err = ErrTooLarge
@@ -165,7 +164,7 @@ func readAll(fd int, buf []byte) ([]byte, error) {
 		case err == unix.EINTR:
 		case err != nil:
 			return nil, err
-		case k < len(buf)-n: // of a regular file there is no more
+		case k < len(buf)-n: // a regular file has no more
 			return buf[:n+k], nil
 		default:
 			n += k
@@ -174,8 +173,8 @@ func readAll(fd int, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// Is tells whether the regular file name, below d by a path of which no component
-// can be somebody else's, is of mode and uid and holds data.
+// Is reports whether the regular file name has mode and uid and contains data. name is a path
+// below d of which no other user can control a component.
 func (d *Dir) Is(name string, mode uint32, uid int, data string) bool {
 	fd, err := d.beneath(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Replace puts a file with data in name's place in one step: whoever reads
-// name sees the old bytes or the new ones, also after a power cut. What name
-// was, a link or a hard link to something else included, is left untouched.
+// Replace puts a file with data in name's place in one step: a reader of name sees the old
+// bytes or the new ones, even after a power cut. The old file itself, which may be a link or a
+// hard link to something else, is not modified.
 func (d *Dir) Replace(name string, mode uint32, uid, gid int, data []byte) error {
 	if err := d.replace(name, mode, uid, gid, data, true); err != nil {
 		return err
@@ -20,16 +20,16 @@ func (d *Dir) Replace(name string, mode uint32, uid, gid int, data []byte) error
 	return d.Fail("fsync", "", unix.Fsync(d.fd))
 }
 
-// ReplaceLater is Replace that does not wait for the disk: after a power cut name may
-// be what it was, or empty.
+// ReplaceLater is Replace without waiting for the disk: after a power cut name may be as it
+// was, or empty.
 func (d *Dir) ReplaceLater(name string, mode uint32, uid, gid int, data []byte) error {
 	return d.replace(name, mode, uid, gid, data, false)
 }
 
-// Stage puts a file with data beside name, which is the first half of Replace:
-// nobody finds it by that name before PutStaged, and that must not be before it is on the
-// disk (SyncAll). Who could not have the lock does all of Replace, and gets zero: his
-// name for it nobody would find again.
+// Stage puts a file with data beside name, which is the first half of Replace. PutStaged then
+// gives it that name, which must not happen before the file is on the disk (SyncAll). Without
+// the lock, Stage does all of Replace and returns zero, since its temporary name would be
+// random and PutStaged could not find it.
 func (d *Dir) Stage(name string, mode uint32, uid, gid int, data []byte) (unix.Stat_t, error) {
 	if d.shared {
 		return unix.Stat_t{}, d.Replace(name, mode, uid, gid, data)
@@ -41,8 +41,8 @@ func (d *Dir) Stage(name string, mode uint32, uid, gid int, data []byte) (unix.S
 	return d.Stat(tmp)
 }
 
-// PutStaged puts what Stage left in name's place, in one step. It tells whether it did: not
-// where is says that another file is there now, or where that has other data.
+// PutStaged puts what Stage has left in name's place, in one step. It reports whether it did.
+// It does not if is says that another file is there now, or if the staged file has other data.
 func (d *Dir) PutStaged(name string, data []byte, is func(unix.Stat_t) bool) (done bool, err error) {
 	tmp := d.beside(name)
 	staged, st, err := d.read(tmp, len(data))
@@ -58,8 +58,8 @@ func (d *Dir) Unstage(name string) error { return d.Unlink(d.beside(name)) }
 // errNoSyncAll says that syncfs(2) would not put what was written on a disk.
 var errNoSyncAll = errors.New("this file system does not pass it on")
 
-// SyncAll has all that was written to the file system of d on the disk when it returns,
-// in one system call. The other end of FUSE, 9p or SMB does not hear of that, only of fsync(2).
+// SyncAll puts all that was written to the file system of d on the disk, with one system call.
+// FUSE, 9p and SMB pass only fsync(2) on to their other end, so it fails there.
 func (d *Dir) SyncAll() error {
 	var st unix.Statfs_t
 	err := unix.Fstatfs(d.fd, &st)
@@ -72,9 +72,9 @@ func (d *Dir) SyncAll() error {
 	return d.Fail("syncfs", "", err)
 }
 
-// beside returns the name of what is to take name's place. It is always the same, so that
-// what a killed run left is cleaned up; but whoever could not have the lock gets one of
-// his own, or he might put in place what another has half written.
+// beside returns the name of the file that is to take name's place. It is always the same, so
+// that the rest of a killed run is cleaned up. But a process that could not get the lock uses
+// a name of its own, or it might put in place what another process has half written.
 func (d *Dir) beside(name string) string {
 	tmp := "." + name + ".new"
 	if d.shared {
@@ -94,9 +94,9 @@ func (d *Dir) replace(name string, mode uint32, uid, gid int, data []byte, sync 
 	return err
 }
 
-// stage makes tmp anew.
+// stage creates tmp.
 func (d *Dir) stage(tmp string, mode uint32, uid, gid int, data []byte, sync bool) error {
-	if err := d.Unlink(tmp); err != nil { // a killed run's
+	if err := d.Unlink(tmp); err != nil { // of a killed run
 		return err
 	}
 	return d.create(tmp, mode, uid, gid, data, sync)

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Take makes or opens the directory name in d, which only its owner can open (mode
-// 0700), and locks it by lock. When a process ends, so does its lock: a directory that
-// can be locked is in nobody's hands, and what is in it is for the next. check is asked
-// about a directory that was there already.
+// Take makes or opens the directory name in d, which only its owner can open (mode 0700), and
+// locks it with lock. A process's lock ends with the process. So a directory that can be
+// locked is not in use, and its content is for the next process. check decides about a
+// directory that already existed.
 //
-// Drop wakes all that wait, and each of them starts to wait anew. So a lock that waits
-// until a deadline goes on waiting for as long as one holder follows another. Then the
-// error is os.ErrDeadlineExceeded, and names the holder.
+// Drop wakes all waiting processes, and each one starts to wait anew. So a lock with a
+// deadline keeps waiting as long as one holder follows another. After that the error is
+// os.ErrDeadlineExceeded, and names the holder.
 func (d *Dir) Take(name string, check, lock func(*Dir) error) (*Dir, error) {
 	for {
 		taken, err := d.Mkdir(name, 0o700)
@@ -40,8 +40,8 @@ func (d *Dir) Take(name string, check, lock func(*Dir) error) (*Dir, error) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = d.Fail("lock", name, taken.holder())
 		}
-		// Whoever had the lock before us has removed the directory with
-		// it: then ours is the lock on something that has no name.
+		// The previous holder has removed the directory along with its lock. Then ours is the
+		// lock on a directory without a name.
 		if err == nil && taken.Linked() {
 			return taken, nil
 		}
@@ -52,15 +52,14 @@ func (d *Dir) Take(name string, check, lock func(*Dir) error) (*Dir, error) {
 	}
 }
 
-// Drop lets go of taken, which Take returned for name. An error here costs nothing
-// but a leftover.
+// Drop releases taken, which Take returned for name. An error here only leaves something for
+// others to clean up.
 func (d *Dir) Drop(name string, taken *Dir) {
 	_ = d.Rmdir(name) // while we have the lock
 	taken.Close()
 }
 
-// lockedBy is the error of a lock that another process has: its pid, "" where that is not
-// known.
+// lockedBy is the error for a lock that another process has: its pid, "" if that is unknown.
 type lockedBy string
 
 func (pid lockedBy) Unwrap() error { return os.ErrDeadlineExceeded }
@@ -73,7 +72,7 @@ func (pid lockedBy) Error() string {
 	return text + " (pid " + string(pid) + ")"
 }
 
-// holder is the process that has the lock of d. One in another container cannot be seen.
+// holder returns the process that has the lock of d. It cannot see one in another container.
 func (d *Dir) holder() lockedBy {
 	st, err := d.Stat(".")
 	if err != nil {
@@ -81,7 +80,7 @@ func (d *Dir) holder() lockedBy {
 	}
 	locks, _ := os.ReadFile("/proc/locks")
 	for line := range strings.Lines(string(locks)) {
-		// 1: FLOCK ADVISORY WRITE 211 00:1a:4711 0 EOF; one that waits has -> first.
+		// 1: FLOCK ADVISORY WRITE 211 00:1a:4711 0 EOF; a waiting process has -> first.
 		f := strings.Fields(line)
 		if len(f) > 5 && f[1] == "FLOCK" && strings.HasSuffix(f[5], ":"+strconv.FormatUint(st.Ino, 10)) {
 			return lockedBy(f[4])
@@ -90,11 +89,11 @@ func (d *Dir) holder() lockedBy {
 	return ""
 }
 
-// asideTries is how many earlier ones Aside leaves alone.
+// asideTries is the number of earlier files that Aside leaves alone.
 const asideTries = 1000
 
-// Aside renames name to the first of name.broken-1, name.broken-2 and so on that is
-// free, and returns it.
+// Aside renames name to the first free name of name.broken-1, name.broken-2 and so on, and
+// returns it.
 func (d *Dir) Aside(name string) (aside string, err error) {
 	for i := 1; i <= asideTries; i++ {
 		aside = name + ".broken-" + strconv.Itoa(i)

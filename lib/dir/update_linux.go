@@ -9,40 +9,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// updateTries is how often Update starts over because somebody else has written
-// the same file meanwhile.
+// updateTries is how often Update starts over because another process has written the same
+// file meanwhile.
 const updateTries = 100
 
-// carefulTries is how often Update starts over because somebody has written before it did.
-// With one who writes faster than a file can be synced it would never end.
+// carefulTries is how often Update starts over because another process wrote before it did. If
+// that process writes faster than a file can be synced, it would never end.
 const carefulTries = 20
 
-// An empty file may be one that somebody is about to write. It is taken for empty when
-// it has been so for emptyPatience: then it is what a full disk has left.
+// Another process may be about to write an empty file. The file counts as empty after it has
+// been so for emptyPatience: then a full disk has left it.
 var emptyPatience = 100 * time.Millisecond
 
 const emptyEvery = 5 * time.Millisecond
 
-// Update replaces the content of the file name, of at most limit bytes, by what
-// edit makes of it, in one step, and keeps its permissions and owner; the set-ID
-// bits are nobody's to pass on, and a file that has another name besides is refused. Where
-// there is no such file edit gets nil, and the file is made with mode and uid:gid (-1: ours).
+// Update replaces the content of the file name, of at most limit bytes, with what edit makes
+// of it, in one step, and keeps its permissions and owner. It drops the set-ID bits, and
+// refuses a file with a second name. If there is no such file, edit gets nil, and the file is
+// made with mode and uid:gid (-1: ours).
 //
-// Somebody else may write the file by renaming another into place, without a lock.
-// Before ours goes into place we look once more, and edit what he has put there since we
-// read the file: so nobody finds content that is older than what he has seen. Between that
-// look and the rename are a few instructions. What he puts there just then is not lost:
-// the two files are exchanged, and where what we have taken away is not what we looked at,
-// that is edited and put back. For that moment older content is in place. (It is lost where
-// the file system cannot exchange files, as NFS, and if we are killed just then.) If he
-// read the file before us and replaces it after us, what we wrote is lost: only a lock that
-// all take could prevent that.
+// Another process may write the file at any time, without a lock, by renaming another into
+// place. Before ours goes into place, we look once more and edit what the other process has
+// put there since we read the file. So nobody finds content that is older than what the other
+// process has seen. Between that look and the rename are a few instructions. What is put there
+// at that moment is not lost: the two files are exchanged, and if what we took away is not
+// what we looked at, we edit it and put it back. For that moment older content is in place.
+// (It is lost if the file system cannot exchange files, such as NFS, or if we are killed at
+// that moment.) If the other process reads the file before us and replaces it after us, our
+// change is lost: only a lock that everyone takes could prevent that.
 func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit func(old []byte) ([]byte, error)) error {
 	tmp := d.beside(name)
-	if err := d.Unlink(tmp); err != nil { // a killed run's
+	if err := d.Unlink(tmp); err != nil { // of a killed run
 		return err
 	}
-	defer d.Unlink(tmp) // also what we have taken away
+	defer d.Unlink(tmp) // including what we have taken away
 	base, err := d.look(name, limit)
 	there := base // what we expect to take away
 	for try := range updateTries {
@@ -84,7 +84,7 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 		case err == nil:
 			base.data = taken
 			if there, err = d.look(name, limit); !bytes.Equal(there.data, data) {
-				base = there // he has written once more
+				base = there // another process has written once more
 			}
 			err = errors.Join(err, d.Unlink(tmp))
 		}
@@ -92,18 +92,17 @@ func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit fun
 	return d.Fail("update", name, errors.New("another process keeps writing to it"))
 }
 
-// beforeLastLook, where a test sets it, is called when what is to take name's place
-// stands beside it.
+// beforeLastLook is set by tests. It is called when the new file stands beside name.
 var beforeLastLook func()
 
-// errMeanwhile says that somebody else has written the file since it was looked at,
-// and that nothing was done to it.
+// errMeanwhile says that another process has written the file since it was looked at, and that
+// we left it alone.
 var errMeanwhile = errors.New("written meanwhile")
 
-// A seen is what was found by a name.
+// A seen is what was found under a name.
 type seen struct {
 	exists bool
-	data   []byte // nil where there is nothing
+	data   []byte // nil if there is no file
 	st     unix.Stat_t
 }
 
@@ -120,7 +119,7 @@ func (d *Dir) look(name string, limit int) (seen, error) {
 	}
 }
 
-// unchanged is errMeanwhile unless name is what was seen, and was not written since.
+// unchanged returns errMeanwhile unless name is what was seen, and was not written since.
 func (d *Dir) unchanged(name string, was seen) error {
 	st, err := d.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -133,8 +132,8 @@ func (d *Dir) unchanged(name string, was seen) error {
 	return err
 }
 
-// exchange puts tmp in name's place, where something is or is not, and returns what it
-// took away, nil for nothing.
+// exchange puts tmp in name's place, which exists says is taken, and returns what it took
+// away, nil for nothing.
 func (d *Dir) exchange(tmp, name string, exists bool, limit int) (taken []byte, err error) {
 	flag := uint(unix.RENAME_EXCHANGE)
 	if !exists {
@@ -151,7 +150,7 @@ func (d *Dir) exchange(tmp, name string, exists bool, limit int) (taken []byte, 
 	return d.Read(tmp, limit)
 }
 
-// lookAndReplace is exchange where the file system has neither flag.
+// lookAndReplace is exchange for a file system that has neither flag.
 func (d *Dir) lookAndReplace(tmp, name string, exists bool, limit int) (taken []byte, err error) {
 	taken, err = d.Read(name, limit)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -18,7 +18,7 @@ func mark(old []byte) ([]byte, error) {
 	return append(bytes.TrimSuffix(old, []byte("!")), '!'), nil
 }
 
-// What somebody else writes while we do is not lost, whoever is first.
+// TestUpdateRace: what another process writes at the same time is not lost, whoever is first.
 func TestUpdateRace(t *testing.T) {
 	d, path := open(t)
 	file := filepath.Join(path, "state")
@@ -52,8 +52,8 @@ func TestUpdateRace(t *testing.T) {
 	}
 }
 
-// Mode and owner stay; a file that is made gets what is asked for; an edit that
-// fails, or changes nothing, touches nothing.
+// TestUpdate: mode and owner stay. A new file gets what is asked for. An edit that fails, or
+// changes nothing, touches nothing.
 func TestUpdate(t *testing.T) {
 	d, path := open(t)
 	file := filepath.Join(path, "state")
@@ -92,7 +92,7 @@ func TestUpdate(t *testing.T) {
 	if got, _ := os.ReadFile(file); string(got) != "more!" {
 		t.Errorf("%q", got)
 	}
-	// What is no file of ours is left where it is.
+	// What is not a file of ours is left in place.
 	must.Do(t, os.Remove(file), os.Symlink("elsewhere", file))
 	if err := d.Update("state", 100, 0o640, -1, -1, mark); err == nil {
 		t.Error("a link was replaced")
@@ -102,8 +102,8 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// What somebody else writes between our reading the file and our writing it is never
-// replaced by what is older, not even for a moment: he might read that back.
+// TestUpdateShowsNothingOlder: what another process writes between our read and our write is
+// never replaced by older content, not even for a moment. That process might read it back.
 func TestUpdateShowsNothingOlder(t *testing.T) {
 	d, path := open(t)
 	file := filepath.Join(path, "state")
@@ -139,7 +139,8 @@ func TestUpdateShowsNothingOlder(t *testing.T) {
 	}
 }
 
-// A file that is empty for a moment is one that somebody is writing.
+// TestUpdateAwaitsContent: another process is about to write a file that is empty for a
+// moment.
 func TestUpdateAwaitsContent(t *testing.T) {
 	d, path := open(t)
 	defer func(was time.Duration) { emptyPatience = was }(emptyPatience)

@@ -193,7 +193,7 @@ func FuzzDeaths(f *testing.F) {
 			t.Errorf("%d of %d deaths", n, len(deaths))
 		}
 		if uint64(now) >= 1<<40 || span < 0 {
-			return // beyond the last time that can be written
+			return // these times may overflow
 		}
 		if half := DeathsWithin(deaths, at, time.Duration(span/2)); half > n {
 			t.Errorf("%d deaths in half of the time, %d in all of it", half, n)

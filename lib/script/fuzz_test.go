@@ -110,7 +110,7 @@ func FuzzRun(f *testing.F) {
 		f.Add("home", key, "12 x/*", "a b\x00${home}")
 	}
 	f.Fuzz(func(t *testing.T, home, key, value, args string) {
-		// The gateway's home must be where it is told, and it starts there: a directory.
+		// The home must be a directory: the gateway gets its path, and starts in it.
 		if key == "HERMES_HOME" || strings.HasPrefix(key, "LD_") || strings.ContainsAny(home, "/\x00") || len(home) > 200 {
 			return
 		}
