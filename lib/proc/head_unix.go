@@ -4,8 +4,8 @@ package proc
 
 import "golang.org/x/sys/unix"
 
-// Head returns the beginning, at most 512 bytes, of the file at path, nothing where it
-// cannot be read. Not os.ReadFile: of three system calls that makes eleven, and sets up the
+// Head returns the beginning, at most 512 bytes, of the file at path, or nothing if it cannot
+// be read. It needs three system calls, where os.ReadFile makes eleven and sets up the
 // runtime's poller.
 func Head(path string) []byte {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)

@@ -1,4 +1,4 @@
 package proc
 
-// Head is for procfs.
+// Head returns nothing: there is no procfs.
 func Head(string) []byte { return nil }

@@ -1,6 +1,6 @@
-// Package proc knows what procfs says of processes (proc(5)), and runs a program of
-// others to its end. Where there is no /proc it knows nothing, and says so. Which
-// program, and what its exit codes mean, others know.
+// Package proc knows what procfs says about processes (proc(5)), and runs external programs to
+// their end. Without /proc it knows nothing, and says so. Its callers know which program to
+// run and what its exit codes mean.
 package proc
 
 import (
@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// stat returns the fields of /proc/PID/stat from the third on (proc(5)); nil
-// where there is no such process.
+// stat returns the fields of /proc/PID/stat from the third on (proc(5)), or nil if there is no
+// such process.
 func stat(pid string) []string {
-	line := Head("/proc/" + pid + "/stat") // more than the first 22 fields can be
-	// Field 2 is the name in parentheses, which may hold anything.
+	line := Head("/proc/" + pid + "/stat") // has room for more than the first 22 fields
+	// Field 2 is the name in parentheses, which may contain anything.
 	i := bytes.LastIndexByte(line, ')')
 	if i < 0 {
 		return nil
@@ -31,9 +31,8 @@ const (
 	statStart   = 19
 )
 
-// StartTime returns when the process pid was started, in ticks since boot. With
-// the pid it names a process for good, where the pid alone may come to be
-// another's.
+// StartTime returns when the process pid was started, in ticks since boot. Together with the
+// pid it identifies a process for good, while the pid alone may be reused.
 func StartTime(pid int) (uint64, bool) {
 	fields := stat(strconv.Itoa(pid))
 	if len(fields) <= statStart {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GroupEnds waits until no process of group pgid lives, until deadline at the most,
-// and tells whether none does. A zombie is none: it stays in its group until somebody
-// reaps it, which not every PID 1 does.
+// GroupEnds waits until no process of group pgid lives, until deadline at most, and reports
+// whether none does. Zombies do not count: a zombie stays in its group until it is reaped,
+// which not every PID 1 does.
 func GroupEnds(pgid int, deadline time.Time) bool {
 	for {
 		pid := living(pgid)
@@ -24,8 +24,8 @@ func GroupEnds(pgid int, deadline time.Time) bool {
 	}
 }
 
-// living returns the pid of a process of group pgid that lives, 0 where there is none,
-// -1 where there is one and no /proc to find it in.
+// living returns the pid of a living process of group pgid. It returns 0 if there is none, and
+// -1 if there is one and no /proc to find it in.
 func living(pgid int) int {
 	if unix.Kill(-pgid, 0) == unix.ESRCH {
 		return 0
@@ -43,14 +43,14 @@ func living(pgid int) int {
 	return 0
 }
 
-// dead tells whether of a process, whose stat is f, no thread runs any more. One whose
-// first thread has ended is shown as a zombie, and lives in the others.
+// dead reports whether no thread of the process with stat f runs any more. A process whose
+// first thread has ended is shown as a zombie, but lives in its other threads.
 func dead(f []string) bool {
 	return f[statState] == "X" || f[statState] == "Z" && (f[statThreads] == "0" || f[statThreads] == "1")
 }
 
-// Alive tells whether the process pid runs: it is there, and no zombie. Where there is
-// no /proc to say so, it does.
+// Alive reports whether the process pid exists and is not a zombie. Without /proc it returns
+// true.
 func Alive(pid int) bool {
 	f := stat(strconv.Itoa(pid))
 	if f == nil {
@@ -59,8 +59,8 @@ func Alive(pid int) bool {
 	return len(f) > statThreads && !dead(f)
 }
 
-// awaitEnd waits until process pid has ended; false at deadline. Should the pid be
-// another's by now, that one's end is waited for, and no longer than until deadline.
+// awaitEnd waits until process pid has ended, and returns false at deadline. If the pid was
+// reused, it waits for that process, but no longer than until deadline.
 func awaitEnd(pid int, deadline time.Time) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == unix.ESRCH {
@@ -74,10 +74,10 @@ func awaitEnd(pid int, deadline time.Time) bool {
 	return awaitPidfd(fd, deadline)
 }
 
-// pollEvery is how often to look where the kernel does not tell.
+// pollEvery is how often to look if the kernel has no event.
 const pollEvery = 10 * time.Millisecond
 
-// awaitPidfd waits until the process of fd has ended; false at deadline.
+// awaitPidfd waits until the process of fd has ended, and returns false at deadline.
 func awaitPidfd(fd int, deadline time.Time) bool {
 	for {
 		left := time.Until(deadline).Milliseconds()
@@ -91,23 +91,22 @@ func awaitPidfd(fd int, deadline time.Time) bool {
 	}
 }
 
-// groupGrace is what EndGroup gives a group to end by itself.
+// groupGrace is the time that EndGroup gives a group to end by itself.
 const groupGrace = 500 * time.Millisecond
 
-// EndGroup sees to it that the process group of a gateway that has ended, as pid, ends
-// as well: by itself and soon, or else it is killed, which is told. s6-supervise makes
-// each gateway a session leader, so the group has its pid, which the kernel gives to
-// nobody else while a process is in the group. What stays there would run on for ever,
-// with the logger's pipe open.
+// EndGroup makes sure that the process group of an ended gateway with this pid ends as well. A
+// group that does not end by itself soon is killed, and EndGroup reports that. s6-supervise
+// makes each gateway a session leader, so the group has its pid, which the kernel does not
+// reuse while a process is in the group. What stays in the group would run for ever, with the
+// logger's pipe open.
 func EndGroup(pid int) (killed bool) {
 	return pid > 1 && !GroupEnds(pid, time.Now().Add(groupGrace)) && unix.Kill(-pid, unix.SIGKILL) == nil
 }
 
-// ticks is USER_HZ, in which /proc counts time: 100 a second on every Linux
-// that Go runs on.
+// ticks is USER_HZ, the unit of time in /proc: 100 a second on every Linux that Go runs on.
 const ticks = 100
 
-// Age returns for how long the process pid has been there.
+// Age returns how long the process pid has existed.
 func Age(pid int) (time.Duration, bool) {
 	start, ok := StartTime(pid)
 	var boot unix.Timespec
@@ -117,8 +116,8 @@ func Age(pid int) (time.Duration, bool) {
 	return time.Duration(boot.Nano()) - time.Duration(start)*time.Second/ticks, true
 }
 
-// Catches tells whether process pid has a handler for signal (SigCgt in
-// proc_pid_status(5)); false where there is nothing to say so.
+// Catches reports whether process pid has a handler for signal (SigCgt in proc_pid_status(5)).
+// It returns false if that cannot be read.
 func Catches(pid int, signal unix.Signal) bool {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {

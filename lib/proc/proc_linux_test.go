@@ -19,8 +19,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// With this variable this program is one whose first thread, which runs init, has
-// ended, and another reads until its input ends.
+// With this variable set, init ends the first thread of this program, while another thread
+// reads until its input ends.
 const firstThreadEnds = "PROC_TEST_FIRST_THREAD_ENDS"
 
 func init() {
@@ -35,8 +35,7 @@ func init() {
 	_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
 }
 
-// group starts a process group, whose leader is gone, of processes that each end with
-// their pipe.
+// group starts a process group without its leader. Each of its processes ends with its pipe.
 func group(t *testing.T, processes int) (pgid int, pids []int, pipes []io.Closer) {
 	t.Helper()
 	var leader *exec.Cmd
@@ -62,7 +61,7 @@ func group(t *testing.T, processes int) (pgid int, pids []int, pipes []io.Closer
 	return pgid, pids[1:], pipes[1:]
 }
 
-// pidfds counts the descriptors of ours that stand for process pid.
+// pidfds counts our descriptors that refer to process pid.
 func pidfds(pid int) (n int) {
 	files, _ := filepath.Glob("/proc/self/fdinfo/*")
 	for _, file := range files {
@@ -114,8 +113,8 @@ func TestGroupStays(t *testing.T) {
 	}
 }
 
-// TestFirstThreadEnds has a process run on whose first thread has ended: for the kernel
-// that thread is a zombie with the pid of the process.
+// TestFirstThreadEnds runs a process whose first thread has ended: to the kernel that thread
+// is a zombie with the pid of the process.
 func TestFirstThreadEnds(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{firstThreadEnds + "=yes", "GOMAXPROCS=4"}
@@ -137,14 +136,14 @@ func TestFirstThreadEnds(t *testing.T) {
 		t.Errorf("it counts as dead: %q", stat(strconv.Itoa(pid)))
 	}
 	pipe.Close()
-	if !GroupEnds(pid, time.Now().Add(20*time.Second)) { // a zombie yet: nobody has waited for it
+	if !GroupEnds(pid, time.Now().Add(20*time.Second)) { // still a zombie, because it has not been reaped
 		t.Errorf("it counts as living: %q", stat(strconv.Itoa(pid)))
 	}
 }
 
-// TestEnvironOfNone: of a process that is not there nothing is known.
+// TestEnvironOfNone: nothing is known about a process that does not exist.
 func TestEnvironOfNone(t *testing.T) {
-	const none = 1<<22 - 1 // the largest pid there can be (PID_MAX_LIMIT in the kernel)
+	const none = 1<<22 - 1 // the largest possible pid (PID_MAX_LIMIT in the kernel)
 	if values, ok := Environ(none, "PATH"); ok {
 		t.Errorf("%q", values)
 	}

@@ -14,15 +14,15 @@ import (
 	"hermes-s6/lib/par"
 )
 
-// A Process is one that is held on to: its pid does not come to be another's unseen.
+// A Process is a handle on a process: reuse of its pid does not go unnoticed.
 type Process struct {
 	PID   int
-	fd    int    // -1 before Linux 5.3, in a sandbox that forbids it, or where we have no more
-	start uint64 // then it is known by this
+	fd    int    // -1 before Linux 5.3, in a sandbox that forbids it, or if we have no more descriptors
+	start uint64 // identifies it in that case
 }
 
-// Find returns the processes that match, which is called for several at once, each to be
-// released. A match that fails because the process has ended is none.
+// Find returns the matching processes, each of which must be released. It calls match for
+// several at once. A match that fails because the process has ended does not count.
 func Find(match func(*Process) bool) (found []Process) {
 	all := pids()
 	hits := make([]bool, len(all))
@@ -32,7 +32,8 @@ func Find(match func(*Process) bool) (found []Process) {
 			continue
 		}
 		p := Process{PID: pid, fd: -1}
-		// Now it can end, and what has its pid then is held instead: so again.
+		// The process may have ended just now, and its pid may have been reused for the one
+		// that we hold. So match again.
 		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 			p.fd = fd
 		} else {
@@ -47,7 +48,7 @@ func Find(match func(*Process) bool) (found []Process) {
 	return found
 }
 
-// pids lists all processes there are.
+// pids lists all processes.
 func pids() (all []int) {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -63,7 +64,7 @@ func pids() (all []int) {
 	return all
 }
 
-// Forget lets go of p; true, for slices.DeleteFunc.
+// Forget releases p. It returns true, for slices.DeleteFunc.
 func (p *Process) Forget() bool {
 	if p.fd >= 0 {
 		unix.Close(p.fd)
@@ -72,7 +73,7 @@ func (p *Process) Forget() bool {
 	return true
 }
 
-// Release lets go of all.
+// Release releases all.
 func Release(all []Process) {
 	for i := range all {
 		all[i].Forget()
@@ -92,10 +93,10 @@ func (p *Process) Signal(sig unix.Signal) error {
 
 func (p *Process) path(name string) string { return "/proc/" + strconv.Itoa(p.PID) + name }
 
-// UID returns whom p belongs to, -1 where there is no p any more.
+// UID returns the owner of p, or -1 if p no longer exists.
 func (p *Process) UID() int { return Owner(p.PID) }
 
-// Owner returns whom process pid belongs to, -1 where there is none.
+// Owner returns the owner of process pid, or -1 if there is none.
 func Owner(pid int) int {
 	var st unix.Stat_t
 	if unix.Stat("/proc/"+strconv.Itoa(pid), &st) != nil {
@@ -119,10 +120,10 @@ func (p *Process) Parent() int {
 	return parent
 }
 
-// WorksIn tells whether p's working directory is what st is of.
+// WorksIn reports whether st describes p's working directory.
 func (p *Process) WorksIn(st *unix.Stat_t) bool { return same(p.path("/cwd"), st) }
 
-// HasOpen tells whether p has what st is of open.
+// HasOpen reports whether p has the file that st describes open.
 func (p *Process) HasOpen(st *unix.Stat_t) bool {
 	files, _ := os.ReadDir(p.path("/fd"))
 	for _, f := range files {
@@ -133,17 +134,17 @@ func (p *Process) HasOpen(st *unix.Stat_t) bool {
 	return false
 }
 
-// same tells whether path leads to what st is of.
+// same reports whether path leads to the file that st describes.
 func same(path string, st *unix.Stat_t) bool {
 	var is unix.Stat_t
 	return unix.Stat(path, &is) == nil && is.Dev == st.Dev && is.Ino == st.Ino
 }
 
-// End has all end: SIGTERM, and SIGKILL for those that are there at deadline.
+// End ends all: it sends SIGTERM, and SIGKILL to those that still exist at deadline.
 func End(all []Process, deadline time.Time) {
 	for i := range all {
 		_ = all[i].Signal(unix.SIGTERM)
-		_ = all[i].Signal(unix.SIGCONT) // one that is paused would not see it
+		_ = all[i].Signal(unix.SIGCONT) // a paused process would not see SIGTERM
 	}
 	AwaitEnds(all, deadline)
 	for i := range all {
@@ -152,8 +153,7 @@ func End(all []Process, deadline time.Time) {
 	AwaitEnds(all, time.Now().Add(groupGrace))
 }
 
-// AwaitEnds waits until all have ended, until deadline at the most, and tells whether
-// they have.
+// AwaitEnds waits until all have ended, until deadline at most, and reports whether they have.
 func AwaitEnds(all []Process, deadline time.Time) bool {
 	ended := true
 	for i := range all {
@@ -162,7 +162,7 @@ func AwaitEnds(all []Process, deadline time.Time) bool {
 	return ended
 }
 
-// ends waits until p has ended, until deadline at the most, and tells whether it has.
+// ends waits until p has ended, until deadline at most, and reports whether it has.
 func (p *Process) ends(deadline time.Time) bool {
 	if p.fd >= 0 {
 		return awaitPidfd(p.fd, deadline)
@@ -179,10 +179,10 @@ func (p *Process) ends(deadline time.Time) bool {
 	}
 }
 
-// Marked returns the processes whose environment had key=DIR/NAME when they were
-// executed, by NAME, where that is wanted, but for us and those that we come from, and for those that
-// somebody has at his terminal. DIR, an absolute path, must be for them what st is of:
-// another container's, with the same pid namespace, is not meant.
+// Marked returns the processes whose environment had key=DIR/NAME for a wanted NAME when they
+// were executed, by NAME. It leaves out ourselves, our ancestors, and processes that a user
+// runs at a terminal. From the processes' point of view DIR, an absolute path, must be what st
+// describes: another container in the same PID namespace may have another directory there.
 func Marked(key, dir string, st *unix.Stat_t, wanted func(name string) bool) map[string][]Process {
 	spared := map[int]bool{}
 	for p := (Process{PID: os.Getpid()}); p.PID > 1 && !spared[p.PID]; p.PID = p.Parent() {
@@ -205,14 +205,13 @@ func Marked(key, dir string, st *unix.Stat_t, wanted func(name string) bool) map
 	return marked
 }
 
-// hasTerminal tells whether p has a controlling terminal: who closes that ends it.
+// hasTerminal reports whether p has a controlling terminal: it ends with that.
 func (p *Process) hasTerminal() bool {
 	f := stat(strconv.Itoa(p.PID))
 	return len(f) > statTTY && f[statTTY] != "0"
 }
 
-// mark returns NAME where prefix and NAME, which is wanted, are a variable of p's
-// environment; "" where not.
+// mark returns the wanted NAME if prefix and NAME are a variable of p's environment, else "".
 func (p *Process) mark(prefix []byte, wanted func(string) bool) (name string) {
 	environ, _ := p.environ()
 	for v := range bytes.SplitSeq(environ, []byte{0}) {
@@ -223,7 +222,8 @@ func (p *Process) mark(prefix []byte, wanted func(string) bool) (name string) {
 	return name
 }
 
-// sees tells whether dir is for p what st is of. Links on the way lead where they do for p.
+// sees reports whether dir, from p's point of view, is what st describes. Links on the way
+// lead where they lead p.
 func (p *Process) sees(dir string, st *unix.Stat_t) bool {
 	root, err := -1, error(nil)
 	p.asItself(func() { root, err = unix.Open(p.path("/root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
@@ -239,9 +239,9 @@ func (p *Process) sees(dir string, st *unix.Stat_t) bool {
 	return same("/proc/self/fd/"+strconv.Itoa(fd), st)
 }
 
-// Environ returns the values of keys in the environment that process pid was executed
-// with, each "" where it has none, and false where that is not to be seen. All are "" as
-// well while it executes another program.
+// Environ returns the values of keys in the environment with which process pid was executed,
+// "" for each that it does not have. It returns false if the environment cannot be read. While
+// the process executes another program, all values are "".
 func Environ(pid int, keys ...string) (values []string, ok bool) {
 	values = make([]string, len(keys))
 	p := Process{PID: pid}
@@ -255,14 +255,13 @@ func Environ(pid int, keys ...string) (values []string, ok bool) {
 	return values, err == nil
 }
 
-// maxEnviron is more than execve(2) takes. A process can have the kernel show any of its
-// memory as its environment (PR_SET_MM), and would have us take as much.
+// maxEnviron is more than execve(2) accepts. A process can make the kernel show any of its
+// memory as its environment (PR_SET_MM), and could make us read that much.
 const maxEnviron = 8 << 20
 
-// environ returns the environment that p was executed with, each variable with a NUL
-// behind it.
+// environ returns the environment with which p was executed, each variable followed by a NUL.
 func (p *Process) environ() (text []byte, err error) {
-	err = unix.ESRCH // unless it is there to look at
+	err = unix.ESRCH // unless it exists
 	p.asItself(func() {
 		var fd int
 		if fd, err = unix.Open(p.path("/environ"), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
@@ -281,9 +280,9 @@ func (p *Process) environ() (text []byte, err error) {
 	return text, err
 }
 
-// asItself calls look with p's account for files, as this thread has it meanwhile: the
-// kernel shows a process's environment to its account, and to root only with
-// CAP_SYS_PTRACE, which containers do without.
+// asItself calls look with p's account as this thread's account for files. The kernel shows a
+// process's environment to that account, and to root only with CAP_SYS_PTRACE, which
+// containers lack.
 func (p *Process) asItself(look func()) {
 	var owner unix.Stat_t
 	if unix.Stat(p.path(""), &owner) != nil {
@@ -292,7 +291,7 @@ func (p *Process) asItself(look func()) {
 	if os.Geteuid() == 0 && (owner.Uid != 0 || owner.Gid != 0) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		_, _ = unix.SetfsgidRetGid(int(owner.Gid)) // first: the user takes the right to
+		_, _ = unix.SetfsgidRetGid(int(owner.Gid)) // first, because changing the user removes the right to
 		_, _ = unix.SetfsuidRetUid(int(owner.Uid))
 		defer func() {
 			_, _ = unix.SetfsuidRetUid(0)

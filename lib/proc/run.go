@@ -13,12 +13,12 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// An Exit is a program that was run and failed.
+// An Exit is the failure of a program that was run.
 type Exit struct {
 	Name string // the program's
-	Code int    // -1 where it was killed
+	Code int    // -1 if it was killed
 	How  string // "exit status 1", "signal: killed"
-	Said string // what it printed on stderr, in one line
+	Said string // what it printed on stderr, on one line
 }
 
 // Error implements error.
@@ -29,14 +29,14 @@ func (e *Exit) Error() string {
 	return fmt.Sprintf("%s: %s: %s", e.Name, e.How, e.Said)
 }
 
-// pipeLimit is how long after a program's end its output is waited for. A child that
-// it left behind must not hold us by the pipe; and on a machine that stands still for
-// a moment that is over before we have read what is there.
+// pipeLimit is how long to wait for a program's output after its end. A child that it left
+// behind must not make us wait for the pipe. But on a machine that stalls for a moment, a
+// shorter limit would pass before we have read all output.
 const pipeLimit = 3 * time.Second
 
-// Run runs the program at path, called name in messages, at most until deadline
-// (zero: no limit), after which the error has exit code 99. Where it fails the
-// error is an *Exit with exit code 110.
+// Run runs the program at path, called name in messages, at most until deadline (zero: no
+// limit), after which the error has exit code 99. If the program fails, the error is an *Exit
+// with exit code 110.
 func Run(deadline time.Time, name, path string, args ...string) (stdout []byte, err error) {
 	ctx, cancel := context.Background(), context.CancelFunc(func() {})
 	if !deadline.IsZero() {
@@ -44,12 +44,12 @@ func Run(deadline time.Time, name, path string, args ...string) (stdout []byte, 
 	}
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C") // what it says is read
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // its messages are parsed
 	cmd.WaitDelay = pipeLimit
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err = cmd.Output()
-	// It has exited 0, and what it said is here.
+	// It has exited 0, and its output is complete.
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return stdout, nil
 	}

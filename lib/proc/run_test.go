@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestRunLeftBehind shows that a program which has done its work has done it, whoever
+// TestRunLeftBehind: a program that has done its work has succeeded, even if another process
 // still holds the pipe that it wrote to.
 func TestRunLeftBehind(t *testing.T) {
 	out, err := Run(time.Now().Add(time.Minute), "sh", "/bin/sh", "-c", "sleep 10 & echo done")
