@@ -1,13 +1,12 @@
-// Package cli knows the manners that all binaries of the suite have in common:
-// options and their environment variables, messages, output and exit codes. A
-// binary is a Command; what it does is not known here.
+// Package cli knows the conventions that all binaries of the suite share: options and their
+// environment variables, messages, output and exit codes. A binary is a Command. What it does
+// is not known here.
 //
 // The rules are:
-//   - stdout carries results only; a write that fails is an error like any
-//     other.
+//   - stdout carries results only; a failed write is an error like any other.
 //   - Each message is one line on stderr, NAME: LEVEL: WHAT: WHY.
-//   - A flag beats its variable, an empty variable counts as unset, and an
-//     empty value of a flag is wrong usage.
+//   - A flag beats its variable, an empty variable counts as unset, and an empty value of
+//     a flag is wrong usage.
 //   - Exit codes come from package fail and from nowhere else.
 package cli
 
@@ -31,47 +30,47 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// Version is what --version prints; the build sets it.
+// Version is what --version prints. The build sets it.
 var Version = "devel"
 
 // A Command is one binary of the suite.
 type Command struct {
 	Name     string
 	Summary  string // one line, lower case, no full stop
-	Verb     string // what comes before the options, for the usage line
+	Verb     string // precedes the options in the usage line
 	Operands string // for the usage line
-	Text     string // what --help says besides
+	Text     string // the rest of --help
 	Flags    []*Flag
-	// Variables are those of the environment that count besides the options'.
+	// Variables are the environment variables that the command reads besides the options'.
 	Variables []Variable
-	// Bare commands have no common options but --help.
+	// Bare commands have no common options except --help.
 	Bare bool
 	Run  func(*Context) error
 }
 
-// A Variable is one of the environment, for --help.
+// A Variable is an environment variable, for --help.
 type Variable struct{ Name, Usage string }
 
 // A Context is one run of a Command: its options, its output, its messages.
 type Context struct {
 	Args  []string      // the operands
-	Out   *bufio.Writer // stdout, flushed when Run has returned
+	Out   *bufio.Writer // stdout, flushed after Run has returned
 	flags flags
 	name  string
 	errs  io.Writer
-	umask int // before us
-	// hinted is the last hint.
+	umask int // at our start
+	// hinted is the last hint that was printed.
 	hinted atomic.Pointer[string]
 }
 
-// Main runs cmd with args, of which the first is the program's name, and
-// returns the exit code.
+// Main runs cmd with args, the first of which is the program's name, and returns the exit
+// code.
 func Main(cmd *Command, args []string) int {
 	return int(cmd.run(clearUmask(), args, os.Stdout, os.Stderr))
 }
 
 func (cmd *Command) run(umask int, args []string, stdout, stderr io.Writer) fail.Code {
-	// The library's own --help takes operands for topics; its --version has -v.
+	// The library's own --help treats operands as topics, and its --version has -v.
 	cli.HelpFlag = nil
 	version := Bool("print the version and exit", "version")
 	c := &Context{Out: bufio.NewWriterSize(stdout, 32<<10), name: cmd.Name, errs: stderr, umask: umask}
@@ -83,7 +82,7 @@ func (cmd *Command) run(umask int, args []string, stdout, stderr io.Writer) fail
 		UsageText:             cmd.Verb,
 		Description:           strings.TrimSpace(cmd.Text),
 		Metadata:              map[string]any{"variables": cmd.Variables},
-		Compiled:              time.Unix(0, 0), // else the library asks the file system
+		Compiled:              time.Unix(0, 0), // otherwise the library asks the file system
 		CustomAppHelpTemplate: help,
 		Flags:                 c.flags.library(),
 		HideHelp:              true,
@@ -108,7 +107,7 @@ func (cmd *Command) run(umask int, args []string, stdout, stderr io.Writer) fail
 		},
 	}
 	err := app.Run(args)
-	// An answer of no that nobody got is none.
+	// A "no" that was not delivered is not a "no".
 	if e := c.Out.Flush(); e != nil && (err == nil || err.Error() == "") {
 		err = fail.Errorf(fail.System, "write to stdout: %w", e)
 	}
@@ -125,13 +124,13 @@ func (cmd *Command) common() []*Flag {
 	return []*Flag{JSONFlag(), helpFlag(), Bool("print info messages", "verbose", "v")}
 }
 
-// TryHelp is an error of usage about which --help says more.
+// TryHelp returns a usage error about which --help says more.
 func TryHelp(format string, args ...any) error {
 	return fail.Hint(fail.Errorf(fail.Usage, format, args...), "try --help")
 }
 
-// Quiet returns an error that makes the process exit with code and print
-// nothing: the answer is no, or the messages are out already.
+// Quiet returns an error that makes the process exit with code and print nothing: the answer
+// is no, or the messages were already printed.
 func Quiet(code fail.Code) error { return fail.Errorf(code, "") }
 
 const help = `{{.Name}}: {{.Usage}}
@@ -148,15 +147,15 @@ environment:
 {{end}}{{end}}
 ` + fail.Help
 
-// say prints one line, whatever text holds: a name or what a program said may
-// hold a newline, which would make it two messages, or an escape sequence.
+// say prints one line, whatever text contains. A name, or the output of a program, may contain
+// a newline, which would make two messages, or an escape sequence.
 func (c *Context) say(level, text string) {
 	fmt.Fprintf(c.errs, "%s: %s: %s\n", c.name, level, Printable(text))
 }
 
-// Printable returns s as it may stand on a terminal: a space for each character that
-// moves, hides or reorders others there, C1 controls included, and U+FFFD for each byte
-// that is not UTF-8, which a terminal may take for such a one.
+// Printable returns s as it may be printed on a terminal. It has a space for each character
+// that moves, hides or reorders others there, including C1 controls, and U+FFFD for each byte
+// that is not UTF-8, which a terminal may take for a C1 control.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
@@ -166,8 +165,8 @@ func Printable(s string) string {
 	}, s)
 }
 
-// Excerpt returns the first n bytes or less of s, on one line that may stand on a terminal.
-// Whoever keeps them does not keep s, which may be long.
+// Excerpt returns at most n bytes of s, on one printable line. The result does not keep s,
+// which may be long, in memory.
 func Excerpt(s string, n int) string {
 	line := strings.Join(strings.Fields(Printable(s)), " ")
 	if len(line) > n {
@@ -182,7 +181,7 @@ func (c *Context) Error(err error) {
 	c.hintOf(err)
 }
 
-// Warn prints a warning, and what to do about an error that is among args.
+// Warn prints a warning, and the hint of an error among args.
 func (c *Context) Warn(format string, args ...any) {
 	c.say("warning", fmt.Sprintf(format, args...))
 	for _, arg := range args {
@@ -192,8 +191,8 @@ func (c *Context) Warn(format string, args ...any) {
 	}
 }
 
-// hintOf prints what to do about err. Of several errors in a row with one cure only the first
-// is followed by it.
+// hintOf prints the hint of err. For several errors in a row with the same hint it prints the
+// hint only once, after the first.
 func (c *Context) hintOf(err error) {
 	hint := fail.HintOf(err)
 	if last := c.hinted.Swap(&hint); hint != "" && (last == nil || *last != hint) {
@@ -201,14 +200,14 @@ func (c *Context) hintOf(err error) {
 	}
 }
 
-// Info prints a message that only -v asks for.
+// Info prints a message if -v is given.
 func (c *Context) Info(format string, args ...any) {
 	if c.Bool("verbose") {
 		c.say("info", fmt.Sprintf(format, args...))
 	}
 }
 
-// Given returns v for JSON, null where it does not apply.
+// Given returns v for JSON, null if it does not apply.
 func Given[T any](v T, ok bool) *T {
 	if !ok {
 		return nil
@@ -216,17 +215,17 @@ func Given[T any](v T, ok bool) *T {
 	return &v
 }
 
-// JSON prints v as one line, which may stand on a terminal as well.
+// JSON prints v as one line that may be printed on a terminal.
 func (c *Context) JSON(v any) error {
 	line, err := JSONText(v)
 	if err == nil {
 		c.Out.WriteString(line)
-		c.Out.WriteByte('\n') // what Out could not write is said when it is flushed
+		c.Out.WriteByte('\n') // a write error is reported by Flush
 	}
 	return err
 }
 
-// JSONText is v in JSON that may stand on a terminal.
+// JSONText returns v as JSON that may be printed on a terminal.
 func JSONText(v any) (string, error) {
 	var line, text bytes.Buffer
 	enc := json.NewEncoder(&line)
@@ -235,8 +234,8 @@ func JSONText(v any) (string, error) {
 		return "", err
 	}
 	plain := strings.TrimSuffix(line.String(), "\n")
-	// encoding/json leaves DEL and the C1 controls as they are. What is not ASCII
-	// stands inside strings.
+	// encoding/json does not escape DEL and the C1 controls. Only strings contain non-ASCII
+	// characters.
 	if strings.IndexFunc(plain, func(r rune) bool { return r >= 0x7f }) < 0 {
 		return plain, nil
 	}
@@ -252,16 +251,16 @@ func JSONText(v any) (string, error) {
 	return text.String(), nil
 }
 
-// Fancy tells whether colours and borders are wanted.
+// Fancy reports whether colours and borders are wanted.
 func (c *Context) Fancy() bool { return os.Getenv("NO_COLOR") == "" && Terminal() }
 
-// Terminal tells whether stdout is one.
+// Terminal reports whether stdout is a terminal.
 func Terminal() bool { return term.IsTerminal(int(os.Stdout.Fd())) }
 
-// Several returns the error of a command that worked on count items of which
-// some failed: the item's own where it was the only one, else exit code 1 with
-// each error said. Each, however many: whoever asked for so much is told about all of
-// it, and nothing else keeps what is not said here.
+// Several returns the error of a command that worked on count items, some of which failed. If
+// there was only one item, that is its own error, else exit code 1 after printing every error.
+// It prints them all, however many, because the caller asked for that many items, and an error
+// that is not printed is lost.
 func (c *Context) Several(failed []error, count int) error {
 	if count == 1 {
 		return c.Last(failed)
@@ -275,8 +274,8 @@ func (c *Context) Several(failed []error, count int) error {
 	return nil
 }
 
-// Last returns the last of errs, nil where there are none, with the others said, each
-// for the reason given at Several.
+// Last returns the last of errs, nil if there are none. It prints the others, for the reason
+// given at Several.
 func (c *Context) Last(errs []error) error {
 	if len(errs) == 0 {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// TestExcerpt: what is kept of a long text does not keep all of it.
+// TestExcerpt: an excerpt of a long text does not keep the whole text in memory.
 func TestExcerpt(t *testing.T) {
 	for _, long := range []string{strings.Repeat("a", 1<<16), strings.Repeat("a ", 1<<15), "short"} {
 		got := Excerpt(long, 200)

@@ -8,50 +8,48 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A Flag is one option of a command, with what was given for it. The library has
-// flags of its own, but takes the names of those from one string by a regular
-// expression, each time that it compares any flag with any other (half of what a
-// short command costs), and their values are told of by texts in which every option
-// is called -o.
+// A Flag is one option of a command, with the values given for it. The library's own flags do
+// not fit: it extracts their names from one string with a regular expression, whenever it
+// compares any flag with another (half the cost of a short command), and in its error messages
+// every option is called -o.
 type Flag struct {
 	names    []string
-	usage    string // what stands between backquotes in it is what the value is called
-	fallback string // the value where none is given
-	bare     bool   // it is there or not; a value is true or false
-	more     string // of a bare one, what else its value can be
+	usage    string // the part between backquotes is the value's name
+	fallback string // the default value
+	bare     bool   // it takes no value; its value is true or false
+	more     string // for a bare option, another possible value
 	given    []string
 	err      error // what is wrong with a value
 }
 
-// String returns an option that takes a value, the last one where it is repeated.
+// String returns an option that takes a value. If it is repeated, the last one counts.
 func String(name, fallback, usage string) *Flag {
 	return &Flag{names: []string{name}, fallback: fallback, usage: usage}
 }
 
-// List returns an option of which each value counts. None is split or trimmed.
+// List returns an option of which every value counts. No value is split or trimmed.
 func List(name, usage string) *Flag { return String(name, "", usage) }
 
-// Bool returns an option without a value. The first of its names is the one that it
-// is asked for by.
+// Bool returns an option without a value. It is looked up by the first of its names.
 func Bool(usage string, names ...string) *Flag {
 	return &Flag{names: names, usage: usage, bare: true}
 }
 
-// More returns an option that needs no value, and can have one, --name=more.
+// More returns an option that needs no value, but can have one: --name=more.
 func More(usage, name, more string) *Flag {
 	return &Flag{names: []string{name}, usage: usage, bare: true, more: more}
 }
 
 // Names implements the library's Flag, as do the next four.
-func (f *Flag) Names() []string { return f.names[:1] } // the library need not know that there are others
+func (f *Flag) Names() []string { return f.names[:1] } // the library need not know the others
 
-// IsSet tells whether f was given.
+// IsSet reports whether f was given.
 func (f *Flag) IsSet() bool { return len(f.given) > 0 }
 
-// IsVisible puts f into --help.
+// IsVisible makes f appear in --help.
 func (f *Flag) IsVisible() bool { return true }
 
-// Apply makes f known to set.
+// Apply defines f in set.
 func (f *Flag) Apply(set *flag.FlagSet) error {
 	for _, n := range f.names {
 		set.Var((*value)(f), n, "")
@@ -59,7 +57,7 @@ func (f *Flag) Apply(set *flag.FlagSet) error {
 	return nil
 }
 
-// String returns f's line of --help: its names, what its value is called, the text.
+// String returns f's line of --help: its names, its value's name, the text.
 func (f *Flag) String() string {
 	names := ""
 	for _, n := range f.names {
@@ -76,7 +74,7 @@ func (f *Flag) String() string {
 	return names[2:] + "\t" + before + called + after
 }
 
-// dashed returns option name as it is written.
+// dashed returns the option name with its dashes.
 func dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -92,7 +90,7 @@ func (f *Flag) last() string {
 	return f.given[len(f.given)-1]
 }
 
-// A value is a Flag as what package flag fills.
+// A value is a Flag in the form that package flag sets.
 type value Flag
 
 func (v *value) String() string   { return "" }
@@ -118,7 +116,7 @@ func (v *value) Set(s string) error {
 // A flags is all options of a command.
 type flags []*Flag
 
-// library returns all as the library takes them.
+// library returns all in the library's type.
 func (all flags) library() []cli.Flag {
 	each := make([]cli.Flag, len(all))
 	for i, f := range all {
@@ -127,7 +125,7 @@ func (all flags) library() []cli.Flag {
 	return each
 }
 
-// find returns the option called name, nil where there is none.
+// find returns the option called name, or nil if there is none.
 func (all flags) find(name string) *Flag {
 	for _, f := range all {
 		for _, n := range f.names {
@@ -139,8 +137,8 @@ func (all flags) find(name string) *Flag {
 	return nil
 }
 
-// wrong says what is wrong with args, which package flag does not take. It looks for
-// itself: nothing is read out of that package's error, where values stand as well.
+// wrong returns what is wrong with args, which package flag has rejected. It examines args
+// itself, because that package's errors contain values.
 func (all flags) wrong(args []string) error {
 	for i := 0; i < len(args); i++ {
 		name, _, valued := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(args[i], "-"), "-"), "=")

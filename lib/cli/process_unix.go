@@ -8,20 +8,19 @@ import (
 	"hermes-s6/lib/fail"
 )
 
-// clearUmask makes the modes of what we make the ones we name: a umask of 0777
-// must not make a slot that its supervisor cannot read. It returns the umask that was.
+// clearUmask makes the modes of new files exactly those that we ask for: a umask of 0777 must
+// not make a slot that its supervisor cannot read. It returns the previous umask.
 func clearUmask() int { return unix.Umask(0) }
 
-// RestoreUmask makes the umask again what it was when we were executed, for a program
-// that we execute.
+// RestoreUmask restores the umask with which we were executed, for a program that we execute.
 func (c *Context) RestoreUmask() { unix.Umask(c.umask) }
 
-// fewestFiles is how many descriptors Go's runtime and libraries need at least, the
-// three standard ones included: short of them they end the process, with a trace.
+// fewestFiles is how many descriptors Go's runtime and libraries need at least, including the
+// three standard ones. With fewer they abort the process with a trace.
 const fewestFiles = 8
 
-// checkFiles refuses to run with too few descriptors. The soft limit is at the hard one
-// by now (package os).
+// checkFiles refuses to run with too few descriptors. Package os has already raised the soft
+// limit to the hard one.
 func checkFiles() error {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < fewestFiles {

@@ -132,8 +132,8 @@ func (d *Dir) unchanged(name string, was seen) error {
 	return err
 }
 
-// exchange puts tmp in name's place, which exists says is taken, and returns what it took
-// away, nil for nothing.
+// exchange puts tmp in name's place and returns what it took away, nil for nothing. exists says
+// whether anything is expected there.
 func (d *Dir) exchange(tmp, name string, exists bool, limit int) (taken []byte, err error) {
 	flag := uint(unix.RENAME_EXCHANGE)
 	if !exists {

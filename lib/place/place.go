@@ -1,7 +1,6 @@
-// Package place knows where a command works: the scan directory, the home, the
-// account, s6's programs, and the service manager that is in charge. All of it comes
-// from options and variables that the commands have in common; what is done there is
-// for the commands.
+// Package place knows where a command works: the scan directory, the home, the account, s6's
+// programs, and the service manager in charge. All of it comes from options and variables that
+// the commands share. The commands decide what is done there.
 package place
 
 import (
@@ -29,7 +28,7 @@ var (
 	programs = option{"s6-bindir", "HERMES_S6_BINDIR", ""}
 )
 
-// Flags returns own with those that say where a command works.
+// Flags returns own and the flags that say where a command works.
 func Flags(own ...*cli.Flag) []*cli.Flag {
 	return append(own,
 		cli.String(scanDir.flag, "", "use `DIR` as the scan directory (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"),
@@ -39,18 +38,17 @@ func Flags(own ...*cli.Flag) []*cli.Flag {
 	)
 }
 
-// ManagerVariable is what Manager heeds.
+// ManagerVariable is the variable that Manager reads.
 var ManagerVariable = cli.Variable{Name: "HERMES_SERVICE_MANAGER", Usage: "service manager to assume instead of detecting it: s6, systemd, launchd, windows or none"}
 
-// A Context is one run of a command with where it works. A Bare command has no flags
-// for that, and works where the environment says.
+// A Context is one run of a command, with the place where it works. A Bare command has no
+// flags for the place and takes it from the environment.
 type Context struct {
 	*cli.Context
 	manager manager.Kind // what Manager found out, "" until then
 }
 
-// Run returns what a cli.Command runs for run. An account that was named must exist,
-// whether it is needed or not.
+// Run adapts run for cli.Command. A named account must exist, even if it is not needed.
 func Run(run func(*Context) error) func(*cli.Context) error {
 	return func(manners *cli.Context) error {
 		c := &Context{Context: manners}
@@ -73,13 +71,13 @@ func (c *Context) Given() (options []string) {
 	return options
 }
 
-// named tells whether o was given, by flag or variable.
+// named reports whether o was given, by flag or variable.
 func (c *Context) named(o option) bool { return c.Value(o.flag, o.variable) != "" }
 
 func (c *Context) value(o option) string { return cmp.Or(c.Value(o.flag, o.variable), o.fallback) }
 
-// Elsewhere is nil unless an option names another scan directory, home or account than
-// the environment, which is the container's, and so that of its services as well.
+// Elsewhere returns nil unless an option names another scan directory, home or account than
+// the environment. The environment is the container's, and also that of its services.
 func (c *Context) Elsewhere() error {
 	for _, o := range []option{scanDir, homeDir, account} {
 		usual := cmp.Or(os.Getenv(o.variable), o.fallback)
@@ -97,7 +95,7 @@ func (c *Context) Elsewhere() error {
 	return nil
 }
 
-// resolve returns what value of o comes to.
+// resolve returns what value of o refers to.
 func (o option) resolve(value string) (string, error) {
 	switch o {
 	case homeDir:
@@ -108,8 +106,8 @@ func (o option) resolve(value string) (string, error) {
 	return value, nil
 }
 
-// OpenHome opens the home. What we write there is to be the account's, which
-// must exist only where it is asked for.
+// OpenHome opens the home. The account owns what we write there. It must exist only if it was
+// named.
 func (c *Context) OpenHome() (*profile.Home, error) {
 	root, err := c.HomePath()
 	if err != nil {
@@ -125,14 +123,14 @@ func (c *Context) OpenHome() (*profile.Home, error) {
 	return profile.OpenHome(root, uid, gid)
 }
 
-// HomeNamed tells whether somebody said where the home is.
+// HomeNamed reports whether the home was named.
 func (c *Context) HomeNamed() bool { return c.named(homeDir) }
 
 // HomePath returns the home's absolute path.
 func (c *Context) HomePath() (string, error) { return profile.Root(c.value(homeDir)) }
 
-// Account returns the account that gateways run as; exit code 100 where there
-// is none of that name.
+// Account returns the account that gateways run as. It fails with exit code 100 if there is no
+// account of that name.
 func (c *Context) Account() (profile.Account, error) {
 	name := c.value(account)
 	u, err := user.Lookup(name)
@@ -148,9 +146,8 @@ func (c *Context) Account() (profile.Account, error) {
 	return profile.Account{Name: name, UID: uid, GID: gid, Home: u.HomeDir}, errors.Join(err1, err2)
 }
 
-// Manager tells which service manager is in charge: the one that
-// HERMES_SERVICE_MANAGER names, else the one detected, else s6 where a scan
-// directory was named.
+// Manager returns the service manager in charge: the one that HERMES_SERVICE_MANAGER names,
+// else the detected one, else s6 if a scan directory was named.
 func (c *Context) Manager() (kind manager.Kind, err error) {
 	if c.manager == "" {
 		c.manager, err = c.findManager()
@@ -172,7 +169,7 @@ func (c *Context) findManager() (manager.Kind, error) {
 	return kind, nil
 }
 
-// NeedS6 is nil where s6 is in charge, else an error with exit code 103.
+// NeedS6 returns an error with exit code 103 unless s6 is in charge.
 func (c *Context) NeedS6() error {
 	kind, err := c.Manager()
 	if err != nil || kind == manager.S6 {
