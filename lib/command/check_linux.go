@@ -12,7 +12,7 @@ func checkFlag() *cli.Flag {
 	return cli.More("print nothing; exit 0 if all that should be up are up, or ready", "check", ready)
 }
 
-// check is --check.
+// check implements --check.
 func (q *query) check(r *svstat.Reader) error {
 	q.fine = func(s *svstat.State) bool {
 		return !s.Wanted() || s.Works() && (q.String("check") != ready || s.Serves())

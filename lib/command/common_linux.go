@@ -15,23 +15,23 @@ import (
 	"hermes-s6/lib/slot"
 )
 
-// registrarVariable says where the registrar is, which does what only root may do.
+// registrarVariable names the socket of the registrar, which does what only root may do.
 var registrarVariable = cli.Variable{Name: "HERMES_REGISTRAR", Usage: "socket of the registrar service (" + gateway.RegistrarSocket + ")"}
 
-// scriptVariables are those that go into the scripts of slots, by commonOf.
+// scriptVariables are the variables that commonOf uses for the scripts of slots.
 var scriptVariables = []cli.Variable{
 	{Name: "HERMES_CONTENV", Usage: "program that loads the container's environment, or none (/command/with-contenv if it exists)"},
 	{Name: "HERMES_CRASH_LIMIT", Usage: "DEATHS/SECONDS after which a gateway is not restarted, 0 for no limit (" + script.DefaultCrashLimit + ")"},
 	{Name: "HERMES_GATEWAY_PORT_ENV", Usage: "name of a second variable for the gateway's port, besides HERMES_GATEWAY_PORT"},
 }
 
-// svcVariables are those of the commands that make a slot, or ask for one.
+// svcVariables are the variables of the commands that make a slot, or ask for one.
 func svcVariables() []cli.Variable {
 	return append([]cli.Variable{place.ManagerVariable, registrarVariable}, scriptVariables...)
 }
 
-// commonOf gathers what all slots of this run have in common: options, the
-// environment, where programs are for slots in dialect.
+// commonOf gathers what all slots of this run have in common: options, the environment, and
+// the paths of programs for slots in dialect.
 func commonOf(c *place.Context, dialect profile.Dialect) (*script.Common, error) {
 	common := &script.Common{ScanDir: slot.ScanPath(c.Tree().ScanDir), PortEnv: os.Getenv("HERMES_GATEWAY_PORT_ENV")}
 	var err error
@@ -60,7 +60,7 @@ func commonOf(c *place.Context, dialect profile.Dialect) (*script.Common, error)
 	return common, err
 }
 
-// commonsOf is commonOf for several dialects, each asked for once.
+// commonsOf is commonOf for several dialects. It gathers each only once.
 func commonsOf(c *place.Context) func(profile.Dialect) (*script.Common, error) {
 	commons := map[profile.Dialect]*script.Common{}
 	return func(dialect profile.Dialect) (*script.Common, error) {
@@ -75,10 +75,10 @@ func commonsOf(c *place.Context) func(profile.Dialect) (*script.Common, error) {
 	}
 }
 
-// openManager opens the scan directory and the home of the s6 that is in charge, after
-// it has made sure that a slot in dialect can be had here.
+// openManager opens the scan directory and the home under the s6 in charge, after it has made
+// sure that a slot in dialect can be made here.
 func openManager(c *place.Context, dialect profile.Dialect) (*gateway.Manager, error) {
-	// Where there are no slots, what one would need may well be missing.
+	// Check s6 first: without slots, the programs for them may well be missing.
 	if err := c.NeedS6(); err != nil {
 		return nil, err
 	}
@@ -95,8 +95,8 @@ func openManager(c *place.Context, dialect profile.Dialect) (*gateway.Manager, e
 	return m, err
 }
 
-// openWithoutHome is openManager for commands that can do without a home, and may never
-// need to make a slot.
+// openWithoutHome is openManager for commands that work without a home, and may never make a
+// slot.
 func openWithoutHome(c *place.Context, commons func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
@@ -116,9 +116,9 @@ func openWithoutHome(c *place.Context, commons func(profile.Dialect) (*script.Co
 
 var errExposed = fail.Hint(errors.New("others than root may write there, and so have root run any program"), "make it root's, mode 0755")
 
-// newManager returns the service manager of scan. An account that may not write there
-// asks the registrar; that root may not, on a read-only file system say, is root's
-// own affair.
+// newManager returns the service manager of scan. An account that may not write there asks the
+// registrar. If root may not, for example on a read-only file system, that is for root to
+// solve.
 func newManager(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
 	m := &gateway.Manager{ScanDir: scan, Warn: c.Warn, Info: c.Info}
 	if scan.Exposed() {
@@ -132,11 +132,11 @@ func newManager(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
 	return m
 }
 
-// s6Manager is for hermes-svc, which itself says what it cannot do without a home.
+// s6Manager is for hermes-svc, which reports itself what it cannot do without a home.
 func s6Manager(c *place.Context) (manager.ServiceManager, error) {
 	m, err := openWithoutHome(c, commonsOf(c))
 	if err != nil {
-		return nil, err // not a nil *Manager that is no nil ServiceManager
+		return nil, err // a nil *Manager would be a non-nil ServiceManager
 	}
 	m.Home, m.HomeErr = c.OpenHome()
 	return m, nil

@@ -1,5 +1,5 @@
-// Package command holds the binaries of the suite, a file each: what their
-// options are, and the straight line from them to what the other rooms do.
+// Package command contains the binaries of the suite, one file each: their options, and the
+// straight line from those to the work of the other packages.
 package command
 
 import (

@@ -13,7 +13,7 @@ import (
 // maxEnvFile is more than a process's environment can hold.
 const maxEnvFile = 4 << 20
 
-// readEnvFile adds what the env file at path, or standard input for "-", holds.
+// readEnvFile adds the variables of the env file at path, or of standard input for "-".
 func readEnvFile(path string, env map[string]profile.Bytes) error {
 	in := os.Stdin
 	if path != "-" {
@@ -39,7 +39,7 @@ func readEnvFile(path string, env map[string]profile.Bytes) error {
 			continue
 		}
 		if key, _, _ := strings.Cut(text, "="); profile.CheckKey(key) != nil {
-			// What stands there may be the second line of a secret.
+			// Do not quote the line: it may be the second line of a secret.
 			return fail.Errorf(fail.Usage, "env file %s: line %d: not KEY=VALUE with a key that can be exported", path, number)
 		}
 		if err := setEnv(env, text); err != nil {
@@ -49,8 +49,7 @@ func readEnvFile(path string, env map[string]profile.Bytes) error {
 	return nil
 }
 
-// setEnv adds one KEY=VALUE. Its error does not quote a value: it may be a
-// secret.
+// setEnv adds one KEY=VALUE. Its error does not quote the value, which may be a secret.
 func setEnv(env map[string]profile.Bytes, s string) error {
 	key, value, ok := strings.Cut(s, "=")
 	if err := profile.CheckKey(key); err != nil {

@@ -23,8 +23,8 @@ import (
 	"hermes-s6/lib/svstat"
 )
 
-// fenceSwitch turns the fence off, delayVariable says how long a stand-by of another
-// container's share leaves it alone.
+// fenceSwitch turns the fence off. delayVariable says how long a stand-by of another
+// container's share leaves the fence alone.
 var (
 	fenceSwitch   = cli.Variable{Name: "HERMES_FENCE", Usage: "off: gateways run without a fence"}
 	delayVariable = cli.Variable{Name: "HERMES_STANDBY_DELAY", Usage: "milliseconds that --standby leaves the fence to other containers (15000)"}
@@ -91,7 +91,7 @@ func fenceRun(c *place.Context) error {
 	return l.pass()
 }
 
-// standbyDelay is what HERMES_STANDBY_DELAY says.
+// standbyDelay returns the value of HERMES_STANDBY_DELAY.
 func standbyDelay() (time.Duration, error) {
 	text := os.Getenv(delayVariable.Name)
 	if text == "" {
@@ -100,16 +100,16 @@ func standbyDelay() (time.Duration, error) {
 	return cli.Milliseconds(delayVariable.Name, text)
 }
 
-// A link is hermes-fence as a link of the chain that ends in a gateway.
+// A link is hermes-fence as one link of the chain that ends in a gateway.
 type link struct {
 	*place.Context
 	profile string
 	program []string
 	slot    *s6.Service // nil outside a slot
-	waited  bool        // it did so before it executed us
+	waited  bool        // it waited before it executed us
 }
 
-// holder is --holder.
+// holder implements --holder.
 func (l *link) holder() error {
 	if os.Getenv(fenceSwitch.Name) == "off" {
 		return cli.Quiet(fail.No)
@@ -127,7 +127,7 @@ func (l *link) holder() error {
 	return l.JSON(svstat.HolderObject(s.Holder))
 }
 
-// pass takes the fence and runs the program, or has somebody wait for it.
+// pass takes the fence and runs the program, or executes a program that waits for the fence.
 func (l *link) pass() error {
 	home, err := l.OpenHome()
 	if err != nil {
@@ -164,7 +164,8 @@ func (l *link) pass() error {
 		l.Warn("gateway '%s': holder of its fence not recorded: %v", l.profile, err)
 	}
 	if !fence.KeptByExec() {
-		// Another may have it before s6-setlock does: then we are started again, and wait.
+		// Another process may get it before s6-setlock does: then we are started again, and
+		// wait.
 		f.Close()
 		return l.setlock(script.FenceHeld, "-n", d.Path(fence.File), l.program)
 	}
@@ -174,8 +175,8 @@ func (l *link) pass() error {
 	return l.run(script.FenceHeld)
 }
 
-// without runs the program where err says that no fence is to be had, and not that
-// something is short now.
+// without runs the program if err says that no fence can be had. It does not for a temporary
+// shortage.
 func (l *link) without(err error) error {
 	if !fence.Lacking(err) && !profile.IsLink(err) {
 		return err
@@ -184,7 +185,7 @@ func (l *link) without(err error) error {
 	return l.run(script.FenceNone)
 }
 
-// here is our slot; one that is nowhere outside of one.
+// here returns our slot, or outside a slot a service that does not exist.
 func (l *link) here() s6.Service {
 	if l.slot == nil {
 		return s6.Service{In: dir.Working}
@@ -201,16 +202,17 @@ func (l *link) settleLogger(writes, wait bool) {
 	}
 }
 
-// delay has the shell, which is smaller than we are, execute us again after delay.
-// What it starts for that holds nothing of ours open, should it outlive the shell.
+// delay executes the shell, which is smaller than we are, to execute us again after delay. The
+// processes that the shell starts for that hold none of our descriptors, in case they outlive
+// it.
 func (l *link) delay(delay time.Duration) error {
 	seconds := strconv.FormatFloat(delay.Seconds(), 'f', -1, 64)
 	words := append([]string{"/bin/sh", "-c", `sleep "$1" >/dev/null 2>&1; shift; exec "$@"`, "hermes-fence", seconds}, l.again()...)
 	return l.execute(script.FenceDelays, "/bin/sh", words)
 }
 
-// setlock has s6-setlock, with its option how it waits, execute words when it has the lock
-// on path, which these then have.
+// setlock executes s6-setlock on path. waits is its option for how to wait. When s6-setlock
+// has the lock it executes words, which inherit the lock.
 func (l *link) setlock(how, waits, path string, words []string) error {
 	setlock, err := l.Programs().Find("s6-setlock")
 	if err != nil {
@@ -237,9 +239,9 @@ func (l *link) again() []string {
 // run executes the program.
 func (l *link) run(how string) error { return l.execute(how, l.program[0], l.program) }
 
-// execute replaces us by the program file, found as execvp(3) does: to look for it without
-// executing it would be to guess why it cannot be. how says to it how far this process has
-// come.
+// execute replaces us with the program file, found as execvp(3) finds it. Searching without
+// executing could only guess why the program cannot be executed. how tells it how far this
+// process has come.
 func (l *link) execute(how, file string, words []string) error {
 	env := make([]string, 0, len(os.Environ())+1)
 	for _, v := range os.Environ() {
@@ -261,7 +263,7 @@ func (l *link) execute(how, file string, words []string) error {
 		switch e := syscall.Exec(path, words, env); e {
 		case syscall.ENOENT, syscall.ENOTDIR:
 		case syscall.EACCES:
-			err = e // as execvp has it, unless there is a better one
+			err = e // as execvp returns it, unless there is a more useful one
 		default:
 			return fail.Errorf(fail.System, "execute %s: %w", path, e)
 		}

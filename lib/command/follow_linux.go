@@ -20,7 +20,7 @@ var (
 	pruneVariable    = cli.Variable{Name: "HERMES_PRUNE_DELAY", Usage: "milliseconds a profile must be gone before --follow unregisters its gateway (5000)"}
 )
 
-// follow is hermes-reconcile --follow.
+// follow implements hermes-reconcile --follow.
 func follow(c *place.Context) error {
 	if c.Bool("dry-run") || c.Bool("prune") {
 		return fail.Hint(fail.Errorf(fail.Usage, "--follow, --dry-run and --prune: mutually exclusive"), "--follow prunes by itself, after HERMES_PRUNE_DELAY")
@@ -39,7 +39,8 @@ func follow(c *place.Context) error {
 	if err != nil {
 		return err
 	}
-	// It stays: what one look leaves is to be collected before another needs as much.
+	// A follower runs for long: the garbage of one look must be collected before the next look
+	// needs as much memory.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(10 << 20)
 	ready, err := notification(c)
@@ -70,8 +71,8 @@ func follow(c *place.Context) error {
 	return f.Run()
 }
 
-// notification returns what tells s6-supervise that we are ready, as its option -d of
-// other programs is for: a newline to a descriptor, which is then closed.
+// notification returns a function that tells s6-supervise that we are ready, like the option
+// -d of other programs: it writes a newline to a descriptor and closes it.
 func notification(c *place.Context) (func() error, error) {
 	text := c.String("notification-fd")
 	if text == "" {
@@ -81,8 +82,7 @@ func notification(c *place.Context) (func() error, error) {
 	if err != nil || fd < 3 {
 		return nil, fail.Errorf(fail.Usage, "invalid notification-fd %q: must be a number of at least 3", text)
 	}
-	// What we have opened ourselves, or Go's runtime, is not what we were given, and closed
-	// on exec.
+	// A descriptor that we or Go's runtime opened was not given to us, and is closed on exec.
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
 		return nil, fail.Errorf(fail.Usage, "notification-fd %d: not open", fd)
 	}

@@ -12,8 +12,8 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// FuzzEnvFile: what an env file is taken for is what its lines say, and passes;
-// what is refused is refused as wrong usage, without a value in the message.
+// FuzzEnvFile: an accepted env file gives the variables of its lines, and they are valid. A
+// refused one is wrong usage, and no value is in the message.
 func FuzzEnvFile(f *testing.F) {
 	for _, s := range []string{"", "A=b", "A=b\n#c\n\n \t\nA=c=d\n", "A=\r\n\r\n", "A", "=b", " A=b", "A=\x00", "\ufeffA=b", "export A=b", "A=\xff\xfe\n", "\u00a0\n", "#", "\x85", "UID=1"} {
 		f.Add([]byte(s))
@@ -27,7 +27,7 @@ func FuzzEnvFile(f *testing.F) {
 			if fail.CodeOf(err) != fail.Usage {
 				t.Errorf("%q: code %d: %v", data, fail.CodeOf(err), err)
 			}
-			// --env is read likewise, and its value may be a secret.
+			// --env is parsed likewise, and its value may be a secret.
 			if key, _, ok := strings.Cut(string(data), "="); ok {
 				const secret = "hunter2"
 				if err := setEnv(env, key+"="+secret+"\x00"); err == nil || strings.Contains(err.Error(), secret) != strings.Contains(key, secret) {

@@ -77,7 +77,7 @@ func logsRun(c *place.Context) error {
 	}
 	failed, count, err := s.Run()
 	switch {
-	case errors.Is(err, unix.EPIPE): // who does not read on has what he wanted
+	case errors.Is(err, unix.EPIPE): // a reader that stops reading has what it wanted
 	case err != nil:
 		return err
 	}

@@ -13,7 +13,7 @@ func readyFlag() *cli.Flag {
 	return cli.Bool("wait until the gateway reports that it is ready", "ready")
 }
 
-// readyOf tells whether verb v is to wait for that, which only s6 can.
+// readyOf reports whether verb v is to wait for readiness, which only s6 supports.
 func readyOf(c *place.Context, v *verb) (bool, error) {
 	if !c.Bool("ready") {
 		return false, nil

@@ -62,8 +62,8 @@ check all profiles. It does not write to the boot log.`,
 }
 
 func reconcileRun(c *place.Context) error {
-	// What there is to collect in a run of milliseconds is not worth it. (It
-	// stops the world, so it is not for commands of one millisecond.)
+	// In a run of milliseconds, collecting garbage is not worth its cost. (This call stops the
+	// world, so it is not for commands of one millisecond.)
 	debug.SetGCPercent(200)
 	if len(c.Args) > 0 {
 		return cli.TryHelp("unexpected operand %q", c.Args[0])
@@ -86,7 +86,7 @@ func reconcileRun(c *place.Context) error {
 	return err
 }
 
-// openPlan makes a plan of the options, for the home and the scan directory that are there.
+// openPlan makes a plan from the options, for the present home and scan directory.
 func openPlan(c *place.Context) (*reconcile.Plan, error) {
 	plan, err := newPlan(c)
 	if err != nil {
@@ -103,7 +103,7 @@ func newPlan(c *place.Context) (*reconcile.Plan, error) {
 		return nil, err
 	}
 	if _, err := standbyDelay(); err != nil {
-		return nil, err // else each gateway would find out by itself
+		return nil, err // otherwise each gateway would find out by itself
 	}
 	standby, err := switchedOn(c.Bool("standby"), "HERMES_STANDBY")
 	if err != nil {
@@ -117,7 +117,7 @@ func newPlan(c *place.Context) (*reconcile.Plan, error) {
 	return &reconcile.Plan{Select: selection, Standby: standby, Prune: c.Bool("prune"), DryRun: c.Bool("dry-run"), Timeout: timeout}, nil
 }
 
-// switchedOn tells whether what a flag turns on is on, by that or by variable.
+// switchedOn reports whether a switch is on, by its flag or by variable.
 func switchedOn(flag bool, variable string) (bool, error) {
 	v := os.Getenv(variable)
 	if flag || v == "" {
@@ -130,7 +130,7 @@ func switchedOn(flag bool, variable string) (bool, error) {
 	return on, err
 }
 
-// prepare finds out what this container is for, and makes ready for it.
+// prepare finds out what this container is for, and prepares plan for it.
 func prepare(c *place.Context, plan *reconcile.Plan) error {
 	container, err := makeReady(c, plan)
 	if err != nil {
@@ -145,8 +145,7 @@ func prepare(c *place.Context, plan *reconcile.Plan) error {
 	return nil
 }
 
-// makeReady is prepare for a container that has booted: what is recorded then is the
-// operator's.
+// makeReady is prepare for a container that has booted: the present record is the operator's.
 func makeReady(c *place.Context, plan *reconcile.Plan) (reconcile.Container, error) {
 	container, err := reconcile.FindContainer()
 	if err != nil {
@@ -165,7 +164,7 @@ func makeReady(c *place.Context, plan *reconcile.Plan) (reconcile.Container, err
 	}
 	if !plan.DryRun {
 		plan.Sweep()
-		// Loggers run as the account, which may not make it in a home of root's.
+		// Loggers run as the account, which may not make the directory in root's home.
 		if _, err := plan.Home.MakeLogDir(); err != nil {
 			c.Warn("log directory: %v", err)
 		}
@@ -173,8 +172,8 @@ func makeReady(c *place.Context, plan *reconcile.Plan) (reconcile.Container, err
 	return container, nil
 }
 
-// bootstrap records that profile name's gateway runs, unless something is recorded of
-// it, or has a dry run take it so.
+// bootstrap records that profile name's gateway is to run, unless its record says something,
+// or has a dry run assume so.
 func bootstrap(c *place.Context, plan *reconcile.Plan, name string) {
 	err := profile.CheckName(name)
 	did := false
@@ -195,9 +194,9 @@ func bootstrap(c *place.Context, plan *reconcile.Plan, name string) {
 	}
 }
 
-// multiplex tells whether one gateway serves all profiles. A configuration that does
-// not say it plainly is said, and starts nothing but the root profile's gateway: others
-// might be started a second time. One that cannot be read at all ends the run.
+// multiplex reports whether one gateway serves all profiles. If the configuration is unclear,
+// it warns, and only the root profile's gateway starts: others might be started a second time.
+// A configuration that cannot be read at all ends the run.
 func multiplex(c *place.Context, home *profile.Home) (reconcile.Multiplexing, error) {
 	const variable = "GATEWAY_MULTIPLEX_PROFILES"
 	is := map[bool]reconcile.Multiplexing{true: reconcile.Multiplexed}
@@ -225,9 +224,9 @@ func multiplex(c *place.Context, home *profile.Home) (reconcile.Multiplexing, er
 	return is[configured], nil
 }
 
-// mostSaid is how many failures, and how many warnings, a boot says one by one. It says
-// them into the container's log, in which the gateways' own lines are looked for, and
-// the boot log has all of them.
+// mostSaid is how many failures, and how many warnings, a boot prints one by one. They go to
+// the container's log, where operators look for the gateways' own lines. The boot log has all
+// of them.
 const mostSaid = 10
 
 // reportReconciled prints the results and appends them to the boot log.
@@ -265,7 +264,7 @@ func reportReconciled(c *place.Context, plan *reconcile.Plan, results []reconcil
 	return nil
 }
 
-// sayFew says errs, but of many that are elsewhere as well only the first.
+// sayFew says errs. If they are many and elsewhere has them all, it says only the first ones.
 func sayFew(say func(error), errs []error, elsewhere string) {
 	few := errs
 	if elsewhere != "" {

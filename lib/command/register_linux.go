@@ -78,7 +78,7 @@ func register(c *place.Context) error {
 	return reportRegistered(c, name, done)
 }
 
-// registrationOf checks all options that can be checked by themselves.
+// registrationOf checks all options that can be checked in isolation.
 func registrationOf(c *place.Context) (r gateway.Registration, err error) {
 	if r.Settings, err = settingsOf(c); err != nil {
 		return r, err
@@ -119,7 +119,7 @@ func settingsOf(c *place.Context) (s profile.Settings, err error) {
 	return s, s.Check()
 }
 
-// preview is --dry-run.
+// preview implements --dry-run.
 func preview(c *place.Context, m *gateway.Manager, name string, asked gateway.Registration) error {
 	files, err := m.Preview(name, asked)
 	if err != nil {

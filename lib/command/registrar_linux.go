@@ -10,14 +10,14 @@ import (
 	"hermes-s6/lib/place"
 )
 
-// This is what root runs at the request of an account that runs what a language
-// model decides. The rules are:
+// Root runs this at the request of an account that runs what a language model decides. The
+// rules are:
 //   - What is accepted is listed here, option by option. Nothing else is parsed.
-//   - The scan directory, the home and the account come from the environment that
-//     the registrar service was given by root, and from nowhere else.
-//   - All else is what root itself would get by the same command.
+//   - The scan directory, the home and the account come from the environment that root
+//     gave to the registrar service, and from nowhere else.
+//   - Everything else is as if root itself ran the same command.
 
-// maxAsked is the longest that root works on one request.
+// maxAsked is the longest time that root works on one request.
 const maxAsked = 10 * time.Minute
 
 // Registrar is hermes-registrar, the program of the registrar service.
@@ -63,12 +63,12 @@ directory. "register --help" and "unregister --help" list the options of each re
 	}, answer)
 }
 
-// only returns those of flags that are called one of names.
+// only returns those of flags whose name is one of names.
 func only(flags []*cli.Flag, names ...string) []*cli.Flag {
 	return slices.DeleteFunc(flags, func(f *cli.Flag) bool { return !slices.Contains(names, f.Names()[0]) })
 }
 
-// bounded refuses to work for ever.
+// bounded limits the timeout of a request.
 func bounded(run func(*place.Context) error) func(*place.Context) error {
 	return func(c *place.Context) error {
 		timeout, err := c.Timeout()

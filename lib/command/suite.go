@@ -10,7 +10,7 @@ import (
 	"hermes-s6/lib/place"
 )
 
-// programs are those that are in hermes-s6, in the order of its --help.
+// programs are the programs in hermes-s6, in the order of its --help.
 var programs = []struct {
 	name string
 	main func([]string) int
@@ -26,8 +26,8 @@ var programs = []struct {
 	{"hermes-registrar", Registrar},
 }
 
-// Suite is hermes-s6: the program that it was called as, by a link, or else the
-// one that its first operand names.
+// Suite is hermes-s6. It runs the program whose name it was called by, through a link, or else
+// the one that its first operand names.
 func Suite(args []string) int {
 	for len(args) > 0 {
 		name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
@@ -51,7 +51,7 @@ func Suite(args []string) int {
 	} else if name := filepath.Base(args[0]); name != "hermes-s6" {
 		wrong = fmt.Sprintf("%q: no such program", name)
 		if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
-			args = args[:1] // what follows is for a program that we have not
+			args = args[:1] // the rest is for a program that does not exist
 		}
 	}
 	return cli.Main(&cli.Command{

@@ -19,7 +19,7 @@ import (
 	"hermes-s6/lib/profile"
 )
 
-// A verb is what hermes-svc can be told to do.
+// A verb is a command of hermes-svc.
 type verb struct {
 	name    string
 	desired string // the intent that is recorded
@@ -43,7 +43,7 @@ func verbOf(name string) *verb {
 
 // Svc is hermes-svc.
 func Svc(args []string) int {
-	// The verb stands before the options.
+	// The verb precedes the options.
 	var v *verb
 	if len(args) > 1 {
 		if v = verbOf(args[1]); v != nil {
@@ -121,11 +121,11 @@ func svc(c *place.Context, v *verb) error {
 	return reportOutcomes(c, outcomes)
 }
 
-// drainVariable is about gateways that have agents at work.
+// drainVariable is about gateways with busy agents.
 var drainVariable = cli.Variable{Name: "HERMES_DRAIN_TIMEOUT", Usage: "milliseconds for a gateway with active agents to stop, unless --timeout is given (60000)"}
 
-// drainOf returns how long a gateway that waits for its agents gets; 0 where --timeout
-// was given, which then is for such a gateway as well.
+// drainOf returns how long a gateway that waits for its agents gets. It is 0 if --timeout was
+// given, which then applies to such a gateway as well.
 func drainOf(c *place.Context) (time.Duration, error) {
 	drain, err := cli.Milliseconds(drainVariable.Name, cmp.Or(os.Getenv(drainVariable.Name), "60000"))
 	if c.IsSet("timeout") {
@@ -143,7 +143,7 @@ func profilesOrAll(c *place.Context) ([]string, error) {
 	return names, checkNames(names)
 }
 
-// checkNames refuses what cannot be a profile's name.
+// checkNames refuses invalid profile names.
 func checkNames(names []string) error {
 	for _, name := range names {
 		if err := profile.CheckName(name); err != nil {
@@ -153,7 +153,7 @@ func checkNames(names []string) error {
 	return nil
 }
 
-// unique returns names without those that were there before, in order.
+// unique returns names without repetitions, in order.
 func unique(names []string) []string {
 	var once []string
 	for _, n := range names {
@@ -164,7 +164,7 @@ func unique(names []string) []string {
 	return once
 }
 
-// managerOf returns the service manager that is in charge.
+// managerOf returns the service manager in charge.
 func managerOf(c *place.Context) (manager.ServiceManager, error) {
 	kind, err := c.Manager()
 	if err != nil {
@@ -184,7 +184,7 @@ func hostManager(c *place.Context, kind manager.Kind) (manager.ServiceManager, e
 	return manager.Native(kind, c.Bool("system"))
 }
 
-// progress shows how far waiting has got, where somebody looks; nil where not.
+// progress shows the progress of waiting on a terminal. It returns nil without one.
 func progress() func(done, total int) {
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
 		return nil
@@ -216,8 +216,8 @@ func reportOutcomes(c *place.Context, outcomes []manager.Outcome) error {
 // failed is the action of an outcome with an error.
 const failed = "failed"
 
-// report says what became of gateways: killed is the format of a warning about what had
-// to be killed, object makes what --json prints.
+// report prints what became of gateways. killed is the format of a warning about what had to
+// be killed; object returns what --json prints.
 func report(c *place.Context, outcomes []manager.Outcome, killed string, object func(manager.Outcome) any) error {
 	var errs []error
 	for _, o := range outcomes {
@@ -241,13 +241,13 @@ func report(c *place.Context, outcomes []manager.Outcome, killed string, object 
 	return c.Several(errs, len(outcomes))
 }
 
-// An intent is the manager.Intent of a home: what the operator wants of gateways, on
-// its way into their profiles.
+// An intent is the manager.Intent of a home: it records in profiles what the operator wants of
+// gateways.
 type intent struct {
 	*place.Context
-	home     *profile.Home // nil where there is none
+	home     *profile.Home // nil if there is none
 	desired  string
-	recorded sync.Map // by name; what could not be is said once
+	recorded sync.Map // by name; a failure is reported once
 }
 
 func newIntent(c *place.Context, desired string) *intent {
@@ -256,7 +256,7 @@ func newIntent(c *place.Context, desired string) *intent {
 	if i.home, err = c.OpenHome(); err != nil {
 		say := c.Warn
 		if errors.Is(err, fs.ErrNotExist) && !c.HomeNamed() {
-			say = c.Info // not a container: nobody said where it is
+			say = c.Info // not a container: no one said where the home is
 		}
 		say("intent not recorded: %v", err)
 	}

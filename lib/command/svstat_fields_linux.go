@@ -14,8 +14,8 @@ import (
 
 // This file is about -o of hermes-svstat.
 
-// fieldsOf returns the fields of -o, nil where it is not given. Several -o add
-// up, and a comma at the end is none, as with s6-svstat.
+// fieldsOf returns the fields of -o, nil if it is not given. Several -o add up, and a trailing
+// comma is ignored, as in s6-svstat.
 func fieldsOf(c *place.Context) ([]string, error) {
 	for _, options := range [][]string{
 		{"check", "follow", "metrics", "list"}, {"check", "o", "json", "metrics"}, {"o", "list", "metrics"},
@@ -39,7 +39,7 @@ func fieldsOf(c *place.Context) ([]string, error) {
 	return fields, nil
 }
 
-// alone is an error where two of options are given.
+// alone returns an error if two of options are given.
 func alone(c *place.Context, options ...string) error {
 	var both []string
 	for _, o := range options {
@@ -53,7 +53,7 @@ func alone(c *place.Context, options ...string) error {
 	return fail.Errorf(fail.Usage, "%s: mutually exclusive", strings.Join(both, " and "))
 }
 
-// fields is -o.
+// fields implements -o.
 func (q *query) fields(states []svstat.State, fields []string) error {
 	for i := range states {
 		q.line(&states[i], fields)
@@ -61,7 +61,7 @@ func (q *query) fields(states []svstat.State, fields []string) error {
 	return nil
 }
 
-// line prints fields of s, of which there are none where it is not supervised.
+// line prints fields of s. A service that is not supervised has none.
 func (q *query) line(s *svstat.State, fields []string) {
 	if !s.Supervised {
 		q.Warn("%s: not supervised", s.Path())
@@ -76,7 +76,7 @@ func (q *query) line(s *svstat.State, fields []string) {
 	q.Out.WriteByte('\n')
 }
 
-// field returns a field of s, all of which are of one moment.
+// field returns a field of s. All fields of s are from the same moment.
 func (q *query) field(s *svstat.State, name string) string {
 	if name == "normallyup" && q.Bool("follow") {
 		return strconv.FormatBool(s.NormallyUp)

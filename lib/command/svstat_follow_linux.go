@@ -16,7 +16,7 @@ import (
 	"hermes-s6/lib/svstat"
 )
 
-// follow is --follow: it ends with an error, or by a signal.
+// follow implements --follow: it ends with an error, or by a signal.
 func (q *query) follow(r *svstat.Reader, fields []string) error {
 	f := &svstat.Follower{
 		Reader: r, All: len(q.Args) == 0, Open: q.openScan, ScanPath: q.Tree().ScanDir,
@@ -46,15 +46,15 @@ func (q *query) follow(r *svstat.Reader, fields []string) error {
 		err = f.Run()
 	}
 	if errors.Is(err, svstat.ErrUnread) {
-		// What is written now ends us by SIGPIPE, as it does all who write to a pipe that
-		// nobody reads.
+		// Writing now kills us with SIGPIPE, like any program that writes to a pipe without a
+		// reader.
 		_ = q.Out.WriteByte('\n')
 		err = q.Out.Flush()
 	}
 	return err
 }
 
-// openScan opens the scan directory, nil where there is none.
+// openScan opens the scan directory, or returns nil if there is none.
 func (q *query) openScan() (*dir.Dir, error) {
 	scan, err := dir.Open(q.Tree().ScanDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,7 +77,7 @@ func (q *query) followTable(f *svstat.Follower) (err error) {
 	return err
 }
 
-// windowSize is that of the terminal; a usual one where it does not say.
+// windowSize returns the terminal's size, or a usual one if the terminal does not say.
 func windowSize() (columns, lines int) {
 	columns, lines, err := term.GetSize(int(os.Stdout.Fd()))
 	if err != nil || columns < 1 || lines < 1 {
@@ -95,7 +95,7 @@ func (q *query) changedObjects(changes []svstat.Change) error {
 	return q.Out.Flush()
 }
 
-// followFields is --follow -o. What has no line has a warning, as without --follow.
+// followFields is --follow -o. A service without a line gets a warning, as without --follow.
 func (q *query) followFields(f *svstat.Follower, fields []string) {
 	if slices.Contains(fields, "normallyup") {
 		f.Depth = svstat.Object

@@ -13,19 +13,19 @@ import (
 	"hermes-s6/lib/place"
 )
 
-// A host is a machine whose service manager is its own, and not s6. There hermes-svstat
-// says of the gateways named what that manager says: whether they are up, and their pid.
+// A host is a machine with a service manager of its own instead of s6. There hermes-svstat
+// asks that manager about the named gateways: whether they are up, and their pid.
 
 func systemFlag() *cli.Flag {
 	return cli.Bool("under systemd, use the system's services, not the user's", "system")
 }
 
-// isServiceDir tells a service directory from a profile.
+// isServiceDir distinguishes a service directory from a profile.
 func isServiceDir(operand string) bool {
 	return strings.Contains(operand, "/") || operand == "." || operand == ".."
 }
 
-// onHost tells whether operands ask for gateways of a host, and of which kind of
+// onHost reports whether operands ask for gateways of a host, and returns the kind of its
 // service manager.
 func onHost(c *place.Context, operands []string) (manager.Kind, bool) {
 	system := c.Bool("system")
@@ -36,12 +36,12 @@ func onHost(c *place.Context, operands []string) (manager.Kind, bool) {
 	return kind, err == nil && (system || kind != manager.S6 && kind != manager.None)
 }
 
-// given tells whether option is. (It can be =false, as any without a value.)
+// given reports whether option is on. (Any option without a value can be =false.)
 func given(c *place.Context, option string) bool {
 	return c.IsSet(option) && c.String(option) != "false"
 }
 
-// dashed returns option as it is written.
+// dashed returns option with its dashes.
 func dashed(option string) string {
 	if option == "o" {
 		return "-o"

@@ -91,13 +91,12 @@ func svstatRun(c *place.Context) error {
 // A query is one run of hermes-svstat.
 type query struct {
 	*place.Context
-	scan  *dir.Dir // nil where there is no scan directory, or none was needed
+	scan  *dir.Dir // nil if there is no scan directory, or none was needed
 	asked []svstat.Asked
-	fine  func(*svstat.State) bool // else the answer is no
+	fine  func(*svstat.State) bool // if it returns false, the answer is no
 }
 
-// operands finds the services that operands name. One without an In is in the scan
-// directory.
+// operands finds the services that operands name. One without an In is in the scan directory.
 func operands(names []string) (asked []svstat.Asked, err error) {
 	for _, o := range names {
 		if isServiceDir(o) {
@@ -117,13 +116,13 @@ func operands(names []string) (asked []svstat.Asked, err error) {
 	return asked, nil
 }
 
-// inScanDir tells whether something is asked for that is in the scan directory.
+// inScanDir reports whether anything in the scan directory is asked for.
 func (q *query) inScanDir() bool {
 	return len(q.Args) == 0 || slices.ContainsFunc(q.Args, func(o string) bool { return !isServiceDir(o) })
 }
 
-// resolve finds the services that are asked for. A service directory is read
-// wherever it is; everything else needs an s6 that is in charge.
+// resolve finds the services that are asked for. A service directory is read wherever it is.
+// Everything else requires that s6 is in charge.
 func (q *query) resolve() (err error) {
 	if q.asked, err = operands(q.Args); err != nil || !q.inScanDir() {
 		return err
@@ -143,8 +142,8 @@ func (q *query) resolve() (err error) {
 	return err
 }
 
-// open opens the scan directory; false where there is none, also because
-// another service manager is in charge.
+// open opens the scan directory. It returns false if there is none, also because another
+// service manager is in charge.
 func (q *query) open() (bool, error) {
 	kind, err := q.Manager()
 	if err != nil {
@@ -160,7 +159,7 @@ func (q *query) open() (bool, error) {
 	return q.scan != nil, err
 }
 
-// all asks about each gateway. What is none drops out when its state is read.
+// all asks about each gateway. Names that are no gateways drop out when their states are read.
 func (q *query) all() error {
 	list := slot.Named
 	if q.Bool("list") {
@@ -190,7 +189,8 @@ func (q *query) list() error {
 func (q *query) read(r *svstat.Reader, depth svstat.Depth) ([]svstat.State, []error) {
 	states, errs := r.Read(q.asked, depth)
 	if len(q.Args) == 0 {
-		// Nobody asked for what is no directory, or was unregistered since it was listed.
+		// These are not directories, or were unregistered since they were listed. No one asked
+		// for them.
 		errs = slices.DeleteFunc(errs, func(err error) bool { return fail.CodeOf(err) == fail.Absent })
 	}
 	for i := range states {
@@ -201,8 +201,8 @@ func (q *query) read(r *svstat.Reader, depth svstat.Depth) ([]svstat.State, []er
 	return states, errs
 }
 
-// report prints the states of all that is asked about. It returns the exit code: the
-// last error for what does not exist or cannot be read, 1 for what is not fine.
+// report prints the states of all that is asked about. It returns the last error for what does
+// not exist or cannot be read, or exit code 1 for a state that is not fine.
 func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat.State) error) error {
 	states, errs := q.read(r, depth)
 	if err := print(states); err != nil {
@@ -219,7 +219,7 @@ func (q *query) report(r *svstat.Reader, depth svstat.Depth, print func([]svstat
 	return nil
 }
 
-// objects is --json.
+// objects implements --json.
 func (q *query) objects(states []svstat.State) error {
 	lines, errs := make([]string, len(states)), make([]error, len(states))
 	par.Do(len(states), func(i int) { lines[i], errs[i] = cli.JSONText(states[i].Object()) })

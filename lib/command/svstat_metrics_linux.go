@@ -5,8 +5,8 @@ import (
 	"hermes-s6/lib/svstat"
 )
 
-// metrics is --metrics. What is down is no failure of it: whoever puts the metrics into a
-// file, if that went well, shall have those of what is down.
+// metrics implements --metrics. A gateway that is down is not a failure: a script that stores
+// the metrics only on success must also get those of gateways that are down.
 func (q *query) metrics(r *svstat.Reader) error {
 	names := map[string]bool{}
 	for i := range q.asked {

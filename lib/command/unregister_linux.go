@@ -48,7 +48,7 @@ func unregister(c *place.Context) error {
 	return reportRetired(c, outcomes)
 }
 
-// retire unregisters names, or all gateways where there are none.
+// retire unregisters names, or all gateways if names is empty.
 func retire(c *place.Context, names []string, timeout time.Duration) ([]manager.Outcome, error) {
 	home, err := c.OpenHome()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -57,8 +57,8 @@ func retire(c *place.Context, names []string, timeout time.Duration) ([]manager.
 	defer home.Close()
 	scan, err := slot.Open(c.Tree())
 	if errors.Is(err, fs.ErrNotExist) {
-		// Nothing is registered in a scan directory that is not there. Nor
-		// is it known that a record is good for nothing.
+		// In a scan directory that does not exist nothing is registered. But that does not
+		// mean that a record is useless.
 		absent := make([]manager.Outcome, len(names))
 		for i, name := range names {
 			absent[i] = manager.Outcome{Name: name, Action: manager.Absent}

@@ -11,7 +11,7 @@ import (
 	"hermes-s6/lib/place"
 )
 
-// s6 and its scan directories are on Linux only, as far as we are concerned.
+// s6 and its scan directories are supported on Linux only.
 
 func unsupported(name string, args []string) int {
 	return cli.Main(&cli.Command{
@@ -38,7 +38,7 @@ func Unregister(args []string) int { return unsupported("hermes-svc-unregister",
 // Reconcile is hermes-reconcile.
 func Reconcile(args []string) int { return unsupported("hermes-reconcile", args) }
 
-// Svstat is hermes-svstat: there is nothing to list.
+// Svstat is hermes-svstat without gateways to list.
 func Svstat(args []string) int {
 	return cli.Main(&cli.Command{
 		Name: "hermes-svstat", Summary: "show what gateways are doing", Operands: "[PROFILE]...",
