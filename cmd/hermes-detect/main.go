@@ -1,4 +1,4 @@
-// Command hermes-detect tells which service manager is in charge.
+// Command hermes-detect prints which service manager is in charge.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command hermes-logs prints what gateways have logged, and what they log.
+// Command hermes-logs prints the logs of gateways, and follows them.
 package main
 
 import (

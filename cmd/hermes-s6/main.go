@@ -1,5 +1,5 @@
-// Command hermes-s6 is all the programs of the suite in one: called by the name of
-// one of them, it does that job.
+// Command hermes-s6 is all programs of the suite in one. It does the job of the program whose
+// name it is called by.
 package main
 
 import (

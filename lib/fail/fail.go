@@ -1,6 +1,5 @@
-// Package fail knows the exit codes of the suite and carries one on an error.
-// It says nothing about how an error is printed (package cli) and has no
-// opinion on who should return which code: whoever finds the cause does.
+// Package fail knows the exit codes of the suite and attaches one to an error. Package cli
+// knows how an error is printed. The function that finds the cause chooses the code.
 package fail
 
 import (
@@ -9,30 +8,30 @@ import (
 	"syscall"
 )
 
-// A Code is the exit code of a process. The numbers are s6's own where s6 has
-// one: 99 (s6-svwait), 100, 111 and 127 (skalibs' strerr).
+// A Code is the exit code of a process. The numbers are s6's own if s6 has one: 99
+// (s6-svwait), 100, 111 and 127 (skalibs' strerr).
 type Code int
 
 const (
 	OK          Code = 0
 	No          Code = 1   // the answer is no, or some of several items failed
 	Timeout     Code = 99  // timed out
-	Usage       Code = 100 // wrong usage, invalid names and keys included
+	Usage       Code = 100 // wrong usage, including invalid names and keys
 	Exists      Code = 101 // already registered
 	Absent      Code = 102 // no such gateway
 	Unsupported Code = 103 // this service manager cannot do that, or none was found
 	Program     Code = 110 // an s6 program failed
 	System      Code = 111 // a system call failed
-	NotFound    Code = 127 // a program that is needed is not there
+	NotFound    Code = 127 // a required program is missing
 )
 
-// Help is what --help says of them.
+// Help describes them in --help.
 const Help = `exit codes: 0 success or yes, 1 no or some failed, 99 timed out, 100 wrong usage,
 101 already registered, 102 no such gateway, 103 not supported by this service manager,
 110 an s6 program failed, 111 a system call failed, 127 a program is missing
 `
 
-// Known tells whether c is one of ours, and not what a killed process leaves, say.
+// Known reports whether c is one of ours, and not, for example, the code of a killed process.
 func (c Code) Known() bool {
 	switch c {
 	case OK, No, Timeout, Usage, Exists, Absent, Unsupported, Program, System, NotFound:
@@ -48,8 +47,8 @@ type coded struct {
 
 func (e coded) Unwrap() error { return e.error }
 
-// Errorf returns an error of the form "WHAT: WHY" that makes the process exit
-// with code. It wraps as fmt.Errorf does.
+// Errorf returns an error of the form "WHAT: WHY" that makes the process exit with code. It
+// wraps as fmt.Errorf does.
 func Errorf(code Code, format string, args ...any) error {
 	return coded{fmt.Errorf(format, args...), code}
 }
@@ -61,20 +60,21 @@ type hinted struct {
 
 func (e hinted) Unwrap() error { return e.error }
 
-// Hint returns err with what to do about it, which is no part of its text.
+// Hint returns err with a hint that says what to do about it. The hint is not part of its
+// text.
 func Hint(err error, format string, args ...any) error {
 	return hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// HintOf returns what to do about err, as far as anybody knows: the outermost Hint.
+// HintOf returns the outermost Hint of err, "" if there is none.
 func HintOf(err error) string {
 	var h hinted
 	errors.As(err, &h)
 	return h.hint
 }
 
-// CodeOf returns the outermost code on err: OK for nil, System for an error
-// that carries none, since what is left then comes from the kernel.
+// CodeOf returns the outermost code of err: OK for nil, System for an error without one,
+// because such an error comes from the kernel.
 func CodeOf(err error) Code {
 	if err == nil {
 		return OK
@@ -86,9 +86,9 @@ func CodeOf(err error) Code {
 	return System
 }
 
-// Unread tells whether err, from reading a file, says nothing of what is in it: the
-// kernel failed to show it. What is there and no use, a link or what does not parse,
-// is another matter.
+// Unread reports whether err, from reading a file, says nothing about the file's content: the
+// kernel could not read it. It returns false if the file itself is unusable, such as a link or
+// a text that cannot be parsed.
 func Unread(err error) bool {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
@@ -101,9 +101,8 @@ func Unread(err error) bool {
 	return true
 }
 
-// Scarce tells whether err is the system's having run out of something: descriptors,
-// memory, processes. It says nothing of what was to be opened or run, which may be
-// as good as ever.
+// Scarce reports whether err says that the system has run out of something: descriptors,
+// memory, processes. It says nothing about what was to be opened or run.
 func Scarce(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN} {
 		if errors.Is(err, errno) {

@@ -13,11 +13,11 @@ import (
 	"hermes-s6/lib/inotify"
 )
 
-// lookEvery is how often a follower looks at all directories: of what another machine
-// writes, and of a directory whose parent is not there yet, the kernel tells nothing.
+// lookEvery is how often a follower looks at all directories: the kernel has no events for
+// what another machine writes, or for a directory whose parent does not exist yet.
 const lookEvery = 2 * time.Second
 
-// follow prints what there is and what comes, until nobody reads it.
+// follow prints what there is and what comes, until its reader is gone.
 func (s *Set) follow() error {
 	var err error
 	s.all = -1
@@ -51,7 +51,7 @@ func (s *Set) follow() error {
 	}
 }
 
-// complain says what is wrong with l, once.
+// complain reports once what is wrong with l.
 func (s *Set) complain(l *Log) {
 	if l.err == nil {
 		return
@@ -66,7 +66,7 @@ func (s *Set) complain(l *Log) {
 	l.said, l.err = said, nil
 }
 
-// lookAtAll looks which logs there are, and at each. Those that it finds later it prints
+// lookAtAll finds the existing logs, and looks at each. Logs that it finds later are printed
 // from their beginning.
 func (s *Set) lookAtAll(first bool) error {
 	s.watchAll()
@@ -87,7 +87,7 @@ func (s *Set) lookAtAll(first bool) error {
 	return nil
 }
 
-// look looks at l, which may have another directory by now, or its first.
+// look looks at l, whose directory may be another by now, or its first.
 func (s *Set) look(l *Log, first bool) error {
 	if first {
 		return s.open(l)
@@ -100,14 +100,14 @@ func (s *Set) look(l *Log, first bool) error {
 		return err
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // what was written there is read to its end
+		err = nil // what was written to the old one is read to its end
 	}
 	return errors.Join(err, l.refresh())
 }
 
 const watched = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE_SELF
 
-// watchLog has the kernel tell of l. Where it does not, looking is what is left.
+// watchLog watches l. If it cannot, the regular looks remain.
 func (s *Set) watchLog(l *Log) {
 	if s.watch != nil {
 		if l.dir >= 0 {
@@ -120,7 +120,7 @@ func (s *Set) watchLog(l *Log) {
 	}
 }
 
-// watchAll has the kernel tell of new directories.
+// watchAll watches for new directories.
 func (s *Set) watchAll() {
 	d, err := s.Open("")
 	if err != nil {
@@ -132,8 +132,8 @@ func (s *Set) watchAll() {
 	}
 }
 
-// happened looks at each log of which the kernel has something to tell, and tells
-// whether everything is to be looked at.
+// happened looks at each log for which there are events, and reports whether all logs must be
+// looked at.
 func (s *Set) happened() (everything bool) {
 	told := map[int32]bool{}
 	var buf [16 << 10]byte
@@ -152,8 +152,8 @@ func (s *Set) happened() (everything bool) {
 	return everything
 }
 
-// pipe returns the descriptor of out where that is the end of a pipe, else -1: only then
-// does poll(2) tell no more of it than that nobody reads it.
+// pipe returns the descriptor of out if it is the end of a pipe, else -1. Only for a pipe does
+// poll(2) report nothing except that its reader is gone.
 func pipe(out *os.File) int {
 	fd := int(out.Fd())
 	var st unix.Stat_t
@@ -166,7 +166,7 @@ func pipe(out *os.File) int {
 	return fd
 }
 
-// closed tells whether nobody reads from the pipe fd.
+// closed reports whether the pipe fd has no reader.
 func closed(fd int) bool {
 	polled := []unix.PollFd{{Fd: int32(fd)}}
 	n, err := unix.Poll(polled, 0)

@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package logs knows log directories as s6-log keeps them: which files there are and in
-// which order, how they are rotated, what a line's stamp says. It reads the lines of
-// several in the order of their times, and goes on as lines come, with no more of a line
-// in memory than a buffer holds. Where directories are it leaves to others.
+// Package logs knows log directories as s6-log keeps them: which files there are and in which
+// order, how they are rotated, what a line's stamp says. It prints the lines of several logs
+// in the order of their times, and goes on as lines come. It never holds more of a line in
+// memory than fits into a buffer. Its callers know where the directories are.
 package logs
 
 import (
@@ -19,30 +19,31 @@ import (
 
 // A Log is the log of one profile: files to be read one after the other.
 //
-// s6-log rotates by renaming current to previous, making a new current, linking previous
-// to @STAMP.s and removing previous: a line is always in one file, which has different
-// names. So files are told apart by what they are, those that can be renamed are held
-// open, and a name is believed only of those that are rotated and done.
+// s6-log rotates by renaming current to previous, making a new current, linking previous to
+// @STAMP.s and removing previous. So a line is always in one file, but the file's name
+// changes. Therefore files are identified by device and inode, files that can still be renamed
+// are kept open, and a name identifies only a file whose rotation is complete.
 type Log struct {
 	Name string
 	d    *dir.Dir // nil until there is one
-	now  listing  // what was in d when we looked last
-	// queue is what is still to be read, the first being read. With follow the last is live:
-	// it may be written to, and what has no newline at its end is no line yet.
+	now  listing  // content of d at the last look
+	// queue holds the files still to be read, the first one being read. With follow the last
+	// one is live: it may be written to, and text without a newline at its end is not a line
+	// yet.
 	queue  []*file
 	follow bool
 	reader
-	dry  bool   // all that there was is read
+	dry  bool   // everything that existed has been read
 	lost bool   // lines were removed before we came to them
-	err  error  // the first of files that are no use
-	said string // what was said of it last
-	dir  int32  // of the watch, -1 where d is not watched
+	err  error  // about the first unusable file
+	said string // what was last reported
+	dir  int32  // of the watch, -1 if d is not watched
 }
 
-// A file is one of a log directory.
+// A file is one file of a log directory.
 type file struct {
 	name     string
-	fd       int // -1 until it is needed, for one that is rotated
+	fd       int // -1 until it is needed, if it is rotated
 	dev, ino uint64
 }
 
@@ -51,8 +52,8 @@ var (
 	errRestless = errors.New("rotated too fast to read")
 )
 
-// openFile opens the file name; nil where there is none. No link is followed, and what is
-// no regular file is refused without waiting for anybody.
+// openFile opens the file name, or returns nil if there is none. It follows no link, and
+// refuses what is not a regular file without blocking.
 func openFile(d *dir.Dir, name string) (*file, error) {
 	fd, err := d.OpenFile(name, unix.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,12 +82,12 @@ func (f *file) close() {
 	}
 }
 
-// same tells whether f and other, which are open, are one file.
+// same reports whether f and other, which are open, are the same file.
 func (f *file) same(other *file) bool {
 	return f != nil && other != nil && f.dev == other.dev && f.ino == other.ino
 }
 
-// named tells whether name in d is f, or nothing where f is nil.
+// named reports whether name in d is f, or does not exist if f is nil.
 func (f *file) named(d *dir.Dir, name string) bool {
 	st, err := d.Stat(name)
 	if f == nil {
@@ -95,13 +96,13 @@ func (f *file) named(d *dir.Dir, name string) bool {
 	return err == nil && st.Dev == f.dev && st.Ino == f.ino
 }
 
-// A listing is what was in a log directory at one moment.
+// A listing is the content of a log directory at one moment.
 type listing struct {
 	rotated           []string // @STAMP.s and .u, by stamp
-	previous, current *file    // open; nil where there is none
+	previous, current *file    // open; nil if there is none
 }
 
-// restless is how often a directory is looked at that is rotated meanwhile.
+// restless is how often a directory is listed again if it is rotated meanwhile.
 const restless = 1000
 
 // list lists d.
@@ -120,9 +121,9 @@ func list(d *dir.Dir) (listing, error) {
 	return listing{}, d.Fail("list", "", errRestless)
 }
 
-// look looks at d once, and tells whether nothing was rotated meanwhile. The files that
-// are renamed are opened first: where each has its name still when all names are read,
-// all of its names were there to be read.
+// look lists d once, and reports whether nothing was rotated meanwhile. It opens the files
+// that can be renamed first. If each still has its name after all names were read, the list is
+// complete.
 func look(d *dir.Dir) (l listing, settled bool, err error) {
 	if l.current, err = openFile(d, "current"); err != nil {
 		return l, false, err
@@ -144,7 +145,7 @@ func look(d *dir.Dir) (l listing, settled bool, err error) {
 		return l, false, nil
 	}
 	for _, name := range l.rotated {
-		if l.previous != nil && l.previous.named(d, name) { // its last name, already
+		if l.previous != nil && l.previous.named(d, name) { // it already has its last name
 			l.previous.close()
 			l.previous = nil
 		}
@@ -152,8 +153,8 @@ func look(d *dir.Dir) (l listing, settled bool, err error) {
 	return l, true, nil
 }
 
-// isRotated tells whether s6-log gives such a name to what it has rotated: .s, or .u where
-// it was killed before.
+// isRotated reports whether s6-log gives such a name to a file that it has rotated: .s, or .u
+// if it was killed before.
 func isRotated(name string) bool {
 	label, ok := strings.CutSuffix(name, ".s")
 	if !ok {
@@ -163,8 +164,7 @@ func isRotated(name string) bool {
 	return ok && is
 }
 
-// refresh looks what has become of the directory, and appends what is new to the queue:
-// at first all that is there.
+// refresh looks at the directory, and appends what is new to the queue: at first everything.
 func (l *Log) refresh() error {
 	l.dry = false
 	if l.now.previous == nil && l.now.current != nil && l.now.current.named(l.d, "current") {
@@ -183,14 +183,14 @@ func (l *Log) refresh() error {
 		switch {
 		case len(known) > 0 && known[0] == name:
 		case was.previous == nil && was.current == nil:
-			// It stays what it is as long as it is there, and is opened when its turn comes.
+			// It is not renamed any more, and is opened when its turn comes.
 			l.queue = append(l.queue, &file{name: name, fd: -1})
 		default:
 			l.addRotated(name)
 		}
 	}
-	// A file that had a name when we looked last and has none now went the way of all
-	// that was rotated in between, perhaps.
+	// If a file that had a name at the last look has none now, it was rotated and removed, and
+	// so, perhaps, was everything that was rotated in between.
 	var st unix.Stat_t
 	if was.current != nil && unix.Fstat(was.current.fd, &st) == nil && st.Nlink == 0 {
 		l.lost = true
@@ -202,8 +202,8 @@ func (l *Log) refresh() error {
 	return nil
 }
 
-// addRotated appends a file that was rotated since we looked last. It is opened at once:
-// it may be removed before its turn comes.
+// addRotated appends a file that was rotated since the last look. It opens the file at once,
+// because the file may be removed before its turn comes.
 func (l *Log) addRotated(name string) {
 	f, err := openFile(l.d, name)
 	if err != nil {
@@ -213,8 +213,7 @@ func (l *Log) addRotated(name string) {
 	l.add(f)
 }
 
-// add appends f, unless it is a file that we have had under another name, which it returns
-// then.
+// add appends f. If we already had f under another name, it returns that file instead.
 func (l *Log) add(f *file) *file {
 	had := l.now.current
 	if f.same(l.now.previous) {
@@ -230,8 +229,8 @@ func (l *Log) add(f *file) *file {
 	return f
 }
 
-// release closes f unless it is needed: what can be renamed stays open until we have seen
-// by what name, or another file could be taken for it.
+// release closes f unless it is needed. A file that can be renamed stays open until we have
+// seen its new name, or its inode number could be reused and another file mistaken for it.
 func (l *Log) release(f *file) {
 	for _, queued := range l.queue {
 		if f == queued {
@@ -243,8 +242,8 @@ func (l *Log) release(f *file) {
 	}
 }
 
-// reopen opens the directory with open, where there is one, and another than before: it
-// is then read from its beginning, when what was in the other is.
+// reopen opens the directory with open, if it exists and is another than before. Its files are
+// read from the beginning, after those of the old one.
 func (l *Log) reopen(open func(string) (*dir.Dir, error)) (fresh bool, err error) {
 	d, err := open(l.Name)
 	if err != nil {
@@ -262,7 +261,7 @@ func (l *Log) reopen(open func(string) (*dir.Dir, error)) (fresh bool, err error
 	return true, nil
 }
 
-// close closes all that is open.
+// close closes all open files.
 func (l *Log) close() {
 	for _, f := range append(l.queue, l.now.previous, l.now.current) {
 		f.close()
@@ -270,7 +269,7 @@ func (l *Log) close() {
 	l.d.Close()
 }
 
-// fail keeps err, of a file that is left out.
+// fail records err, about a file that is left out.
 func (l *Log) fail(err error) {
 	if l.err == nil {
 		l.err = err

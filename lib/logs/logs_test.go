@@ -25,14 +25,14 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// A shelf is log directories below one, and a Set of them that prints into out.
+// A shelf is a directory of log directories, and a Set that prints them into out.
 type shelf struct {
 	Set
 	t     *testing.T
 	root  string
 	out   bytes.Buffer
 	said  []string
-	small bool // are buffers, so that most lines are longer
+	small bool // buffers are small, so that most lines are longer
 }
 
 func newShelf(t *testing.T, names ...string) *shelf {
@@ -72,7 +72,7 @@ func (s *shelf) print() string {
 	return s.out.String()
 }
 
-// label is a rotated file's name; at 0 that is 2026-11-29, on the hour.
+// label returns a rotated file's name. For 0 that is 2026-11-29, on the hour.
 func label(at int) string {
 	return fmt.Sprintf("@%016x00000000.s", uint64(1<<62+37+1795910400)+uint64(at))
 }
@@ -97,13 +97,13 @@ func TestStamps(t *testing.T) {
 		}
 	}
 	a, _ := stampOf([]byte(real))
-	b, _ := stampOf([]byte("@400000006b0b7b841603d7bf x")) // of the file that was made of it
+	b, _ := stampOf([]byte("@400000006b0b7b841603d7bf x")) // of the resulting file
 	if ta, _ := time.Parse(`"`+time.RFC3339Nano+`"`, a.json()); b.before(&a) || !strings.HasPrefix(b.json(), ta.Format(`"2006-01-02T15:04:05`)) && time.Local == time.UTC {
 		t.Errorf("%s is rotated at %s", a.json(), b.json())
 	}
 }
 
-// TestLabelIsTime: the stamps of s6-log itself are what we take them for.
+// TestLabelIsTime: the stamps of s6-log itself mean what we assume.
 func TestLabelIsTime(t *testing.T) {
 	before := time.Now()
 	s := newShelf(t, "a")
@@ -146,8 +146,9 @@ func TestSince(t *testing.T) {
 	}
 }
 
-// TestMerge: lines of several come in the order of their times, those of one in their own,
-// also where the clock was set back; one without a stamp stays with the one before it.
+// TestMerge: lines of several logs come in the order of their times. Lines of one log keep
+// their order, even if the clock was set back. A line without a stamp stays with the one
+// before it.
 func TestMerge(t *testing.T) {
 	s := newShelf(t, "a", "b")
 	s.Printer.Names = true
@@ -172,7 +173,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestTail compares the last n lines with those of a model, over files of all sorts.
+// TestTail compares the last n lines with those of a model, over files of all kinds.
 func TestTail(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -222,7 +223,7 @@ func (s *shelf) step() {
 }
 
 // TestFollowEachMoment has a follower look between any two system calls of a logger that
-// writes, rotates, is killed, or gets another directory: each line is printed once.
+// writes, rotates, is killed, or gets another directory. Each line is printed once.
 func TestFollowEachMoment(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -294,7 +295,7 @@ func TestFollowEachMoment(t *testing.T) {
 }
 
 // TestRotatedMeanwhile has a real s6-log rotate as fast as it can while the log is printed
-// again and again: what is printed has no line missing in it, and none twice.
+// repeatedly: the output misses no line, and repeats none.
 func TestRotatedMeanwhile(t *testing.T) {
 	s := newShelf(t, "a")
 	cmd := exec.Command("sh", "-c", `i=0; while [ $i -lt 60000 ]; do i=$((i + 1)); echo $i; done | s6-log -b n1000 s4096 "$0"`, s.path("a", ""))
@@ -339,7 +340,7 @@ func waitFor(t *testing.T, path string) {
 	})
 }
 
-// TestLost: what was removed before it could be read is said to be missing.
+// TestLost: lines that were removed before they could be read are reported as missing.
 func TestLost(t *testing.T) {
 	s := newShelf(t, "a")
 	s.Follow = true
@@ -353,7 +354,7 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// TestTruncated: somebody empties current.
+// TestTruncated: another process truncates current.
 func TestTruncated(t *testing.T) {
 	s := newShelf(t, "a")
 	s.Follow = true
@@ -368,7 +369,8 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// TestMemory: a line of 200 MB takes a buffer, printed whole, of a live file as well.
+// TestMemory: a line of 200 MB needs one buffer. It is printed whole, from a live file as
+// well.
 func TestMemory(t *testing.T) {
 	const size = 200 << 20
 	for _, follow := range []bool{false, true} {
@@ -404,8 +406,8 @@ func (c *counter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestCharacters: none is cut in two, whatever ends where in the buffer, and what is none
-// is the same as it would be in one piece.
+// TestCharacters: no character is cut in two, whatever ends where in the buffer, and invalid
+// bytes are printed as they would be in one piece.
 func TestCharacters(t *testing.T) {
 	for shift := range 8 {
 		s := newShelf(t, "a")
@@ -422,7 +424,7 @@ func TestCharacters(t *testing.T) {
 	}
 }
 
-// TestRefused: what has a log's name and is none is refused, and not waited for.
+// TestRefused: what has a log's name but is no regular file is refused, without blocking.
 func TestRefused(t *testing.T) {
 	for _, file := range []string{"current", "previous", label(1)} {
 		for kind, make := range map[string]func(string) error{
@@ -443,7 +445,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestTailRefused: of what is before a file that cannot be read, the last lines are none.
+// TestTailRefused: lines before an unreadable file are not among the last lines.
 func TestTailRefused(t *testing.T) {
 	s := newShelf(t, "a")
 	s.write("a", label(0), strings.Repeat("old\n", 100))

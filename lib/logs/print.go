@@ -9,23 +9,23 @@ import (
 	"hermes-s6/lib/cli"
 )
 
-// A Printer is how lines are printed: as they are, unless one of these is set.
+// A Printer says how lines are printed: unchanged, unless one of these is set.
 type Printer struct {
 	Out       *bufio.Writer
-	Names     bool // with the profile's name before each
-	Colours   bool // that one in a colour
-	Printable bool // nothing in it that moves, hides or reorders others on a terminal
+	Names     bool // print the profile's name before each
+	Colours   bool // print the name in a colour
+	Printable bool // replace what moves, hides or reorders other characters on a terminal
 	JSON      bool
 }
 
-// print prints the head of l, the n-th of the logs; false where nothing can be printed.
+// print prints the head of l, the n-th of the logs. It returns false if it cannot.
 func (p *Printer) print(l *Log, n int) bool {
 	head, end := "", "\n"
 	switch {
 	case p.JSON:
 		s, size := stampOf(l.buf)
 		l.buf = l.buf[size:]
-		// A name needs no quoting: it has been checked.
+		// The name needs no quoting, because it was checked.
 		head, end = `{"name":"`+l.Name+`","time":`+s.json()+`,"line":"`, "\"}\n"
 	case p.Names && p.Colours:
 		head = "\x1b[" + strconv.Itoa(31+n%6) + "m" + l.Name + "\x1b[39m: "
@@ -34,7 +34,7 @@ func (p *Printer) print(l *Log, n int) bool {
 	}
 	p.Out.WriteString(head)
 	l.line(p.part)
-	_, err := p.Out.WriteString(end) // of all that was written to Out
+	_, err := p.Out.WriteString(end) // for all that was written to Out
 	return err == nil
 }
 
@@ -42,7 +42,7 @@ func (p *Printer) print(l *Log, n int) bool {
 func (p *Printer) part(b []byte) {
 	switch {
 	case p.JSON:
-		text, _ := cli.JSONText(string(b)) // which any string has
+		text, _ := cli.JSONText(string(b)) // never fails for a string
 		p.Out.WriteString(text[1 : len(text)-1])
 	case p.Printable:
 		p.Out.WriteString(cli.Printable(string(b)))

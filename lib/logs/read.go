@@ -10,26 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A reader is where we are in the first file of a queue.
+// A reader is the position in the first file of a queue.
 type reader struct {
 	buf   []byte // what was read and not yet used
 	size  int    // of a buffer
-	room  []byte // what buf is part of, of that size
+	room  []byte // the buffer, of that size, that buf is a part of
 	off   int64  // where in the file buf ends
 	ahead int64  // up to here there is no newline behind buf
-	head  bool   // buf begins with a line that is whole, or is as whole as it will be
+	head  bool   // buf begins with a line that is complete, or will not grow
 	stamp stamp  // of the last line that had one
-	since stamp  // lines before it are left out, until one that is not
+	since stamp  // lines before it are skipped, up to the first that is not
 	begun bool   // there were lines
 }
 
-// next makes sure that there is a head, the next line; false where there is none yet.
+// next makes sure that there is a head, the next line. It returns false if there is none yet.
 func (l *Log) next() bool {
 	for !l.head && !l.dry && len(l.queue) > 0 {
 		live := l.follow && len(l.queue) == 1
 		if err := l.seek(live); err != nil {
 			l.fail(err)
-			l.buf = nil // the rest of that file is none
+			l.buf = nil // skip the rest of that file
 		}
 		switch {
 		case l.head && l.early():
@@ -44,7 +44,7 @@ func (l *Log) next() bool {
 	return l.head
 }
 
-// early tells whether the head is to be left out for its stamp.
+// early reports whether the head is to be skipped because of its stamp.
 func (l *Log) early() bool {
 	if s, size := stampOf(l.buf); size > 0 {
 		l.stamp = s
@@ -52,7 +52,7 @@ func (l *Log) early() bool {
 	if l.stamp.before(&l.since) {
 		return true
 	}
-	l.since = stamp{} // what comes now comes after, whatever the clock did
+	l.since = stamp{} // later lines count as later, whatever the clock did
 	return false
 }
 
@@ -64,8 +64,8 @@ func (l *Log) pop() {
 	l.buf, l.off, l.ahead = l.buf[:0], 0, 0
 }
 
-// seek looks for a head. In a file that is live a line ends with a newline, in any other
-// also with the file.
+// seek looks for a head. In a live file a line ends with a newline, in any other also with the
+// end of the file.
 func (l *Log) seek(live bool) error {
 	f := l.queue[0]
 	if err := l.needFile(f); err != nil || f.fd < 0 {
@@ -91,7 +91,7 @@ func (l *Log) seek(live bool) error {
 	return nil
 }
 
-// needFile opens f. One that is gone was the oldest, and is no loss unless we have had
+// needFile opens f. If f is gone, it was the oldest file. That is a loss only if we have had
 // lines before it.
 func (l *Log) needFile(f *file) error {
 	if f.fd >= 0 {
@@ -127,7 +127,7 @@ func pread(fd int, buf []byte, off int64) (int, error) {
 	}
 }
 
-// endsAhead tells whether there is a newline behind what is in memory.
+// endsAhead reports whether there is a newline behind what is in memory.
 func (l *Log) endsAhead() (bool, error) {
 	var buf [16 << 10]byte
 	l.ahead = max(l.ahead, l.off)
@@ -140,7 +140,7 @@ func (l *Log) endsAhead() (bool, error) {
 	}
 }
 
-// truncated begins anew with a file that somebody has emptied.
+// truncated starts again at the beginning of a file that another process has truncated.
 func (l *Log) truncated() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(l.queue[0].fd, &st); err != nil || st.Size >= l.off {
@@ -150,8 +150,8 @@ func (l *Log) truncated() error {
 	return nil
 }
 
-// line calls use with the parts of the head, without its newline, and no character in two
-// parts, and is then behind it.
+// line calls use with the parts of the head, without its newline and without splitting a
+// character, and moves behind it.
 func (l *Log) line(use func(part []byte)) {
 	l.begun = true
 	for {
@@ -176,7 +176,7 @@ func (l *Log) line(use func(part []byte)) {
 	l.head, l.ahead = false, 0
 }
 
-// begunRune returns how many bytes at the end of b begin a character that has more.
+// begunRune returns how many bytes at the end of b begin an incomplete character.
 func begunRune(b []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
 		if end := b[len(b)-n:]; utf8.RuneStart(end[0]) {
@@ -189,16 +189,15 @@ func begunRune(b []byte) int {
 	return 0
 }
 
-// tail leaves out what is before the last n lines. It reads from the end, and no more
-// than that.
+// tail skips all but the last n lines. It reads from the end, and no more than needed.
 func (l *Log) tail(n int) error {
 	for i := len(l.queue) - 1; i >= 0; i-- {
 		f := l.queue[i]
 		if err := l.needFile(f); err != nil {
-			l.queue = l.queue[i+1:] // what is before it is not the end
+			l.queue = l.queue[i+1:] // what precedes it is not contiguous with the end
 			return err
 		}
-		if f.fd < 0 { // removed meanwhile, and so is what was before it
+		if f.fd < 0 { // removed meanwhile, and so are all files before it
 			l.queue = l.queue[i+1:]
 			return nil
 		}
@@ -215,8 +214,8 @@ func (l *Log) tail(n int) error {
 	return nil
 }
 
-// lastLines returns where in a file its last n lines begin, and how many it has not. What
-// is behind the last newline is a line, unless the file is live.
+// lastLines returns where in a file its last n lines begin, and by how many it has fewer. Text
+// behind the last newline is a line, unless the file is live.
 func lastLines(fd, n int, live bool) (start int64, left int, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

@@ -12,28 +12,28 @@ import (
 	"hermes-s6/lib/inotify"
 )
 
-// A Set is several logs, printed in the order of their times. The lines of each keep
-// their own order, whatever their stamps say.
+// A Set is several logs, printed in the order of their times. The lines of each log keep their
+// own order, whatever their stamps say.
 type Set struct {
-	// Open opens the log directory of a profile, or with "" what all of them are in.
+	// Open opens the log directory of a profile, or for "" their parent.
 	Open func(name string) (*dir.Dir, error)
 	// Names returns the profiles that are wanted.
 	Names func() ([]string, error)
-	Lines int       // so many lines of each, the last; all where it is negative
-	Since time.Time // and none before it
+	Lines int       // the number of last lines of each; negative: all
+	Since time.Time // skip lines before it
 	Follow,
-	Named bool // one that has no log directory is an error
+	Named bool // a profile without a log directory is an error
 	Printer
 	Warn func(format string, args ...any)
 
 	logs  []*Log
-	known map[string]bool // of which there is one
+	known map[string]bool // profiles with a Log
 	watch *inotify.Watch
-	all   int32 // of the watch: what all directories are in
+	all   int32 // of the watch on the parent of all directories
 }
 
-// Run prints what there is, and with Follow what comes until nobody reads it. It returns
-// what went wrong for a log each, and how many there are.
+// Run prints what there is, and with Follow what comes until its reader is gone. It returns an
+// error for each log that failed, and the number of logs.
 func (s *Set) Run() (failed []error, count int, err error) {
 	defer func() {
 		for _, l := range s.logs {
@@ -64,7 +64,7 @@ func (s *Set) Run() (failed []error, count int, err error) {
 	return failed, len(s.logs), s.Out.Flush()
 }
 
-// missing is the error of l, which may be that there is no log.
+// missing returns the error of l, which may be that there is no log.
 func missing(l *Log) error {
 	var p *fs.PathError
 	if errors.Is(l.err, fs.ErrNotExist) && errors.As(l.err, &p) {
@@ -96,7 +96,7 @@ func (s *Set) open(l *Log) (err error) {
 		return err
 	}
 	for len(l.queue) > 0 {
-		// By its name, nothing in it is later.
+		// The stamp in its name is the time of its last line.
 		t, ok := labelTime(l.queue[0].name[:min(len(l.queue[0].name), labelSize)])
 		if !ok || !t.Before(s.Since) {
 			break
@@ -109,7 +109,7 @@ func (s *Set) open(l *Log) (err error) {
 	return nil
 }
 
-// drain prints all that there is to be read.
+// drain prints all that can be read.
 func (s *Set) drain() {
 	const most, least, all = 64 << 10, 4 << 10, 4 << 20
 	size := min(max(all/max(len(s.logs), 1), least), most)
@@ -135,17 +135,17 @@ func (s *Set) drain() {
 		if first < 0 {
 			return
 		}
-		// As long as its lines are the next, no other log needs to be looked at.
+		// While its lines come first, no other log needs to be looked at.
 		l := s.logs[first]
 		for more := true; more; more = l.next() && (second == nil || !second.stamp.before(&l.stamp)) {
 			if !s.print(l, first) {
-				return // which is said when Out is flushed
+				return // the error is reported when Out is flushed
 			}
 		}
 	}
 }
 
-// sayLost warns once of lines that nobody has seen.
+// sayLost warns once of lines that were lost.
 func (s *Set) sayLost(l *Log) {
 	if l.lost {
 		s.Warn("profile %s: lines are missing here: s6-log rotated them away before they were read", l.Name)

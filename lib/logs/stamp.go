@@ -11,18 +11,18 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// A stamp is a local time, written as s6-log's T writes it, so that its order is that of
-// its bytes. The zero stamp is before all others.
+// A stamp is a local time as s6-log's T writes it, so that stamps compare as their bytes do.
+// The zero stamp is before all others.
 type stamp [len(stampForm)]byte
 
 const stampForm = "2006-01-02 15:04:05.000000000"
 
-// labelSize is how long a TAI64N label is, as t writes it.
+// labelSize is the length of a TAI64N label, as s6-log's t writes it.
 const labelSize = 25
 
 func (s *stamp) before(other *stamp) bool { return bytes.Compare(s[:], other[:]) < 0 }
 
-// setTo makes s the stamp of t, the zero stamp where no stamp can be that.
+// setTo makes s the stamp of t, or the zero stamp if no stamp can represent t.
 func (s *stamp) setTo(t time.Time) {
 	*s = stamp{}
 	if text := t.Local().Format(stampForm); len(text) == len(s) {
@@ -30,7 +30,7 @@ func (s *stamp) setTo(t time.Time) {
 	}
 }
 
-// json is what JSON has of s.
+// json returns the JSON form of s.
 func (s *stamp) json() string {
 	t, err := time.ParseInLocation(stampForm, string(s[:]), time.Local)
 	if err != nil {
@@ -39,8 +39,8 @@ func (s *stamp) json() string {
 	return t.Format(`"` + time.RFC3339Nano + `"`)
 }
 
-// stampOf returns the stamp that line begins with, that of T or of t, and its size with
-// the blanks behind it: 0 where there is none.
+// stampOf returns the stamp, of T or of t, at the beginning of line, and its size including
+// the blanks behind it, 0 if there is none.
 func stampOf(line []byte) (s stamp, size int) {
 	if len(line) > labelSize && line[labelSize] == ' ' {
 		if t, ok := labelTime(string(line[:labelSize])); ok {
@@ -68,8 +68,8 @@ func labelTime(label string) (time.Time, bool) {
 	return l.Time(), ok
 }
 
-// Since reads the time that --since names: so long before now, or a time of day, local
-// where it names no zone.
+// Since parses the value of --since: a duration before now, or a time of day, local if it has
+// no zone.
 func Since(text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil

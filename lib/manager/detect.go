@@ -1,7 +1,7 @@
-// Package manager knows the service managers that can run gateways: how to tell
-// which one is in charge of this system, what each can do, and how to talk to
-// systemd, launchd and the Windows task scheduler by their own tools. Under s6 a
-// gateway is more than a name, so that one is package gateway's.
+// Package manager knows the service managers that can run gateways: how to detect which one is
+// in charge of this system, what each one can do, and how to control systemd, launchd and the
+// Windows task scheduler with their own tools. A gateway under s6 is more than a name, so
+// package gateway implements that service manager.
 package manager
 
 import (
@@ -26,7 +26,7 @@ const (
 	None    Kind = "none"
 )
 
-// Kinds are all the values that a Kind can have.
+// Kinds are all values of a Kind.
 var Kinds = []Kind{S6, Systemd, Launchd, Windows, None}
 
 // Evidence is what Detect decides by. What could not be read is "" or false.
@@ -37,15 +37,15 @@ type Evidence struct {
 	Windows SystemEvidence  `json:"windows"`
 }
 
-// S6Evidence asks for two facts, since each alone can be a coincidence: a process
-// that merely calls itself s6-svscan, a /run/s6 left by an earlier boot.
-// /proc/1/exe would say more, but to root alone.
+// S6Evidence consists of two facts, because each alone can be a coincidence: a process that
+// merely calls itself s6-svscan, a /run/s6 from an earlier boot. /proc/1/exe would say more,
+// but only root can read it.
 type S6Evidence struct {
 	Comm    string `json:"/proc/1/comm"`
 	Basedir bool   `json:"/run/s6/basedir"`
 }
 
-// SystemdEvidence is what sd_booted(3) looks at, and the tool that we need.
+// SystemdEvidence is what sd_booted(3) checks, and the tool that we need.
 type SystemdEvidence struct {
 	Booted    bool   `json:"/run/systemd/system"`
 	Systemctl string `json:"systemctl"` // its path
@@ -56,15 +56,14 @@ type SystemEvidence struct {
 	OS string `json:"os"`
 }
 
-// Detect tells which service manager is in charge of the system whose root
-// directory is root.
+// Detect returns the service manager in charge of the system whose root directory is root.
 func Detect(root string) Kind { return examine(root, false).Kind() }
 
-// Examine gathers the evidence. A file that cannot be read counts as absent, so
-// that an unprivileged account gets the answer that root gets.
+// Examine gathers the evidence. A file that cannot be read counts as absent, so that an
+// unprivileged account gets the same answer as root.
 func Examine(root string) Evidence { return examine(root, true) }
 
-// examine is Examine that looks only for what matters, unless all is set.
+// examine is Examine, but looks only for what matters, unless all is set.
 func examine(root string, all bool) Evidence {
 	p := probe(root)
 	e := Evidence{
@@ -81,7 +80,7 @@ func examine(root string, all bool) Evidence {
 	return e
 }
 
-// Kind tells what e amounts to.
+// Kind returns the service manager that e indicates.
 func (e Evidence) Kind() Kind {
 	switch {
 	case e.Launchd.OS == "darwin":
@@ -96,11 +95,11 @@ func (e Evidence) Kind() Kind {
 	return None
 }
 
-// A probe looks at the system below a directory.
+// A probe examines the system below a directory.
 type probe string
 
-// path returns where name is below p. Links of that system lead to places in it,
-// as they would after chroot.
+// path returns the path of name below p. That system's links lead to places inside it, as they
+// would after chroot.
 func (p probe) path(name string) string {
 	if p == "/" {
 		return name
@@ -121,8 +120,7 @@ func (p probe) isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// program returns the path of the program name, on PATH or where every system has
-// its programs.
+// program returns the path of the program name, on PATH or in the usual directories.
 func (p probe) program(name string) string {
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/bin", "/bin") {
 		if !filepath.IsAbs(dir) {

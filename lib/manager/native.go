@@ -10,8 +10,8 @@ import (
 	"hermes-s6/lib/proc"
 )
 
-// A service is one gateway as the system's service manager has it. Its methods run
-// the manager's tool, at most until deadline.
+// A service is one gateway in the system's service manager. Its methods run the manager's
+// tool, at most until deadline.
 type service interface {
 	start(wait bool, deadline time.Time) error
 	stop(wait bool, deadline time.Time) error
@@ -19,14 +19,14 @@ type service interface {
 	running(deadline time.Time) (pid int, up bool, err error)
 }
 
-// A native is a service manager of this system, which knows gateways as services that
-// others have installed.
+// A native is a service manager of this system, which knows gateways as services that others
+// have installed.
 type native struct {
 	service func(name string) service
 }
 
-// Native returns the service manager of kind on this system; system asks for the
-// system's own where users have theirs as well. Exit code 103 where there is none.
+// Native returns the service manager of kind on this system. system asks for the system-wide
+// one if users have their own as well. It fails with exit code 103 if there is none.
 func Native(kind Kind, system bool) (ServiceManager, error) {
 	var n native
 	switch kind {
@@ -73,7 +73,7 @@ func (n native) each(names []string, o Options, action string, command func(serv
 	}
 	outcomes := make([]Outcome, len(names))
 	most := 1
-	if o.Wait { // a tool that waits must not keep the others from being told
+	if o.Wait { // a tool that waits must not delay the commands to the others
 		most = len(names)
 	}
 	par.AtOnce(len(names), most, func(i int) {
@@ -89,7 +89,7 @@ func (n native) each(names []string, o Options, action string, command func(serv
 	})
 	for i, name := range names {
 		if err := outcomes[i].Err; err != nil {
-			if len(names) > 1 && fail.CodeOf(err) != fail.Absent { // that one has the name in it
+			if len(names) > 1 && fail.CodeOf(err) != fail.Absent { // that error contains the name already
 				outcomes[i].Err = fail.Errorf(fail.CodeOf(err), "gateway '%s': %w", name, err)
 			}
 			continue
@@ -97,7 +97,7 @@ func (n native) each(names []string, o Options, action string, command func(serv
 		outcomes[i].Action = action
 		o.Intent.Confirm(name)
 		if action != Stopped {
-			// That it cannot be said is no failure of the start.
+			// Failure to find out the pid is no failure of the start.
 			outcomes[i].PID, _, _ = n.service(name).running(deadline)
 		}
 	}
@@ -113,7 +113,7 @@ func run(deadline time.Time, name string, args ...string) ([]byte, error) {
 	return proc.Run(deadline, name, path, args...)
 }
 
-// failed returns what a tool said that was run and failed.
+// failed returns the Exit of a tool that was run and failed.
 func failed(err error) (proc.Exit, bool) {
 	var exit *proc.Exit
 	if !errors.As(err, &exit) {
@@ -130,7 +130,7 @@ func suffixed(base, sep, name string) string {
 	return base + sep + name
 }
 
-// noSuchService is the answer for a service that nobody has installed.
+// noSuchService returns the error for a service that is not installed.
 func noSuchService(name, what string) error {
 	return fail.Errorf(fail.Absent, "no such gateway '%s': %s; `hermes gateway install` makes it", name, what)
 }

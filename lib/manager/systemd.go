@@ -38,8 +38,7 @@ func (u unit) systemctl(deadline time.Time, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// job runs a verb that systemd makes a job of. Unless we wait for it, it is only
-// queued.
+// job runs a verb that systemd makes a job of. Unless we wait for the job, it is only queued.
 func (u unit) job(verb string, wait bool, deadline time.Time) error {
 	args := []string{verb}
 	if !wait {

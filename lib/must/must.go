@@ -1,9 +1,9 @@
-// Package must is for tests: what a test does before it looks at anything must not fail.
+// Package must is for tests: a step that only prepares a test must not fail.
 package must
 
 import "testing"
 
-// Do ends the test with the first of errs that is one.
+// Do ends the test if one of errs is not nil.
 func Do(t testing.TB, errs ...error) {
 	t.Helper()
 	for _, err := range errs {

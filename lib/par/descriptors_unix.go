@@ -4,7 +4,7 @@ package par
 
 import "golang.org/x/sys/unix"
 
-// Descriptors is how many we may have open.
+// Descriptors returns how many descriptors we may have open.
 func Descriptors() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {

@@ -1,4 +1,4 @@
 package par
 
-// Descriptors is for systems that limit them.
+// Descriptors returns a large number: this system has no limit.
 func Descriptors() int { return 1 << 20 }

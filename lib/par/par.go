@@ -1,5 +1,5 @@
-// Package par does many things that have nothing to do with each other at once,
-// on every processor. What they are it does not know, but that each has files open.
+// Package par does many independent things at once, on every processor. It knows nothing about
+// them except that each one has files open.
 package par
 
 import (
@@ -10,24 +10,25 @@ import (
 	"sync/atomic"
 )
 
-// Do calls f with each number below n, several at a time, and returns when all
-// calls have.
+// Do calls f with each number below n, several at a time, and returns when all calls have
+// returned.
 func Do(n int, f func(i int)) {
 	if n == 1 {
-		f(0) // the most usual number, for which no thread is worth its start
+		f(0) // the most usual number, for which starting a thread costs more than it saves
 		return
 	}
-	// Each may have as many descriptors as are for the rest, and one can always work.
+	// Each call may have as many descriptors as are kept for other uses, and one call can
+	// always run.
 	const each = 8
 	AtOnce(n, min(runtime.GOMAXPROCS(0), max(Descriptors()/each, 2)-1), f)
 }
 
-// many things need more memory than a collector of garbage has to know of.
+// many things need so much memory that the garbage collector must be limited.
 const many = 1000
 
-// LimitMemory has the collector of garbage keep up with n things. Threads that are in system
-// calls most of the time leave it behind: of 10,000 profiles, which need 12 MB, it was
-// 90 MB. A limit that somebody else has set stays.
+// LimitMemory makes the garbage collector keep up with n things. Threads that are in system
+// calls most of the time outrun it: for 10,000 profiles, which need 12 MB, memory grew to 90
+// MB. A limit that was set otherwise stays.
 func LimitMemory(n int) {
 	if n < many {
 		return
@@ -42,8 +43,8 @@ func LimitMemory(n int) {
 // limited is the limit that LimitMemory has set.
 var limited atomic.Int64
 
-// AtOnce is Do for calls that wait more than they work: so many at a time, whatever
-// the processors. With 1 they come in order.
+// AtOnce is Do for calls that wait more than they work. most limits how many run at a time,
+// whatever the number of processors. With 1 they run in order.
 func AtOnce(n, most int, f func(i int)) {
 	LimitMemory(n)
 	var next atomic.Int64
