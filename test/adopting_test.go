@@ -12,8 +12,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// A hermesDockerfile stands in for that of Hermes: what the patch has to find in it, and
-// other lines around that.
+// A hermesDockerfile stands in for the Dockerfile of Hermes: the lines that the patch has to
+// find, among others.
 const hermesDockerfile = `FROM debian
 COPY . /opt/hermes
 
@@ -28,9 +28,9 @@ COPY --chmod=0755 docker/cont-init.d/02-reconcile-profiles /etc/cont-init.d/02-r
 ENTRYPOINT [ "/init" ]
 `
 
-// TestAdoptingPatch shows that the patch which docs/adopting.md has for an image of Hermes
-// is as short as that says, that patch and git apply it wherever its lines are, and that
-// what it then does works: with an archive as we release it, below another root.
+// TestAdoptingPatch: the patch in docs/adopting.md for an image of Hermes is as short as that
+// page says. patch and git apply it wherever its lines are, and what it then does works, with
+// an archive as we release it, below another root.
 func TestAdoptingPatch(t *testing.T) {
 	needSource(t)
 	page, err := os.ReadFile("docs/adopting.md")
@@ -73,7 +73,7 @@ func TestAdoptingPatch(t *testing.T) {
 	t.Errorf("there is no hook:\n%s", patched)
 }
 
-// adopt runs what the patch has docker build run, with paths that lead below a directory.
+// adopt runs what the patch makes docker build run, with paths that lead below a directory.
 func adopt(t *testing.T, run string) {
 	t.Helper()
 	root := t.TempDir()

@@ -17,9 +17,9 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// An attack is what a compromised account tries. Its script runs as the account;
-// to succeed is to exit 0. What repels it says so: refusal is a pattern for that, by
-// default the kernel's. Any other failure would be one of the attack's own.
+// An attack is what a compromised account tries. Its script runs as the account, and exit code
+// 0 means success. refusal is a pattern for the message of what repels it, by default the
+// kernel's. Without that message the attack has failed for reasons of its own.
 type attack struct{ name, script, refusal string }
 
 const denied = `: (Permission denied|Operation not permitted)\n$`
@@ -53,7 +53,7 @@ var attacks = []attack{
 	{"our programs", `echo >>/usr/bin/hermes-registrar`, ""},
 }
 
-// orders are what root would do, were it asked by somebody it trusts.
+// orders are requests that root would carry out if someone trusted made them.
 var orders = []attack{
 	{"another scan directory", ask(`register --scandir /opt/data/scan evil`), order("--scandir")},
 	{"another home", ask(`register --home /etc evil`), order("--home")},
@@ -67,7 +67,7 @@ var orders = []attack{
 	{"all at once", ask(`unregister --all`), order("--all")},
 }
 
-// garbled are what nobody could do, root included.
+// garbled are requests that no one could make, not even root.
 var garbled = []attack{
 	{"for ever", ask(`register --wait --timeout 0 evil`), order("timeout")},
 	{"another program", ask(`../../bin/sh -c id`), order("request")},
@@ -84,31 +84,31 @@ var garbled = []attack{
 	{"a NUL in a name", "attack raw /run/hermes/registrar 2 register '' evil", order("profile name")},
 }
 
-// granted are what the account may ask for, in the ways in which it asks for the rest:
-// had those come to nothing for lack of an answer, so would these.
+// granted are requests that the account may make, in the same ways as the refused ones. If
+// those had failed only because nothing answers, these would fail, too.
 var granted = []string{
 	ask(`register --down good`), ask(`unregister good`),
 	`attack raw /run/hermes/registrar 3 register --down good`, `attack raw /run/hermes/registrar 2 unregister good`,
 }
 
-// fatal are those that, where they succeed, leave nothing to attack.
+// fatal are attacks that leave nothing to attack if they succeed.
 var fatal = []attack{
 	{"moving a slot away", `mv /run/service/gateway-coder /run/service/gateway-away`, ""},
 	{"the control of s6-svscan", `printf t >/run/service/.s6-svscan/control`, ""},
 }
 
-// ask sends args to the registrar as they are.
+// ask sends args to the registrar unchanged.
 func ask(args string) string {
 	return "s6-sudo -e /run/hermes/registrar " + args
 }
 
-// order is the refusal of what was asked, of our programs, and for this reason.
+// order matches our programs' refusal of a request for this reason.
 func order(reason string) string {
 	return `(?m)^hermes-(registrar|svc-(un)?register): fatal: .*` + regexp.QuoteMeta(reason)
 }
 
-// attackContainer boots a container with a gateway to attack and one that has
-// secrets, and the program of the suite.
+// attackContainer boots a container with a gateway to attack, one that has secrets, and the
+// program of the suite.
 func attackContainer(t *testing.T) (c *container, home string) {
 	t.Helper()
 	home = newHomeFor(t, "coder", "secret")
@@ -124,14 +124,14 @@ func attackContainer(t *testing.T) (c *container, home string) {
 	return c, home
 }
 
-// attempt runs an attack as the account, for twenty seconds at most, and returns its
-// exit code and all that was said.
+// attempt runs an attack as the account, for twenty seconds at most, and returns its exit code
+// and output.
 func (c *container) attempt(a attack) (code int, said string) {
 	said, code = c.exec(true, "timeout", "20", "sh", "-c", "exec 2>&1; PATH=/command:$PATH; "+a.script)
 	return code, said
 }
 
-// serves fails the test where the account does not get what it may ask for.
+// serves fails the test if the account does not get what it may ask for.
 func (c *container) serves(t *testing.T) {
 	t.Helper()
 	for _, request := range granted {
@@ -144,9 +144,9 @@ func (c *container) serves(t *testing.T) {
 	}
 }
 
-// rootsFiles describes what the container has written over its root, what is in
-// /run, and what is root's in the home: all that an attack could have changed. Slots
-// and what supervisors write are judged by other means.
+// rootsFiles describes what the container has written over its root, what is in /run, and what
+// root owns in the home: all that an attack could have changed. Slots and what supervisors
+// write are checked by other means.
 func (c *container) rootsFiles() map[string]string {
 	c.t.Helper()
 	const script = `
@@ -164,7 +164,7 @@ func (c *container) rootsFiles() map[string]string {
 	add(exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "sh", "-c", script, filepath.Join(c.dir, "fs/upper")).Output())
 	for _, place := range []string{
 		`/run -xdev ( -path /run/service/gateway-* -o -path /run/service/*/supervise -o -path /run/service/*/event -o -path /run/log -o -path /run/boot.out ) -prune -o`,
-		`/opt/data -path /opt/data/.gateway-ports -prune -o -user 0`, // that is there while ports are handed out
+		`/opt/data -path /opt/data/.gateway-ports -prune -o -user 0`, // exists while ports are handed out
 	} {
 		out, _ := c.exec(false, append(append([]string{"find"}, strings.Fields(place)...), "-printf", "%p %y %U:%G %m %l\n")...)
 		add([]byte(out), nil)
@@ -172,8 +172,7 @@ func (c *container) rootsFiles() map[string]string {
 	return files
 }
 
-// unharmed fails the test where root's files are not what they were before, or the
-// tree does not answer.
+// unharmed fails the test if root's files have changed, or the tree does not answer.
 func (c *container) unharmed(t *testing.T, before map[string]string) {
 	t.Helper()
 	after := c.rootsFiles()
@@ -192,12 +191,12 @@ func (c *container) unharmed(t *testing.T, before map[string]string) {
 	}
 	slices.Sort(changes)
 	for _, change := range changes {
-		// A directory's own time and the account's /tmp are its business.
+		// The time of a directory and the account's /tmp do not matter.
 		if !strings.Contains(change, "/upper/tmp") {
 			t.Error(change)
 		}
 	}
-	// What root has in slots is root's, and plain.
+	// Root must own the scripts in slots, and they must be regular files.
 	if out, _ := c.exec(false, "sh", "-c", `find /run/service \( -name run -o -name finish -o -name type -o -name down \) ! -user 0; find /run/service -type l -path '*gateway-*'`); out != "" {
 		t.Errorf("in slots: %s", out)
 	}
@@ -206,8 +205,8 @@ func (c *container) unharmed(t *testing.T, before map[string]string) {
 	}
 }
 
-// TestAttacks tries all attacks, each of which must be repelled for what it is, and
-// shows that nothing of root's has changed.
+// TestAttacks tries all attacks. Each must be repelled by the right message, and nothing of
+// root's may change.
 func TestAttacks(t *testing.T) {
 	c, _ := attackContainer(t)
 	c.serves(t)
@@ -227,8 +226,8 @@ func TestAttacks(t *testing.T) {
 	c.unharmed(t, before)
 }
 
-// TestOrdersCanSucceed gives the same orders to a registrar that asks no questions,
-// and each is carried out.
+// TestOrdersCanSucceed gives the same orders to a registrar that checks nothing, and each one
+// is carried out.
 func TestOrdersCanSucceed(t *testing.T) {
 	c, _ := attackContainer(t)
 	c.check(os.Remove(c.path("/usr/bin/hermes-registrar")))
@@ -244,18 +243,18 @@ func TestOrdersCanSucceed(t *testing.T) {
 		if code, said := c.attempt(a); code != 0 {
 			t.Errorf("%s: exit code %d: %s", a.name, code, said)
 		}
-		c.exec(false, "hermes-svc-unregister", "evil") // where it is another's turn to be made
+		c.exec(false, "hermes-svc-unregister", "evil") // if another attack is to make it next
 	}
 }
 
-// TestAttacksCanSucceed runs the same attacks where the scan directory and the
-// slots belong to the account, as in the image that ours replaces: there they make
-// it root. What is beyond it there, root can do.
+// TestAttacksCanSucceed runs the same attacks where the scan directory and the slots belong to
+// the account, as in the image that ours replaces. There they make the account root. Whatever
+// they cannot reach there, root can.
 func TestAttacksCanSucceed(t *testing.T) {
 	c, _ := attackContainer(t)
 	c.exec(false, "chown", "-R", "hermes:hermes", "/run/service")
 	succeeded := 0
-	for _, a := range attacks { // and not those that would end it
+	for _, a := range attacks { // but not those that would end it
 		if code, _ := c.attempt(a); code == 0 {
 			succeeded++
 		} else if out, code := c.exec(false, "sh", "-c", "PATH=/command:$PATH; "+a.script); code != 0 {
@@ -271,8 +270,8 @@ func TestAttacksCanSucceed(t *testing.T) {
 	}
 }
 
-// planted are the paths below the home that root opens, reads, makes, gives away,
-// appends to or renames over.
+// planted are the paths below the home that root opens, reads, makes, gives away, appends to
+// or renames over.
 var planted = []string{
 	"profiles", "profiles/coder", "profiles/coder/SOUL.md",
 	"profiles/coder/gateway_state.json", "profiles/coder/.gateway_state.json.new",
@@ -283,8 +282,8 @@ var planted = []string{
 	"config.yaml", "gateway_state.json", "SOUL.md",
 }
 
-// plants are what the account puts there: $0 is the path, $1 a directory of root's
-// outside the home and $2 a file in it.
+// plants are what the account puts there: $0 is the path, $1 a directory of root's outside the
+// home and $2 a file in it.
 var plants = map[string]string{
 	"a link to a directory": `ln -s "$1" "$0"`,
 	"a link to a file":      `ln -s "$2" "$0"`,
@@ -296,7 +295,7 @@ var plants = map[string]string{
 	"another mount's file":  `ln "$2" "$0"`,
 }
 
-// rootWorks is all that root does with a home, each within a few seconds.
+// rootWorks does all that root does with a home, each step within a few seconds.
 func (c *container) rootWorks(t *testing.T) {
 	t.Helper()
 	for _, cmd := range []string{
@@ -312,8 +311,8 @@ func (c *container) rootWorks(t *testing.T) {
 	}
 }
 
-// TestPlanted plants links, FIFOs and hard links at every path of the home that
-// root uses, and has root do all that it does.
+// TestPlanted plants links, FIFOs and hard links at every path of the home that root uses, and
+// has root do all that it does.
 func TestPlanted(t *testing.T) {
 	c, home := attackContainer(t)
 	upper := func(path string) string { return c.path(path) }
@@ -344,7 +343,7 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
-// TestSwapped exchanges what root uses with a link, all the time, while root works.
+// TestSwapped keeps exchanging what root uses with a link while root works.
 func TestSwapped(t *testing.T) {
 	c, home := attackContainer(t)
 	c.check(os.Mkdir(c.path("/etc/canary"), 0o700))
@@ -381,15 +380,14 @@ func TestSwapped(t *testing.T) {
 	c.unharmed(t, before)
 }
 
-// escapes are values and names made to get out of a script's quotes, in either
-// dialect.
+// escapes are values and names made to break out of a script's quotes, in either dialect.
 var escapes = []string{
 	`'; touch /run/pwned; '`, `"; touch /run/pwned; "`, "$(touch /run/pwned)", "`touch /run/pwned`",
 	"a\ntouch /run/pwned\n", `" } { touch /run/pwned } { "`, `\" touch /run/pwned`, "${HOME}$(id)", "\x00", "#!/bin/sh",
 	`' -e '`, "-", "--", "{", "}", `\`,
 }
 
-// TestEscapes hands such values to the registrar, and has root run what comes of it.
+// TestEscapes passes such values to the registrar, and has root run the result.
 func TestEscapes(t *testing.T) {
 	c, _ := attackContainer(t)
 	before := c.rootsFiles()
@@ -413,9 +411,8 @@ func TestEscapes(t *testing.T) {
 	c.unharmed(t, before)
 }
 
-// TestRegistrarUnderFire shows that the registrar serves the account again when
-// that has stopped to abuse it, serves nobody else, and lets nothing of a client's
-// environment in.
+// TestRegistrarUnderFire: the registrar serves the account again after the account has stopped
+// abusing it, serves no other account, and ignores a client's environment.
 func TestRegistrarUnderFire(t *testing.T) {
 	c, _ := attackContainer(t)
 	before := c.rootsFiles()
@@ -425,7 +422,7 @@ func TestRegistrarUnderFire(t *testing.T) {
 		defer close(held)
 		c.exec(true, "attack", "hold", "3", "/run/hermes/registrar", "500")
 	}()
-	// Root needs no registrar, whoever holds it.
+	// Root needs no registrar, even if its connections are all in use.
 	c.must(false, "hermes-svc-register", "--replace", "--port", "5000", "coder")
 	<-held
 	s6test.Await(t, func() error {

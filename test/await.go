@@ -21,7 +21,7 @@ func waitForFile(t *testing.T, path string) {
 	})
 }
 
-// awaitOutput waits until output is want, that of a command say.
+// awaitOutput waits until output returns want, for example the output of a command.
 func awaitOutput(t *testing.T, want string, output func() string) {
 	t.Helper()
 	s6test.Await(t, func() error {
@@ -32,12 +32,12 @@ func awaitOutput(t *testing.T, want string, output func() string) {
 	})
 }
 
-// A run of a program of ours that takes this long hangs: every wait in one is bounded
-// by its --timeout, or a multiple of it for what comes one after the other.
+// A run of one of our programs that takes this long hangs: every wait in it is bounded by its
+// --timeout, or by a multiple of it for several waits in a row.
 const hang = 2 * time.Minute
 
-// awaitLong is s6test.Await for what a swarm takes its time for. Each look runs
-// several programs, which the containers shall not wait for.
+// awaitLong is s6test.Await for what takes a swarm some time. Each look runs several programs,
+// so it looks rarely, to spare the containers.
 func awaitLong(t *testing.T, condition func() error) {
 	t.Helper()
 	deadline := time.Now().Add(3 * s6test.Patience)
@@ -49,8 +49,8 @@ func awaitLong(t *testing.T, condition func() error) {
 	}
 }
 
-// awaitMoves is s6test.Await for what many take part in: as long as its error is another
-// than before, something happens, and the time does not count.
+// awaitMoves is s6test.Await for what many processes take part in: while its error changes,
+// something happens, and the time does not count.
 func awaitMoves(t *testing.T, condition func() error) {
 	t.Helper()
 	before, deadline := "", time.Time{}
@@ -65,7 +65,7 @@ func awaitMoves(t *testing.T, condition func() error) {
 	}
 }
 
-// lives tells whether pid is a process that runs.
+// lives reports whether pid is a running process.
 func lives(pid int) bool {
 	state, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return len(state) > 0 && !strings.Contains(string(state), ") Z ")

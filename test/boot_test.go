@@ -13,8 +13,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestRestart shows that a restart is invisible: what ran before it runs after
-// it, and nothing else, whether the container was stopped or its PID 1 killed.
+// TestRestart: a restart is invisible. What ran before it runs after it, and nothing else,
+// whether the container was stopped or its PID 1 killed.
 func TestRestart(t *testing.T) {
 	home := newHomeFor(t, "ran", "never")
 	addProfile(t, home, "stopped", `{"desired_state":"stopped","gateway_state":"running"}`)
@@ -51,8 +51,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestAccountAfterRestart shows that the account can query and control its
-// gateways, before a restart and after it.
+// TestAccountAfterRestart: the account can query and control its gateways, before a restart
+// and after it.
 func TestAccountAfterRestart(t *testing.T) {
 	home := newHomeFor(t)
 	addProfile(t, home, "coder", `{"gateway_state":"running"}`)
@@ -76,7 +76,7 @@ func TestAccountAfterRestart(t *testing.T) {
 				t.Errorf("%v: exit code %d: %s", args, code, out)
 			}
 		}
-		// And nothing else.
+		// But nothing else.
 		for _, path := range []string{"/run/service/x", "/run/service/gateway-coder/run", "/run/service/gateway-coder/supervise/status"} {
 			if _, code := c.exec(true, "/bin/sh", "-c", "echo >>"+path); code == 0 {
 				t.Errorf("the account can write %s", path)
@@ -86,8 +86,8 @@ func TestAccountAfterRestart(t *testing.T) {
 	}
 }
 
-// TestCrashLimitInContainer shows that a gateway which dies at once is given up,
-// without filling its log, while others run on.
+// TestCrashLimitInContainer: a gateway that dies at once is given up, without filling its log,
+// while others run on.
 func TestCrashLimitInContainer(t *testing.T) {
 	home := newHomeFor(t)
 	for _, p := range []string{"bad", "good"} {
@@ -103,8 +103,8 @@ func TestCrashLimitInContainer(t *testing.T) {
 	}
 }
 
-// TestTwoContainers shows that two containers on one home run each gateway
-// exactly once, told apart by patterns or by shards.
+// TestTwoContainers: two containers on one home run each gateway exactly once, with the
+// profiles divided by patterns or by shards.
 func TestTwoContainers(t *testing.T) {
 	for name, env := range map[string][2]string{
 		"patterns": {"HERMES_RECONCILE_PROFILES=a*", "HERMES_RECONCILE_PROFILES=b*"},
@@ -141,8 +141,8 @@ func TestTwoContainers(t *testing.T) {
 	}
 }
 
-// TestContainerCommand shows that what a container was started as decides what
-// it supervises.
+// TestContainerCommand: the command that a container was started with decides what it
+// supervises.
 func TestContainerCommand(t *testing.T) {
 	home := newHomeFor(t)
 	addProfile(t, home, "coder", `{"desired_state":"running"}`)
@@ -169,8 +169,8 @@ func TestContainerCommand(t *testing.T) {
 	c.awaitStatus("coder true true\ndefault true true\nwriter true true\n")
 }
 
-// TestHomeOfRoot shows that directories which an earlier image left to root are
-// the account's after a boot, and that a link in their place is refused.
+// TestHomeOfRoot: directories that root owns from an earlier image belong to the account after
+// a boot, and a link in their place is refused.
 func TestHomeOfRoot(t *testing.T) {
 	home := newHomeFor(t)
 	addProfile(t, home, "coder", `{"desired_state":"running"}`)
@@ -193,9 +193,9 @@ func TestHomeOfRoot(t *testing.T) {
 	}
 }
 
-// TestRunOfAnybody shows that a /run that anybody may write, as Kubernetes makes an
-// emptyDir, is root's alone after a boot: by renaming what is in it the account would
-// have root run what it likes.
+// TestRunOfAnybody: after a boot only root can write in /run, even if anyone could before, as
+// in a Kubernetes emptyDir. By renaming directories there the account would make root run
+// anything.
 func TestRunOfAnybody(t *testing.T) {
 	home := newHomeFor(t)
 	addProfile(t, home, "coder", `{"desired_state":"running"}`)
@@ -209,8 +209,8 @@ func TestRunOfAnybody(t *testing.T) {
 	}
 }
 
-// TestStaticServices shows that the account can look at the static services, and
-// that the dashboard runs where it is wanted and nowhere else.
+// TestStaticServices: the account can query the static services, and the dashboard runs where
+// it is wanted and nowhere else.
 func TestStaticServices(t *testing.T) {
 	for wanted, bundle := range map[string]string{
 		"":      "/etc/s6-overlay/user-bundles.d/user",
@@ -238,9 +238,9 @@ func TestStaticServices(t *testing.T) {
 	}
 }
 
-// TestDashboard shows that the dashboard gets its address from the environment, starts
-// when the home is the account's, and that one which cannot run as it is configured is
-// not started over and over.
+// TestDashboard: the dashboard gets its address from the environment, and starts when the home
+// belongs to the account. A dashboard that cannot run as configured is not restarted again and
+// again.
 func TestDashboard(t *testing.T) {
 	home := newHomeFor(t)
 	c := newContainer(t, home, "HERMES_DASHBOARD=Yes", "HERMES_DASHBOARD_HOST=0.0.0.0", "HERMES_DASHBOARD_PORT=")
@@ -260,8 +260,8 @@ func TestDashboard(t *testing.T) {
 	awaitDashboard("false false\n")
 }
 
-// TestDashboardWithoutRoot shows that the dashboard does not drop what it does not have:
-// in a container without root it would never start.
+// TestDashboardWithoutRoot: the dashboard does not try to drop root in a container without
+// root, where it would never start.
 func TestDashboardWithoutRoot(t *testing.T) {
 	home := newHomeFor(t)
 	must.Do(t, os.WriteFile(filepath.Join(home, "misconfigured"), nil, 0o644))

@@ -30,8 +30,8 @@ import (
 
 var chaosFor = flag.Duration("chaos", 10*time.Second, "how long TestChaos runs")
 
-// chaosProfiles are what everybody in TestChaos is after. Those of chaosGhosts
-// have no profile: they can be registered, and --prune takes them away.
+// chaosProfiles are the profiles that all operations of TestChaos work on. Those of
+// chaosGhosts have no directory: they can be registered, and --prune removes them.
 var (
 	chaosProfiles = []string{"coder", "writer", "c19", "c25", "p4", "p5", "polite", "p0", "ghost8", "ghost9"}
 	chaosGhosts   = []string{"ghost8", "ghost9"}
@@ -39,19 +39,19 @@ var (
 
 const chaosAtOnce = 16
 
-// A chaosOp is one run of a program of ours, and which exit codes it may have.
+// A chaosOp is one run of a program of ours, and the exit codes it may have.
 type chaosOp struct {
 	name    string // for the table
 	args    []string
 	timeout time.Duration
-	codes   []int // besides 99 after timeout, and 110 then or where s6-svscan was away
-	silent  []int // of those, the ones that go without a message
+	codes   []int // besides 99 after timeout, and 110 then or while s6-svscan was away
+	silent  []int // those of codes that come without a message
 }
 
-// chaosDraw returns an operation.
+// chaosDraw returns a random operation.
 func chaosDraw(rng *rand.Rand) chaosOp {
 	name := func() string { return chaosProfiles[rng.IntN(len(chaosProfiles))] }
-	// The short one is for 99: it is reached while others are at work.
+	// The short timeout is for 99: it is reached while others are at work.
 	timeout := 10 * time.Second
 	if rng.IntN(8) == 0 {
 		timeout = 100 * time.Millisecond
@@ -86,15 +86,15 @@ func chaosDraw(rng *rand.Rand) chaosOp {
 	case 6:
 		return register("--replace --port", []int{0}, "--replace", "--port", fmt.Sprint(20000+rng.IntN(20)))
 	case 7:
-		// 102: somebody has unregistered it while it was waited for.
+		// 102: another operation has unregistered it during the wait.
 		return register("--keep --wait", []int{0, 1, 102, 110}, "--keep", "--wait") // 1: it is stopped
 	case 8, 9:
 		return op("unregister", []int{0}, "hermes-svc-unregister", name())
 	case 10:
 		return op("unregister, three", []int{0, 1}, "hermes-svc-unregister", name(), name(), name())
 	case 11, 12:
-		// 110: somebody has registered it anew, and it has no supervisor yet. 1: a gateway
-		// that was ending is waited for, to start it again, and somebody has stopped it.
+		// 110: another operation has registered it anew, and it has no supervisor yet. 1: the
+		// command waited for an ending gateway, to start it again, and it was stopped.
 		if rng.IntN(2) == 0 {
 			return svc("start", []int{0, 1, 102, 110}, name())
 		}
@@ -125,7 +125,7 @@ func chaosDraw(rng *rand.Rand) chaosOp {
 	return o
 }
 
-// chaosLine is what each line of a message looks like.
+// chaosLine is the form of each line of a message.
 var chaosLine = regexp.MustCompile(`^hermes-[a-z-]+: (fatal|warning|info): \S.*: \S.*$`)
 
 // A chaos is a run of TestChaos.
@@ -133,19 +133,18 @@ type chaos struct {
 	place
 	t *testing.T
 
-	// tree is the s6-svscan of the moment. Its number is odd while it is
-	// away; an operation that saw the same even number at both ends had it
-	// all the time.
+	// tree is the present s6-svscan. Its number is odd while it is away. An operation that saw
+	// the same even number before and after had an s6-svscan all the time.
 	tree   *s6test.Svscan
 	number atomic.Int32
 
 	mu       sync.Mutex
-	table    map[string]map[int]int // operation, exit code: how many
+	table    map[string]map[int]int // by operation and exit code: how many
 	said     map[string]int         // messages, without names and numbers
 	failures int
 }
 
-// run runs op and judges it.
+// run runs op and checks the result.
 func (c *chaos) run(op chaosOp) {
 	ctx, cancel := context.WithTimeout(context.Background(), hang)
 	defer cancel()
@@ -221,11 +220,11 @@ func (c *chaos) fail(format string, args ...any) {
 
 var chaosVaries = regexp.MustCompile(`/\S*/|[0-9]+|\b(` + strings.Join(chaosProfiles, "|") + `)\b`)
 
-// chaosCommon is what line has in common with others of its kind.
+// chaosCommon returns what line has in common with others of its kind.
 func chaosCommon(line string) string { return chaosVaries.ReplaceAllString(line, "*") }
 
-// restart kills s6-svscan and starts another, which finds the supervisors of the
-// first at work: its own fail on their locks, once a second, until they are gone.
+// restart kills s6-svscan and starts another one, which finds the supervisors of the first at
+// work. Its own supervisors fail on their locks, once a second, until the old ones are gone.
 func (c *chaos) restart(away time.Duration) {
 	c.number.Add(1)
 	c.tree.Kill()
@@ -239,9 +238,9 @@ func (c *chaos) restart(away time.Duration) {
 	c.number.Add(1)
 }
 
-// TestChaos has sixteen of everything at work on the same ten profiles, while
-// s6-svscan is killed and started anew. Whatever the order, each says why where it
-// fails, and what is left is whole.
+// TestChaos has sixteen operations of all kinds at work on the same ten profiles, while
+// s6-svscan is killed and restarted. Whatever the order, each one that fails says why, and the
+// result is consistent.
 func TestChaos(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	p := newPlace(t)
@@ -279,7 +278,7 @@ func TestChaos(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*seed, chaosAtOnce))
 	const restarts = 4
 	for i := range restarts {
-		// Spread over the run, and nothing else is waited for.
+		// Spread over the run; nothing else is waited for.
 		time.Sleep(time.Until(end.Add(-*chaosFor * time.Duration(restarts-i) / (restarts + 1))))
 		c.restart(time.Duration(rng.IntN(300)) * time.Millisecond)
 	}
@@ -288,7 +287,7 @@ func TestChaos(t *testing.T) {
 	c.check()
 }
 
-// log logs what came out of the operations.
+// log logs the results of the operations.
 func (c *chaos) log() {
 	var b strings.Builder
 	codes := map[int]bool{}
@@ -318,13 +317,13 @@ func (c *chaos) log() {
 	c.t.Logf("messages:%s", b.String())
 }
 
-// check holds what is left against what must be.
+// check checks the final state.
 func (c *chaos) check() {
 	t := c.t
 	contents(t, c.scan)
 	c.records()
 
-	// One run brings everything to what the home calls for.
+	// One run makes everything what the home calls for.
 	c.place.run(t, 0, "hermes-reconcile", "--prune", "--timeout", "60000")
 	if t.Failed() {
 		return
@@ -371,8 +370,8 @@ func (c *chaos) records() {
 	}
 }
 
-// supervisors is nil when each slot has its two supervisors, and there are no
-// others. Those of an s6-svscan that finds others at work come and go.
+// supervisors returns nil if each slot has its two supervisors, and there are no others. Those
+// of an s6-svscan that finds others at work come and go.
 func (c *chaos) supervisors() error {
 	count := map[string]int{}
 	for _, p := range c.tree.Processes() {
@@ -404,8 +403,7 @@ func (c *chaos) supervisors() error {
 	return nil
 }
 
-// gateways is nil when n gateways run, those that lines of NAME PID tell of, and
-// no other.
+// gateways returns nil if n gateways run, those in lines of NAME PID, and no other.
 func (c *chaos) gateways(lines string, n int) error {
 	leaders := map[int]string{}
 	for _, line := range strings.Split(strings.TrimSpace(lines), "\n") {

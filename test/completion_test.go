@@ -16,17 +16,16 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// The completions are asked as they are installed, of programs that are links to
-// hermes-s6. The slots here are directories: what is offered is names alone.
+// The completions are tested as installed, for programs that are links to hermes-s6. The slots
+// here are bare directories: completions offer names only.
 
-// A completer completes in one shell, by the script below testdata/completions that
-// is called like it.
+// A completer completes in one shell, with the script of its name below testdata/completions.
 type completer struct {
 	shell, share string
 	env          []string
 }
 
-// eachShell runs f with every shell that there is.
+// eachShell runs f with every shell.
 func eachShell(t *testing.T, f func(*testing.T, *completer)) {
 	needSource(t)
 	dir := t.TempDir()
@@ -56,7 +55,7 @@ func eachShell(t *testing.T, f func(*testing.T, *completer)) {
 	}
 }
 
-// expect has lines completed: whole words are wanted, but behind a = what follows it.
+// expect has lines completed. It wants whole words, but after a = only what follows it.
 func (c *completer) expect(t *testing.T, lines map[string][]string) {
 	t.Helper()
 	order := slices.Sorted(maps.Keys(lines))
@@ -124,15 +123,15 @@ func TestCompletions(t *testing.T) {
 			"hermes-svc-register --user roo":        {"root"},
 			"hermes-s6 hermes-svst":                 {"hermes-svstat"},
 			"hermes-s6 hermes-svc start c":          {"coder"},
-			// As the command itself would: elsewhere.
+			// As the command itself would, elsewhere.
 			"hermes-svstat --scandir /nonexistent cod": nil,
 			"hermes-svc-register --home=/nonexistent ": {"default"},
 		})
 	})
 }
 
-// TestCompletionRunsNothing of others: what is asked is the program on PATH, and
-// where there is none the answer is silence.
+// TestCompletionRunsNothing: a completion runs nothing but our program on PATH. Without that
+// it is silent.
 func TestCompletionRunsNothing(t *testing.T) {
 	needSource(t)
 	dir := t.TempDir()
@@ -152,7 +151,7 @@ func TestCompletionRunsNothing(t *testing.T) {
 	}
 }
 
-// TestCompletionOptions: what begins with a dash is what --help lists, in each shell.
+// TestCompletionOptions: the options that are offered are those of --help, in each shell.
 func TestCompletionOptions(t *testing.T) {
 	lines := map[string][]string{}
 	for _, line := range []string{"hermes-detect", "hermes-fence", "hermes-logs", "hermes-reconcile", "hermes-registrar", "hermes-registrar register", "hermes-registrar unregister",

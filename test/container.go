@@ -18,19 +18,19 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// A container is a test container: PID, mount and UTS namespaces of its own, s6-svscan
-// as PID 1, our rootfs and binaries, and a home that outlives it. Its host name is dir's.
+// A container is a test container: its own PID, mount and UTS namespaces, s6-svscan as PID 1,
+// our rootfs and binaries, and a home that outlives it. Its host name is dir's base name.
 type container struct {
 	t    *testing.T
-	dir  string // what is its own, below which upper/ is laid over the host's root
+	dir  string // its own directory; upper/ below it is laid over the host's root
 	home string // the host's name of /opt/data
 	env  []string
 	cmd  *exec.Cmd
-	pid  int // of its PID 1, here
+	pid  int // of its PID 1, in our namespace
 }
 
-// newContainer prepares a container on home, with what we install. It skips the
-// test, and says so where `make test` shows it, if namespaces cannot be had.
+// newContainer prepares a container on home, with what we install. If there are no namespaces
+// it skips the test, and says so where `make test` shows it.
 func newContainer(t *testing.T, home string, env ...string) *container {
 	t.Helper()
 	c := newBareContainer(t, home, env...)
@@ -38,7 +38,7 @@ func newContainer(t *testing.T, home string, env ...string) *container {
 	return c
 }
 
-// newBareContainer is newContainer with nothing of ours in it.
+// newBareContainer is newContainer without anything of ours in it.
 func newBareContainer(t *testing.T, home string, env ...string) *container {
 	t.Helper()
 	needSource(t)
@@ -85,7 +85,7 @@ func (c *container) furnish() {
 	} {
 		data, err := os.ReadFile("/etc/" + file)
 		c.check(err)
-		// First, since this machine may have one of that name.
+		// First, because this machine may have an account of that name.
 		c.check(os.WriteFile(filepath.Join(upper, "etc", file), append([]byte(line), data...), 0o644))
 	}
 }
@@ -102,13 +102,13 @@ func (c *container) install() {
 	}
 }
 
-// host is its host name.
+// host returns its host name.
 func (c *container) host() string { return filepath.Base(c.dir) }
 
-// upper is what is laid over the host's root.
+// upper returns the directory that is laid over the host's root.
 func (c *container) upper() string { return filepath.Join(c.dir, "upper") }
 
-// hermes is the gateway.
+// hermes returns the path of the gateway's program.
 func (c *container) hermes() string { return filepath.Join(c.upper(), "opt/hermes/.venv/bin/hermes") }
 
 func (c *container) check(err error) {
@@ -123,8 +123,7 @@ func (c *container) copy(from, to string) {
 	c.check(os.WriteFile(to, data, 0o755))
 }
 
-// boot starts the container and waits until its init scripts have run, and run
-// well.
+// boot starts the container and waits until its init scripts have run successfully.
 func (c *container) boot(command ...string) {
 	c.t.Helper()
 	c.start(command...)
@@ -163,7 +162,7 @@ func (c *container) start(command ...string) {
 		}
 		_, err = os.Stat(c.path("/run/booted"))
 		if err != nil {
-			// With a thousand profiles nothing moves for long but supervisors that come up.
+			// With a thousand profiles, for a long time nothing changes but the supervisors.
 			processes, _ := os.ReadDir(c.path("/proc"))
 			return fmt.Errorf("%w: %s%s%d in /proc", err, readFile(c.t, said), c.said(), len(processes))
 		}
@@ -171,7 +170,7 @@ func (c *container) start(command ...string) {
 	})
 }
 
-// path is the host's name of a file in the container.
+// path returns the host's name of a file in the container.
 func (c *container) path(name string) string { return fmt.Sprintf("/proc/%d/root%s", c.pid, name) }
 
 // kill kills PID 1, and with it the whole container.
@@ -179,7 +178,7 @@ func (c *container) kill() {
 	if c.cmd == nil {
 		return
 	}
-	if c.pid > 0 { // of 0, we were meant ourselves
+	if c.pid > 0 { // 0 would mean ourselves
 		_ = syscall.Kill(c.pid, syscall.SIGKILL)
 	}
 	_ = c.cmd.Process.Kill()
@@ -187,15 +186,15 @@ func (c *container) kill() {
 	c.cmd = nil
 }
 
-// stop ends the container as docker stop does: SIGTERM to PID 1, which here
-// brings its services down and exits.
+// stop ends the container as docker stop does: with SIGTERM to PID 1, which brings its
+// services down and exits.
 func (c *container) stop() {
 	c.t.Helper()
 	c.stopWithin(hang)
 }
 
-// stopWithin is stop with SIGKILL after grace: a gateway without its supervisor keeps
-// the pipe of its logger open, and so s6-svscan from ending.
+// stopWithin is stop, with SIGKILL after grace: a gateway without its supervisor keeps the
+// pipe to its logger open, which keeps s6-svscan from exiting.
 func (c *container) stopWithin(grace time.Duration) {
 	c.t.Helper()
 	pid := c.pid
@@ -214,8 +213,8 @@ func (c *container) stopWithin(grace time.Duration) {
 	c.cmd = nil
 }
 
-// exec runs a command in the container as docker exec does, with a bare PATH,
-// as root or, with user set, as the account. It returns stdout and the exit code.
+// exec runs a command in the container as docker exec does, with a bare PATH, as root or, with
+// user set, as the account. It returns stdout and the exit code.
 func (c *container) exec(user bool, args ...string) (string, int) {
 	c.t.Helper()
 	stdout, stderr, code := c.try(user, args...)
@@ -225,8 +224,8 @@ func (c *container) exec(user bool, args ...string) (string, int) {
 	return stdout, code
 }
 
-// try is exec for a command that may fail, as it does, with exit code -1 or 1, where the
-// container ends meanwhile.
+// try is exec for a command that may fail. If the container ends meanwhile, the command fails
+// with exit code -1 or 1.
 func (c *container) try(user bool, args ...string) (stdout, stderr string, code int) {
 	c.t.Helper()
 	enter := []string{"-t", strconv.Itoa(c.pid), "-m", "-p", "-u", "-r", "-w"}
@@ -244,7 +243,7 @@ func (c *container) try(user bool, args ...string) (stdout, stderr string, code 
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
 }
 
-// must is exec of what has to succeed, or else the test ends.
+// must is exec for a command that has to succeed; otherwise the test ends.
 func (c *container) must(user bool, args ...string) {
 	c.t.Helper()
 	if out, code := c.exec(user, args...); code != 0 {
@@ -258,7 +257,7 @@ func (c *container) awaitStatus(want string) {
 	c.await(false, want, "hermes-svstat", "-o", "name,wantedup,up")
 }
 
-// await waits until a command prints want, run as exec runs it.
+// await waits until a command, run as exec runs it, prints want.
 func (c *container) await(user bool, want string, args ...string) {
 	c.t.Helper()
 	awaitOutput(c.t, want, func() string {
@@ -267,14 +266,14 @@ func (c *container) await(user bool, want string, args ...string) {
 	})
 }
 
-// awaitRegistrar waits until the account can ask for what it may not do.
+// awaitRegistrar waits until the registrar serves the account.
 func (c *container) awaitRegistrar() {
 	c.t.Helper()
 	c.await(false, "true\n", "/command/s6-svstat", "-o", "ready", "/run/service/registrar")
 }
 
-// shell runs script with sh in the container, as the account or as root, for a
-// minute at most, and returns all that it prints.
+// shell runs script with sh in the container, as the account or as root, for a minute at most,
+// and returns all that it prints.
 func (c *container) shell(user bool, script string) string {
 	c.t.Helper()
 	out, code := c.exec(user, "timeout", "60", "sh", "-c", "exec 2>&1\n"+script)

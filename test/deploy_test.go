@@ -18,12 +18,11 @@ import (
 	"hermes-s6/lib/reconcile"
 )
 
-// upProbe asks for what is up once the init scripts have ended well, whichever
-// gateways are.
+// upProbe succeeds once the init scripts have ended successfully, whatever gateways there are.
 const upProbe = "[hermes-svstat -o up /run/service/registrar]"
 
-// TestSwarmFile shows that swarm.yaml gives each profile to exactly one replica,
-// however many there are, and says what a swarm would otherwise choose itself.
+// TestSwarmFile: swarm.yaml gives each profile to exactly one replica, for any number of them,
+// and sets what a swarm would otherwise choose itself.
 func TestSwarmFile(t *testing.T) {
 	needSource(t)
 	for replicas, variables := range map[int]map[string]string{3: {}, 7: {"HERMES_REPLICAS": "7"}} {
@@ -54,8 +53,8 @@ func TestSwarmFile(t *testing.T) {
 	}
 }
 
-// TestKubernetesFile shows the same of kubernetes.yaml, as far as it can be shown
-// without a cluster.
+// TestKubernetesFile tests the same for kubernetes.yaml, as far as that is possible without a
+// cluster.
 func TestKubernetesFile(t *testing.T) {
 	needSource(t)
 	objects := map[string]any{}
@@ -128,8 +127,8 @@ func parseYAML(t *testing.T, text string) []any {
 	return documents
 }
 
-// at returns what is at path in v, keys and indexes with dots between them; nil
-// where there is nothing.
+// at returns the value at path in v, which is keys and indexes separated by dots, or nil if
+// there is none.
 func at(v any, path string) any {
 	for _, key := range strings.Split(path, ".") {
 		switch x := v.(type) {
@@ -148,7 +147,7 @@ func at(v any, path string) any {
 	return v
 }
 
-// checkFields shows that v has at each path what want says.
+// checkFields checks that v has the values of want at its paths.
 func checkFields(t *testing.T, v any, want map[string]string) {
 	t.Helper()
 	for path, w := range want {
@@ -167,9 +166,9 @@ func number(t *testing.T, v any) int {
 	return n
 }
 
-// checkShards shows that hermes-reconcile takes shard, in which place stands for a
-// replica's number from first on, of each of the replicas, and that together they
-// have every profile exactly once.
+// checkShards checks that hermes-reconcile accepts shard for each of the replicas, and that
+// together they have every profile exactly once. place in shard stands for a replica's number,
+// which counts from first.
 func checkShards(t *testing.T, shard, place string, first, replicas int) {
 	t.Helper()
 	var selections []reconcile.Selection
@@ -191,8 +190,8 @@ func checkShards(t *testing.T, shard, place string, first, replicas int) {
 	}
 }
 
-// checkGrace shows that s6-overlay, which waits kill ms for gateways and a moment
-// for its own services, is done before its container is killed.
+// checkGrace checks that s6-overlay, which waits kill ms for gateways and a moment for its own
+// services, is done before its container is killed.
 func checkGrace(t *testing.T, kill any, grace time.Duration) {
 	t.Helper()
 	if wait := time.Duration(number(t, kill)) * time.Millisecond; grace < wait+10*time.Second {

@@ -13,8 +13,8 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// image is made of a root with these packages, and kept for the next run: who
-// changes the packages changes the name.
+// image is made from a root with these packages, and kept for the next run. If you change the
+// packages, change the name.
 const (
 	image    = "hermes-s6-test:bookworm-xz"
 	packages = "s6,execline,xz-utils"
@@ -26,8 +26,8 @@ func docker(t *testing.T, args ...string) string {
 	return run(t, "docker", args...)
 }
 
-// needDocker skips the test where there is no engine, or no root to make an
-// image of, and says so where `make test` shows it.
+// needDocker skips the test if there is no engine, or no root to make an image from, and says
+// so where `make test` shows it.
 func needDocker(t *testing.T) {
 	t.Helper()
 	needSource(t)
@@ -59,8 +59,7 @@ func awaitBooted(t *testing.T, name string) {
 	})
 }
 
-// awaitDockerStatus waits until hermes-svstat -o name,wantedup,up prints want in a
-// container.
+// awaitDockerStatus waits until hermes-svstat -o name,wantedup,up prints want in a container.
 func awaitDockerStatus(t *testing.T, name, want string) {
 	t.Helper()
 	awaitOutput(t, want, func() string {

@@ -17,14 +17,14 @@ import (
 	"testing"
 )
 
-// A fleet is several containers on one home, whose gateways say so in it where one runs
+// A fleet is several containers on one home. Their gateways report in the home if one runs
 // twice (testdata/gateway).
 //
-// What namespaces on one machine do not show: all locks are one kernel's. Who holds a
-// fence is then known by its pid, 0 in another container, and a lock falls as soon as
-// its process ends. Over NFS or CephFS it is a server's, which knows no pids, and falls
-// when the server has heard of the end or has waited out a lease; a machine that is cut
-// off holds on to it until then and goes on. There is no NFS in these tests.
+// Namespaces on one machine do not show everything, because all locks belong to one kernel.
+// The holder of a fence is then known by its pid, 0 in another container, and a lock falls as
+// soon as its process ends. Over NFS or CephFS the lock belongs to a server, which knows no
+// pids. There it falls when the server has heard of the end or has waited out a lease; a
+// machine that is cut off holds the lock until then and goes on. These tests use no NFS.
 type fleet struct {
 	t        *testing.T
 	home     string
@@ -32,7 +32,7 @@ type fleet struct {
 	members  []*container
 }
 
-// newFleet prepares n containers with env on a home with profiles, whose state is state.
+// newFleet prepares n containers with env on a home with profiles, all in the given state.
 func newFleet(t *testing.T, n int, profiles []string, state string, env ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, home: newHomeFor(t), profiles: profiles}
@@ -54,7 +54,7 @@ func names(n int) (all []string) {
 	return all
 }
 
-// join prepares one container more.
+// join prepares one more container.
 func (f *fleet) join(env ...string) *container {
 	f.t.Helper()
 	c := newContainer(f.t, f.home, env...)
@@ -63,14 +63,14 @@ func (f *fleet) join(env ...string) *container {
 	return c
 }
 
-// standIn makes the gateway of c the one that knows whether it is alone.
+// standIn makes the gateway of c the stand-in that detects whether it runs alone.
 func (c *container) standIn() {
 	c.t.Helper()
 	c.check(os.Remove(c.hermes()))
 	c.check(build(c.hermes(), "./testdata/gateway"))
 }
 
-// twice returns what gateways said that found another of their profile running.
+// twice returns the reports of gateways that found another of their profile running.
 func (f *fleet) twice() string {
 	text, err := os.ReadFile(filepath.Join(f.home, "twice"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +79,7 @@ func (f *fleet) twice() string {
 	return string(text)
 }
 
-// forgive takes away what gateways said, where they were meant to.
+// forgive removes reports that were expected.
 func (f *fleet) forgive() {
 	f.t.Helper()
 	if err := os.Remove(filepath.Join(f.home, "twice")); err != nil {
@@ -87,21 +87,21 @@ func (f *fleet) forgive() {
 	}
 }
 
-// checkAlone fails the test where a gateway ran twice at once.
+// checkAlone fails the test if a gateway ran twice at once.
 func (f *fleet) checkAlone() {
 	if text := f.twice(); text != "" {
 		f.t.Errorf("ran twice at once:\n%.2000s", text)
 	}
 }
 
-// A life is what one process of a gateway has said of itself.
+// A life is what one process of a gateway has reported about itself.
 type life struct {
 	id, host   string
 	began, end int64  // by the clock, in ns; end 0: it was killed, or lives
 	settings   string // its port, and what --env gave it
 }
 
-// lives returns the lives of a profile's gateway, in order of their beginning.
+// lives returns the lives of a profile's gateway, in the order of their beginnings.
 func (f *fleet) lives(profile string) (all []life) {
 	f.t.Helper()
 	data, err := os.ReadFile(filepath.Join(f.home, "profiles", profile, "lives"))
@@ -130,14 +130,14 @@ func (f *fleet) lives(profile string) (all []life) {
 	return all
 }
 
-// A runner is the process of a gateway that runs.
+// A runner is the running process of a gateway.
 type runner struct {
 	host string // its container's
-	pid  int    // ours
+	pid  int    // in our namespace
 }
 
-// runners returns the processes that run, of each profile, whoever supervises them: by
-// what they execute, and which container's PID namespace they are in.
+// runners returns the running gateway processes of each profile, whether supervised or not. It
+// identifies them by what they execute, and their container by the PID namespace.
 func (f *fleet) runners() map[string][]runner {
 	hosts := map[string]string{}
 	for _, c := range f.members {
@@ -181,7 +181,7 @@ func (f *fleet) awaitRunners(want map[string]int) {
 	})
 }
 
-// allOnce is what awaitRunners wants of a fleet all of whose gateways are to run.
+// allOnce returns what awaitRunners wants for a fleet all of whose gateways are to run.
 func (f *fleet) allOnce() map[string]int {
 	want := map[string]int{}
 	for _, p := range f.profiles {
@@ -190,7 +190,7 @@ func (f *fleet) allOnce() map[string]int {
 	return want
 }
 
-// describe is what hermes-svstat says everywhere.
+// describe returns the output of hermes-svstat in each container.
 func (f *fleet) describe() string {
 	var b strings.Builder
 	for _, c := range f.members {
@@ -202,7 +202,7 @@ func (f *fleet) describe() string {
 	return b.String()
 }
 
-// A gatewayState is what a line of hermes-svstat --json says.
+// A gatewayState is a line of hermes-svstat --json.
 type gatewayState struct {
 	Name    string
 	Up      bool
@@ -211,7 +211,7 @@ type gatewayState struct {
 	Desired string `json:"desired_state"`
 }
 
-// states returns what hermes-svstat --json says in c, by name.
+// states returns the output of hermes-svstat --json in c, by name.
 func (c *container) states() (map[string]gatewayState, error) {
 	out, code := c.exec(false, "hermes-svstat", "--json")
 	return parseStates(out, code)
@@ -232,8 +232,8 @@ func parseStates(out string, code int) (map[string]gatewayState, error) {
 	return all, nil
 }
 
-// awaitRoles waits until each gateway runs in the container that where names, and stands
-// by in all others of members.
+// awaitRoles waits until each gateway runs in the container that where returns, and stands by
+// in all other members.
 func (f *fleet) awaitRoles(members []*container, where func(profile string) *container) {
 	f.t.Helper()
 	awaitMoves(f.t, func() error {
@@ -256,8 +256,8 @@ func (f *fleet) awaitRoles(members []*container, where func(profile string) *con
 	})
 }
 
-// supervisor is the pid, for us, of the s6-supervise of a profile's gateway in c; 0 where
-// there is none at the moment.
+// supervisor returns the pid, in our namespace, of the s6-supervise of a profile's gateway in
+// c, 0 if there is none at the moment.
 func (c *container) supervisor(profile string) int {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.pid))
 	for _, child := range strings.Fields(string(children)) {
@@ -270,9 +270,9 @@ func (c *container) supervisor(profile string) int {
 	return 0
 }
 
-// slay kills process pid, which must be some process's.
+// slay kills process pid, which must be a valid pid.
 func slay(pid int) {
-	if pid > 1 { // of less, all processes are meant
+	if pid > 1 { // smaller values would mean all processes
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// follow boots a container on home whose reconciler prunes after a second, and looks at
-// all only when it is told to.
+// follow boots a container on home. Its reconciler prunes after a second, and looks at all
+// profiles only when told to.
 func follow(t *testing.T, home string, env ...string) *container {
 	t.Helper()
 	c := newContainer(t, home, append([]string{"HERMES_FOLLOW_INTERVAL=86400", "HERMES_PRUNE_DELAY=1000"}, env...)...)
@@ -26,7 +26,7 @@ func follow(t *testing.T, home string, env ...string) *container {
 	return c
 }
 
-// awaitFollower waits until the reconciler has looked at all once.
+// awaitFollower waits until the reconciler has looked at all profiles once.
 func (c *container) awaitFollower() {
 	c.t.Helper()
 	c.await(false, "true\n", "/command/s6-svstat", "-o", "ready", reconciler)
@@ -34,7 +34,7 @@ func (c *container) awaitFollower() {
 
 const reconciler = "/run/service/reconciler"
 
-// follower is the pid of the reconciler, in the container.
+// follower returns the pid of the reconciler, in the container.
 func (c *container) follower() string {
 	c.t.Helper()
 	out, _ := c.exec(false, "/command/s6-svstat", "-o", "pid", reconciler)
@@ -45,7 +45,7 @@ func (c *container) follower() string {
 	return strconv.Itoa(pid)
 }
 
-// did returns what the reconciler says that it did for profile name, an action each.
+// did returns the actions that the reconciler has reported for profile name.
 func (c *container) did(name string) (actions []string) {
 	c.t.Helper()
 	line := regexp.MustCompile(`(?m)^reconcile: profile=` + regexp.QuoteMeta(name) + ` .*action=([a-z]+)`)
@@ -55,7 +55,7 @@ func (c *container) did(name string) (actions []string) {
 	return actions
 }
 
-// warnings returns what the reconciler has said besides what it did.
+// warnings returns the reconciler's other messages.
 func (c *container) warnings() (said []string) {
 	c.t.Helper()
 	for line := range strings.Lines(readFile(c.t, c.path("/run/log"))) {
@@ -66,7 +66,7 @@ func (c *container) warnings() (said []string) {
 	return said
 }
 
-// saysTimes is how often the reconciler has said text, a pattern.
+// saysTimes returns how often the reconciler has printed text, a pattern.
 func (c *container) saysTimes(text string) int {
 	c.t.Helper()
 	line := regexp.MustCompile(text)
@@ -79,7 +79,7 @@ func (c *container) saysTimes(text string) int {
 	return n
 }
 
-// awaitSays waits until the reconciler has said text, a pattern, so many times.
+// awaitSays waits until the reconciler has printed text, a pattern, that many times.
 func (c *container) awaitSays(times int, text string) {
 	c.t.Helper()
 	s6test.Await(c.t, func() error {
@@ -90,8 +90,8 @@ func (c *container) awaitSays(times int, text string) {
 	})
 }
 
-// looked waits until the reconciler has looked at all that happened before: it has made
-// a slot for a profile that is made now.
+// looked waits until the reconciler has looked at everything that happened before: until it
+// has made a slot for a profile that is made now.
 func (c *container) looked(marker string) {
 	c.t.Helper()
 	addProfile(c.t, c.home, marker, "")
@@ -116,8 +116,8 @@ func (c *container) awaitNo(name string) {
 	})
 }
 
-// awaitUp waits until the gateway of profile name is up, and has done all that it does
-// in its profile, and returns its pid.
+// awaitUp waits until the gateway of profile name is up, and has done all that it does in its
+// profile, and returns its pid.
 func (c *container) awaitUp(name string) (pid string) {
 	c.t.Helper()
 	s6test.Await(c.t, func() error {
@@ -131,14 +131,14 @@ func (c *container) awaitUp(name string) (pid string) {
 	return pid
 }
 
-// gateway is the pid of a profile's gateway and a newline, -1 of one that is down.
+// gateway returns the pid of a profile's gateway and a newline, -1 if it is down.
 func (c *container) gateway(name string) string {
 	c.t.Helper()
 	pid, _ := c.exec(false, "hermes-svstat", "-o", "pid", name)
 	return pid
 }
 
-// asked is what a hand-written profile of the tests has on record.
+// asked returns the record of a profile that a test writes by hand.
 func asked(port int) map[string]string {
 	return map[string]string{
 		"gateway_service.json": fmt.Sprintf(`{"version": 1, "port": %d, "env": {"TOKEN": "of %d"}}`, port, port),
@@ -147,7 +147,7 @@ func asked(port int) map[string]string {
 	}
 }
 
-// stage makes a directory with files outside of profiles/, the account's.
+// stage makes a directory with files outside of profiles/, owned by the account.
 func stage(t *testing.T, home, name string, files map[string]string) (path string) {
 	t.Helper()
 	for file, text := range files {
@@ -156,7 +156,7 @@ func stage(t *testing.T, home, name string, files map[string]string) (path strin
 	return filepath.Join(home, "staged", name)
 }
 
-// profileDir is the host's name of a profile's directory.
+// profileDir returns the host's name of a profile's directory.
 func (c *container) profileDir(name string) string {
 	if name == "default" {
 		return c.home
@@ -164,7 +164,7 @@ func (c *container) profileDir(name string) string {
 	return filepath.Join(c.home, "profiles", name)
 }
 
-// lapse lets some time go by that what is tested is about: a delay.
+// lapse lets time pass if the test is about a delay.
 func lapse(d time.Duration) { time.Sleep(d) }
 
 // desire records what is wanted of profile name, as another container would.
@@ -173,7 +173,7 @@ func (c *container) desire(name, state string) {
 	replaceFile(c.t, filepath.Join(c.profileDir(name), "gateway_state.json"), `{"desired_state":"`+state+`"}`)
 }
 
-// replaceFile renames a new file over path, the account's.
+// replaceFile renames a new file over path, owned by the account.
 func replaceFile(t *testing.T, path, text string) {
 	t.Helper()
 	must.Do(t, os.WriteFile(path+".of-test", []byte(text), 0o644))
@@ -181,7 +181,7 @@ func replaceFile(t *testing.T, path, text string) {
 	must.Do(t, os.Rename(path+".of-test", path))
 }
 
-// A consumption is what the reconciler takes up.
+// A consumption is what the reconciler consumes.
 type consumption struct {
 	processor          time.Duration // since it was started
 	rss, fds, watching int           // rss in KB
@@ -196,7 +196,7 @@ func (c *container) consumes() (u consumption) {
 	if len(fields) < 13 {
 		c.t.Fatalf("stat: %q", rest)
 	}
-	for _, ticks := range fields[11:13] { // utime and stime, of which there are 100 a second
+	for _, ticks := range fields[11:13] { // utime and stime, in units of 1/100 s
 		n, err := strconv.Atoi(ticks)
 		must.Do(c.t, err)
 		u.processor += time.Duration(n) * 10 * time.Millisecond
@@ -210,7 +210,7 @@ func (c *container) consumes() (u consumption) {
 	return u
 }
 
-// usageOf is usage of the process whose directory of procfs this is.
+// usageOf is usage of the process with the procfs directory proc.
 func usageOf(proc string) (rss, fds int) {
 	status, _ := os.ReadFile(proc + "/status")
 	_, rest, _ := strings.Cut(string(status), "VmRSS:")

@@ -9,7 +9,7 @@ import (
 
 // What a stand-in for hermes can do, in this order, before it stays.
 const (
-	// dashboard runs as such where it is asked to.
+	// dashboard runs as the dashboard if it is asked to.
 	dashboard = `if [ "$1" = dashboard ]; then
 	# With what is there: it was not started before it could be.
 	echo "$HOME $*" $(ls "$HERMES_HOME/logs") >"$HERMES_HOME/dashboard"
@@ -28,20 +28,20 @@ for f in args env user cwd stdin; do mv "$dump.$f.new" "$dump.$f"; done
 echo "gateway $*"
 echo "to stderr" >&2
 `
-	// enters goes to the home of its profile.
+	// enters changes to the home of its profile.
 	enters = `[ "$1" != -p ] || dir=$HERMES_HOME/profiles/$2
 cd "${dir:-$HERMES_HOME}" || exit
 `
-	// records that it runs, there, as the real one does. In one step: the container may
-	// end at any moment.
+	// records records there that it runs, as the real one does. It does so in one step,
+	// because the container may end at any moment.
 	records = `echo '{"gateway_state":"running"}' >gateway_state.json.own
 mv gateway_state.json.own gateway_state.json
 echo $$ >gateway.pid
 `
-	// talks says of itself what it is told, with the real one's keys, and keeps what else is
-	// there as that does: first each line of the file "says" in its home, then what comes
-	// through the FIFO "tell" there. A line is a state and members that go before those
-	// that it says anyway; or exit CODE; or notify.
+	// talks reports about itself what it is told, with the real one's keys, and keeps all
+	// other keys as that does: first each line of the file "says" in its home, then what comes
+	// through the FIFO "tell" there. A line is a state, and members that precede those that it
+	// always reports; or exit CODE; or notify.
 	talks = `say() {
 	state=$1 members=$2
 	desired=$(sed -n 's/.*\("desired_state": *"[a-z]*"\).*/,\1/p' gateway_state.json 2>/dev/null)
@@ -69,7 +69,7 @@ while :; do heed <tell; done
 [ ! -e "$HERMES_HOME/behaviour" ] || . "$HERMES_HOME/behaviour"
 `
 	// byName dies at once, hangs on SIGTERM, floods its log or exits 0 when it is told to
-	// stop, by what its profile is called.
+	// stop, depending on its profile's name.
 	byName = `case $2 in
 *0) exit 1 ;;
 *1) trap '' TERM ;;
@@ -79,8 +79,8 @@ esac
 `
 )
 
-// writeGateway makes path a program that stands in for hermes: it does all of does,
-// and then stays.
+// writeGateway makes path a program that stands in for hermes: it does all of does, and then
+// stays.
 func writeGateway(path string, does ...string) error {
 	return os.WriteFile(path, []byte("#!/bin/sh\n"+strings.Join(does, "")+"exec sleep 100000\n"), 0o755)
 }

@@ -10,10 +10,10 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// accountUID is hermes' in the container.
+// accountUID is the UID of the account hermes in the container.
 const accountUID = 10000
 
-// newHomeFor makes an empty home with profiles, the account's.
+// newHomeFor makes an empty home with profiles, owned by the account.
 func newHomeFor(t *testing.T, profiles ...string) string {
 	t.Helper()
 	home := t.TempDir()
@@ -26,7 +26,7 @@ func newHomeFor(t *testing.T, profiles ...string) string {
 	return home
 }
 
-// addProfile adds a profile, with gateway_state.json where state is not empty.
+// addProfile adds a profile, with gateway_state.json if state is not empty.
 func addProfile(t *testing.T, home, name, state string) {
 	t.Helper()
 	addProfileOf(t, accountUID, home, name, state)
@@ -40,8 +40,8 @@ func addProfileOf(t *testing.T, uid int, home, name, state string) {
 	}
 }
 
-// putFile makes a file of home and the directories above it, all of them uid's where
-// we are root.
+// putFile makes a file of home and the directories above it. If we are root, uid owns them
+// all.
 func putFile(t *testing.T, uid int, home, path, text string) {
 	t.Helper()
 	full := filepath.Join(home, path)

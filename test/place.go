@@ -19,7 +19,7 @@ import (
 // A place is what a script's setup gives it, for tests in Go.
 type place struct {
 	dir, scan, home, account string
-	bin                      string // our programs, where they are not the test itself
+	bin                      string // our programs, if the test does not run them itself
 	uid                      int    // the account's
 }
 
@@ -43,19 +43,19 @@ func newTree(t *testing.T) (place, *s6test.Svscan) {
 	return p, s6test.Start(t, p.scan, p.env())
 }
 
-// addProfile adds a profile, with gateway_state.json where state is not empty.
+// addProfile adds a profile, with gateway_state.json if state is not empty.
 func (p place) addProfile(t *testing.T, name, state string) {
 	t.Helper()
 	addProfileOf(t, p.uid, p.home, name, state)
 }
 
-// gateway has gateways do what writeGateway can.
+// gateway makes the place's gateway do what does says, see writeGateway.
 func (p place) gateway(t *testing.T, does ...string) {
 	t.Helper()
 	must.Do(t, writeGateway(filepath.Join(p.dir, "bin/hermes"), does...))
 }
 
-// pid is that of profile name's gateway.
+// pid returns the pid of profile name's gateway.
 func (p place) pid(t *testing.T, name string) int {
 	t.Helper()
 	pid, err := strconv.Atoi(strings.TrimSpace(p.run(t, 0, "hermes-svstat", "-o", "pid", name)))
@@ -63,7 +63,7 @@ func (p place) pid(t *testing.T, name string) int {
 	return pid
 }
 
-// noneLeft fails the test where a process of tree runs besides s6-svscan.
+// noneLeft fails the test if a process of tree runs besides s6-svscan.
 func noneLeft(t *testing.T, tree *s6test.Svscan) {
 	t.Helper()
 	if ps := tree.Processes(); len(ps) > 0 {
@@ -105,15 +105,15 @@ func (p place) run(t *testing.T, code int, name string, args ...string) string {
 	return stdout.String()
 }
 
-// furnish makes a home with two profiles in dir, an empty scan directory, and
-// bin with the stand-in. It returns who gateways run as.
+// furnish makes a home with two profiles in dir, an empty scan directory, and bin with the
+// stand-in. It returns the account that gateways run as.
 func furnish(dir string) (*user.User, error) {
 	account, err := testAccount()
 	if err != nil {
 		return nil, err
 	}
-	// The account must get through to the home; a test's directories are
-	// for their owner alone.
+	// The account must be able to reach the home, but only the owner can enter a test's
+	// directories.
 	for _, d := range []string{dir, filepath.Dir(dir)} {
 		if info, err := os.Stat(d); err != nil || info.Mode()&0o5 == 0o5 {
 			continue
@@ -142,8 +142,8 @@ func furnish(dir string) (*user.User, error) {
 	return account, writeGateway(filepath.Join(dir, "bin/hermes"), dumps)
 }
 
-// testAccount is who gateways run as in tests: somebody else than root, where
-// we can drop to somebody.
+// testAccount returns the account that gateways run as in tests: not root, if we can drop to
+// another account.
 func testAccount() (*user.User, error) {
 	if os.Geteuid() == 0 {
 		return user.Lookup("nobody")

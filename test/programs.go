@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package test looks at all of it at once: the programs, on a real s6, in booted
-// containers, and what the pages say of them. The files that are no _test.go are what the
-// tests have in common, each named for what it gives.
+// Package test tests everything together: the programs, on a real s6, in booted containers,
+// and what the documentation says about them. Files that do not end in _test.go are the shared
+// harness, each named for what it provides.
 package test
 
 import (
@@ -17,7 +17,7 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// run runs a program of others and returns what it said.
+// run runs an external program and returns its output.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
@@ -27,8 +27,8 @@ func run(t *testing.T, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// needSource leaves the test out in a root of the matrix, which has what runs our
-// programs, and nothing to make any of.
+// needSource skips the test in a root of the matrix, which has what runs our programs, but
+// nothing to build them with.
 func needSource(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("go.mod"); err != nil {
@@ -36,7 +36,7 @@ func needSource(t *testing.T) {
 	}
 }
 
-// static returns where our binaries are, as they are shipped.
+// static returns the directory of our binaries, built as they are shipped.
 func static(t *testing.T) string {
 	t.Helper()
 	needSource(t)
@@ -50,7 +50,7 @@ var shipped = sync.OnceValues(func() (string, error) {
 	return dir, build(dir+"/", "./cmd/...")
 })
 
-// build builds packages of ours without a C library, since roots have others.
+// build builds packages of ours without a C library, since other roots have other ones.
 func build(to string, packages ...string) error {
 	cmd := exec.Command("go", append([]string{"build", "-o", to}, packages...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -60,5 +60,5 @@ func build(to string, packages ...string) error {
 	return nil
 }
 
-// scratch is a directory for what tests share, removed when all have run.
+// scratch is a directory that tests share. It is removed when all have run.
 var scratch string

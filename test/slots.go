@@ -14,11 +14,10 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// slotFiles are those that a slot's definition decides.
+// slotFiles are the files that a slot's definition determines.
 var slotFiles = []string{"type", "run", "finish", "log/run", "down"}
 
-// contents returns what the slots below scan say: mode and content of each file,
-// by its path.
+// contents returns the mode and content of each file of the slots below scan, by its path.
 func contents(t *testing.T, scan string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -34,7 +33,7 @@ func contents(t *testing.T, scan string) map[string]string {
 				t.Errorf("not whole: %v", err)
 				continue
 			}
-			// Where it is does not count.
+			// The path of the place does not count.
 			text := readFile(t, path)
 			for _, before := range []string{"=", " "} { // in sh, in execline
 				text = strings.ReplaceAll(text, before+scan+"/", before+"SCANDIR/")
@@ -52,8 +51,8 @@ func contents(t *testing.T, scan string) map[string]string {
 	return files
 }
 
-// model returns the slots that a home calls for: those that reconcile makes in
-// an empty scan directory.
+// model returns the slots that a home calls for: those that reconcile makes in an empty scan
+// directory.
 func model(t *testing.T, p place) map[string]string {
 	t.Helper()
 	fresh := p

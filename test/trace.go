@@ -16,8 +16,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// A trace is a run of a program of ours under strace, s6's programs that it runs
-// included.
+// A trace is a run of one of our programs under strace, including the s6 programs that it
+// runs.
 type trace struct {
 	lines  []string
 	code   int // -1: killed
@@ -25,7 +25,7 @@ type trace struct {
 	hung   bool
 }
 
-// strace runs args, a program of ours first, with options of strace's.
+// strace runs args, which begin with a program of ours, with options of strace's.
 func (p place) strace(t *testing.T, args []string, options ...string) (tr trace) {
 	t.Helper()
 	log := filepath.Join(p.dir, "trace")
@@ -35,7 +35,7 @@ func (p place) strace(t *testing.T, args []string, options ...string) (tr trace)
 	cmd := exec.CommandContext(ctx, "strace", append(append(options, filepath.Join(p.bin, args[0])), args[1:]...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	// A thread at a time, and none interrupted: the same calls each time.
+	// Run one thread at a time, without preemption, so that each run makes the same calls.
 	cmd.Env = append(p.env(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -45,8 +45,8 @@ func (p place) strace(t *testing.T, args []string, options ...string) (tr trace)
 	return trace{strings.Split(string(data), "\n"), cmd.ProcessState.ExitCode(), stderr.String(), ctx.Err() != nil}
 }
 
-// inject runs args with the n-th of their calls called call failed with err, or with
-// SIGKILL in place of it. strace counts by thread: it can be the n-th of several.
+// inject runs args and makes the n-th of their calls named call fail with err, or for kill
+// replaces that call with SIGKILL. strace counts by thread, so several calls can be the n-th.
 func (p place) inject(t *testing.T, args []string, call, err string, n int) trace {
 	t.Helper()
 	options := []string{"-e", "trace=" + call, "-e"}
@@ -54,8 +54,8 @@ func (p place) inject(t *testing.T, args []string, call, err string, n int) trac
 	if err == kill {
 		options = append(options, "inject="+call+":signal=SIGKILL"+at)
 	} else {
-		// The other calls do not stop where seccomp filters for strace. With a
-		// signal it injects nothing then.
+		// With a seccomp filter for strace, the other calls do not stop. But with a signal
+		// strace injects nothing then.
 		options = append(options, "inject="+call+":error="+err+at, "--seccomp-bpf")
 	}
 	return p.strace(t, args, options...)
@@ -76,8 +76,7 @@ func (tr trace) injected() (n int) {
 	return n
 }
 
-// calls returns which calls were made, and how many times by the thread that made
-// the most of each.
+// calls returns which calls were made, and for each one the largest number that a thread made.
 func (tr trace) calls() map[string]int {
 	threads := map[string]int{}
 	most := map[string]int{}
@@ -93,7 +92,7 @@ func (tr trace) calls() map[string]int {
 	return most
 }
 
-// needStrace leaves the test out where strace is missing or may not trace.
+// needStrace skips the test if strace is missing or may not trace.
 func needStrace(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {

@@ -96,7 +96,7 @@ func (s *Set) open(l *Log) (err error) {
 		return err
 	}
 	for len(l.queue) > 0 {
-		// The stamp in its name is the time of its last line.
+		// Its name is stamped with the time of its rotation, so nothing in it is later.
 		t, ok := labelTime(l.queue[0].name[:min(len(l.queue[0].name), labelSize)])
 		if !ok || !t.Before(s.Since) {
 			break
