@@ -123,7 +123,7 @@ func TestCompletions(t *testing.T) {
 			"hermes-svc-register --user roo":        {"root"},
 			"hermes-s6 hermes-svst":                 {"hermes-svstat"},
 			"hermes-s6 hermes-svc start c":          {"coder"},
-			// As the command itself would, elsewhere.
+			// These look elsewhere, as the command itself would.
 			"hermes-svstat --scandir /nonexistent cod": nil,
 			"hermes-svc-register --home=/nonexistent ": {"default"},
 		})

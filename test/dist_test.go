@@ -29,16 +29,16 @@ import (
 // ours is the target of make dist whose archive runs here.
 var ours = map[string]string{"amd64": "x86_64", "arm64": "aarch64", "arm": "armhf"}[runtime.GOARCH]
 
-// targets are what the tests release: more would show no more, and take longer.
-// Their values are what is to be on record in what was built.
+// targets are what the tests release. More targets would show no more, and take longer. The
+// values are what must be on record in the built programs.
 var targets = map[string][]string{
 	ours:            {"GOOS=linux", "GOARCH=" + runtime.GOARCH},
 	"armhf":         {"GOOS=linux", "GOARCH=arm", "GOARM=7"},
 	"windows-arm64": {"GOOS=windows", "GOARCH=arm64"},
 }
 
-// release runs make dist for the targets in the source tree dir, under umask, and
-// returns where they are.
+// release runs make dist for the targets in the source tree dir, under umask, and returns the
+// directory of the archives.
 func release(dir, umask string) (string, error) {
 	dist, err := os.MkdirTemp(scratch, "dist-")
 	if err != nil {
@@ -56,7 +56,7 @@ func release(dir, umask string) (string, error) {
 	return dist, nil
 }
 
-// released is release of what is tested here, once.
+// released releases what is tested here, once.
 var released = sync.OnceValues(func() (string, error) { return release(".", "022") })
 
 // archiveOf returns the path of what was released for target.
@@ -77,8 +77,8 @@ func mustRelease(t *testing.T) string {
 	return dist
 }
 
-// TestDistIsReproducible shows that a release depends on the commit alone: another
-// directory, umask, file lying about and time zone change no byte of it.
+// TestDistIsReproducible: a release depends on the commit alone. Another directory, umask,
+// stray file and time zone change no byte of it.
 func TestDistIsReproducible(t *testing.T) {
 	needSource(t)
 	if out, err := exec.Command("git", "rev-parse", "HEAD").CombinedOutput(); err != nil {
@@ -105,8 +105,8 @@ func TestDistIsReproducible(t *testing.T) {
 	}
 }
 
-// TestDistFails shows that an archive that cannot be made whole is not released, and
-// that what was released before stays until then.
+// TestDistFails: an archive that cannot be completed is not released, and the previous release
+// stays until then.
 func TestDistFails(t *testing.T) {
 	needSource(t)
 	dist := t.TempDir()
@@ -127,8 +127,8 @@ func TestDistFails(t *testing.T) {
 	}
 }
 
-// TestDist shows that each archive has its checksum and what make install lays
-// down, root's, and that it was built for whom it says.
+// TestDist: each archive has its checksum and contains what make install installs, owned by
+// root and built for the right target.
 func TestDist(t *testing.T) {
 	dist := mustRelease(t)
 	installed := t.TempDir()
@@ -170,8 +170,8 @@ func TestDist(t *testing.T) {
 	}
 }
 
-// checkArchive looks at what tar -x would make of the archive at path: files and
-// links as they are in installed, and nothing else.
+// checkArchive checks what tar -x would make of the archive at path: the files and links of
+// installed, and nothing else.
 func checkArchive(t *testing.T, path, installed string) {
 	t.Helper()
 	data, err := exec.Command("xz", "-dc", path).Output()
@@ -211,7 +211,7 @@ func checkArchive(t *testing.T, path, installed string) {
 	}
 }
 
-// unzip unpacks what is for other systems, and returns one of its programs.
+// unzip unpacks an archive for another system, and returns one of its programs.
 func unzip(t *testing.T, path string) string {
 	t.Helper()
 	r, err := zip.OpenReader(path)
@@ -236,8 +236,8 @@ func unzip(t *testing.T, path string) string {
 	return filepath.Join(dir, "hermes-svc.exe")
 }
 
-// checkLicense tells whether the file has our license, and those of others whose code
-// is in our programs.
+// checkLicense checks that the file has our license, and those of others whose code is in our
+// programs.
 func checkLicense(t *testing.T, path string) {
 	t.Helper()
 	text := readFile(t, path)
@@ -248,8 +248,8 @@ func checkLicense(t *testing.T, path string) {
 	}
 }
 
-// TestDistUnpacked shows that unpacking replaces files that were there and leaves
-// directories alone: their modes, and links that stand for them.
+// TestDistUnpacked: unpacking replaces existing files but leaves directories alone: their
+// modes, and links in their place.
 func TestDistUnpacked(t *testing.T) {
 	archive := archiveOf(t, mustRelease(t), ours)
 	root := t.TempDir()
@@ -277,8 +277,8 @@ func TestDistUnpacked(t *testing.T) {
 	}
 }
 
-// TestDistBoots boots a container from nothing but the archive, and looks at what it
-// leaves on the volume for an image without us.
+// TestDistBoots boots a container from nothing but the archive, and checks what it leaves on
+// the volume for an image without our programs.
 func TestDistBoots(t *testing.T) {
 	home := newHomeFor(t, "never")
 	addProfile(t, home, "coder", `{"desired_state":"running"}`)
@@ -300,7 +300,7 @@ func TestDistBoots(t *testing.T) {
 		}
 	}
 	c.stop()
-	// What stays on the volume is what docs/adopting.md says; gateway.pid is the stand-in's.
+	// Only what docs/adopting.md lists stays on the volume; gateway.pid is the stand-in's.
 	want := `./gateway_service.json
 ./logs/container-boot.log
 ./logs/gateways/coder/current
@@ -327,9 +327,9 @@ func TestDistBoots(t *testing.T) {
 	}
 }
 
-// overlay makes what stands in for s6-overlay's archives, with their checksums, and
-// returns where: the harness has its place in an image. s6-overlay-suexec is set-UID
-// root there, which must not get lost.
+// overlay makes stand-ins for s6-overlay's archives, with their checksums, and returns their
+// directory: the harness has its place in an image. s6-overlay-suexec is set-UID root there,
+// which must not get lost.
 func overlay(t *testing.T) string {
 	t.Helper()
 	c := newBareContainer(t, "")
@@ -347,8 +347,8 @@ func overlay(t *testing.T) string {
 	return dir
 }
 
-// TestDockerfile builds the image of our Dockerfile, with a server of our own in
-// s6-overlay's place, and boots it.
+// TestDockerfile builds the image of our Dockerfile, with a server of our own in place of
+// s6-overlay's, and boots it.
 func TestDockerfile(t *testing.T) {
 	needDocker(t)
 	dist := mustRelease(t)
@@ -380,7 +380,7 @@ func TestDockerfile(t *testing.T) {
 	docker(t, "run", "-d", "--name", name, "-v", volume+":/opt/data", "--network", "none", name)
 	awaitBooted(t, name)
 	docker(t, "exec", "-u", "hermes", name, "mkdir", "-p", "/opt/data/profiles/coder")
-	// Before it is a profile: the reconciler would register it.
+	// Register it before it is a profile, or the reconciler would do it.
 	docker(t, "exec", "-u", "hermes", name, "hermes-svc-register", "--wait", "coder")
 	docker(t, "exec", "-u", "hermes", name, "touch", "/opt/data/profiles/coder/SOUL.md")
 	awaitDockerStatus(t, name, "coder true true\ndefault false false\n")
@@ -389,14 +389,14 @@ func TestDockerfile(t *testing.T) {
 	docker(t, "exec", name, "test", "!", "-e", "/etc/s6-overlay/user-bundles.d/user/contents.d/dashboard")
 	docker(t, "exec", name, "test", "!", "-e", "/archives")
 
-	// A download that was cut off is not unpacked.
+	// A truncated download is not unpacked.
 	noarch := filepath.Join(archives, "s6-overlay-noarch.tar.xz")
 	must.Do(t, os.Truncate(noarch, 1000))
 	out, err := build("--target", "unpacked")
 	if err == nil || !strings.Contains(out, "s6-overlay-noarch.tar.xz: FAILED") {
 		t.Errorf("docker build with a cut off archive: %v: %s", err, out)
 	}
-	// What an old builder leaves of a failed build has no name.
+	// An old builder leaves unnamed images of a failed build.
 	if steps := regexp.MustCompile(`(?m)^ ---> ([0-9a-f]{12})$`).FindAllStringSubmatch(out, -1); len(steps) > 1 {
 		docker(t, "rmi", steps[len(steps)-1][1])
 	}

@@ -10,9 +10,8 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// TestDocker boots a container of a real engine on a named volume: what ran runs
-// again after docker restart and after docker kill, and docker exec with its
-// bare PATH finds our programs.
+// TestDocker boots a container of a real engine on a named volume. What ran runs again after
+// docker restart and after docker kill, and docker exec with its bare PATH finds our programs.
 func TestDocker(t *testing.T) {
 	needDocker(t)
 	c := newContainer(t, "")
@@ -28,13 +27,13 @@ func TestDocker(t *testing.T) {
 	docker(t, "start", name)
 	awaitBooted(t, name)
 	docker(t, "exec", "-u", "hermes", name, "mkdir", "/opt/data/profiles/coder", "/opt/data/profiles/writer")
-	// Before it is a profile: the reconciler would register it.
+	// Register it before it is a profile, or the reconciler would do it.
 	docker(t, "exec", name, "hermes-svc-register", "--wait", "--env", "TOKEN=x", "coder")
 	docker(t, "exec", "-u", "hermes", name, "touch", "/opt/data/profiles/coder/SOUL.md", "/opt/data/profiles/writer/SOUL.md")
 	docker(t, "exec", name, "hermes-reconcile")
 	awaitDockerStatus(t, name, "coder true true\ndefault false false\nwriter false false\n")
 	docker(t, "exec", "-u", "hermes", name, "hermes-svstat", "coder")
-	// The stand-in says that it runs a moment after it was started.
+	// The stand-in records that it runs a moment after it was started.
 	s6test.Await(t, func() error {
 		return exec.Command("docker", "exec", name, "grep", "-q", "running", "/opt/data/profiles/coder/gateway_state.json").Run()
 	})

@@ -1,18 +1,18 @@
 //go:build linux
 
-// The pages that tell operators what to type are run: each command of theirs in
-// a container that has the trouble the section is about, and its answer compared
-// with what the page shows. A command that nothing runs is an error.
+// The pages that tell operators what to type are run: each of their commands runs in a
+// container with the trouble that the section is about, and its answer is compared with the
+// page. A command that nothing runs is an error.
 //
 // The rules for such a page:
-//   - Commands are in blocks of console, behind a prompt: # is root's, $ the
-//     account's, > goes on with the line above. What follows is the answer, in
-//     which ... stands for any text, and as a line of its own for any lines.
-//   - Any time, and any duration like 3s, will do for another; so will any
-//     number for one from 200 to 299, which are pids. Blanks count as one.
-//   - A command of ours or of s6's that the text names with its arguments is
-//     in one of the page's blocks.
-//   - What makes the trouble of the section TITLE of PAGE.md is testdata/docs/PAGE/TITLE.txtar,
+//   - Commands are in blocks of type console, after a prompt: # is root's, $ the account's,
+//     > continues the line above. The answer follows. In it ... stands for any text, and
+//     on a line of its own for any lines.
+//   - Any time matches any other, and so does any duration like 3s, and any number from
+//     200 to 299, which are pids. Blanks count as one.
+//   - A command of ours or of s6's that the text names with its arguments is in one of the
+//     page's blocks.
+//   - The trouble of the section TITLE of PAGE.md is made by testdata/docs/PAGE/TITLE.txtar,
 //     with - for blanks. See arrange.
 package test
 
@@ -32,20 +32,20 @@ import (
 
 var pages = []string{"README.md", "docs/operating.md", "docs/pipelines.md"}
 
-// A page is one that is run.
+// A page is a page that is run.
 type page struct {
 	path     string
 	sections []*section
 	prose    string
 }
 
-// A section is what is below one heading.
+// A section is the text below one heading.
 type section struct {
 	title string
 	steps []step
 }
 
-// setup is the name of the archive with what makes the section's trouble.
+// setup returns the name of the archive that makes the section's trouble.
 func (s *section) setup() string {
 	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(s.title), "-"), "-") + ".txtar"
 }
@@ -57,7 +57,7 @@ type step struct {
 	answer  string
 }
 
-// otherBlock is where Markdown begins a block of code that is not one of ours.
+// otherBlock matches the beginning of a Markdown code block that is not one of ours.
 var otherBlock = regexp.MustCompile("```|~~~|<(pre|code)|^(\t|    )")
 
 // readPage reads the page at path. An error names the line that breaks the rules.
@@ -69,7 +69,7 @@ func readPage(path string) (*page, error) {
 	return parsePage(path, string(data))
 }
 
-// setups is the directory of the page's set-ups.
+// setups returns the directory of the page's set-ups.
 func (p *page) setups() string {
 	return "testdata/docs/" + strings.TrimSuffix(filepath.Base(p.path), ".md") + "/"
 }
@@ -94,7 +94,7 @@ func parsePage(path, text string) (*page, error) {
 			return nil, wrong("commands before the first section")
 		case line == "```console":
 			block = true
-			in.steps = append(in.steps, step{}) // an answer must not go to the block before
+			in.steps = append(in.steps, step{}) // an answer must not be added to the previous block
 		case otherBlock.MatchString(line):
 			return nil, wrong("a block that nothing runs")
 		case strings.HasPrefix(line, "## "):
@@ -136,7 +136,7 @@ func (s *section) add(line string) error {
 	return nil
 }
 
-// unrun returns what the page's text has operators type that no block has.
+// unrun returns the commands in the page's text that no block contains.
 func (p *page) unrun() []string {
 	var blocks strings.Builder
 	for _, s := range p.sections {
@@ -160,14 +160,14 @@ var (
 	blanks    = regexp.MustCompile(`[ \t]+`)
 )
 
-// plain is text without what differs from one time to the next.
+// plain returns text without what differs from one time to the next.
 func plain(text string) string {
 	text = aTime.ReplaceAllString(text, "TIME")
 	text = aDuration.ReplaceAllString(text, "SPAN")
 	return blanks.ReplaceAllString(text, " ")
 }
 
-// answers tells whether got is the answer that the page shows as want.
+// answers reports whether got is the answer that the page shows as want.
 func answers(want, got string) bool {
 	pattern := ""
 	for line := range strings.Lines(plain(want)) {
@@ -181,8 +181,8 @@ func answers(want, got string) bool {
 	return regexp.MustCompile(`^` + pattern + `$`).MatchString(plain(got))
 }
 
-// TestPages shows that each command of the pages is in a place where TestDocs
-// runs it, and that each set-up is one of a section.
+// TestPages: each command of the pages is in a place where TestDocs runs it, and each set-up
+// belongs to a section.
 func TestPages(t *testing.T) {
 	needSource(t)
 	for _, path := range pages {
@@ -217,7 +217,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestPageRules shows that a page which breaks the rules is told so.
+// TestPageRules: a page that breaks the rules is rejected.
 func TestPageRules(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"```console\n# true\n```\n", "before the first section"},
@@ -259,7 +259,7 @@ func TestPageRules(t *testing.T) {
 
 // TestDocs runs the pages.
 func TestDocs(t *testing.T) {
-	newContainer(t, t.TempDir()) // or all of it is left out
+	newContainer(t, t.TempDir()) // without containers all of it is skipped
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Fatalf("%v: run `make deps`, or install jq", err)
 	}
@@ -284,14 +284,13 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// arrange boots a container and brings it into the trouble that the archive
-// setup describes:
+// arrange boots a container and brings it into the trouble that the archive setup describes:
 //
 //	home/...  files of the home, there before the boot
 //	env       the container's environment, a variable a line
 //	beside    that of a second container on the same home, if there is to be one
 //
-// and, as the text before the files, a script that root runs when it has booted.
+// The text before the files is a script that root runs after the boot.
 func arrange(t *testing.T, setup string) *container {
 	t.Helper()
 	archive, err := txtar.ParseFile(setup)
@@ -312,7 +311,7 @@ func arrange(t *testing.T, setup string) *container {
 	}
 	boot := func(env []string) *container {
 		c := newContainer(t, home, env...)
-		// It keeps no state: what the pages show of it must not depend on who of us wrote last.
+		// It keeps no state: what the pages show must not depend on which process wrote last.
 		c.check(writeGateway(c.hermes(), enters, behaves))
 		c.boot()
 		return c

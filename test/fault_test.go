@@ -23,14 +23,13 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// faultStep is for short runs: of the faults of each call there is every how manieth,
-// and one at the least.
+// faultStep makes short runs inject only every n-th fault of each call, and at least one.
 var faultStep = flag.Int("fault-step", 60, "inject every how manieth fault of each system call (1: each)")
 
-// errnos are what each call is failed with.
+// errnos are the errors that each call is made to fail with.
 var errnos = []string{kill, "EIO", "EACCES", "ENOSPC", "EMFILE", "EINTR"}
 
-// errnosOf are what a call is failed with besides.
+// errnosOf are additional errors for some calls.
 var errnosOf = map[string][]string{
 	"clone":         {"EAGAIN", "ENOMEM"},
 	"clone3":        {"EAGAIN", "ENOMEM"},
@@ -45,16 +44,15 @@ var errnosOf = map[string][]string{
 	"renameat2":     {"EINVAL", "ENOSYS"},
 }
 
-// An exception is a call that is not failed in each way at each place.
+// An exception is a call that is not made to fail in each way at each place.
 type exception struct {
-	errnos []string // none: it is not failed at all
+	errnos []string // none: it is never made to fail
 	places int      // 0: each
 	why    string
 }
 
-// exceptions by call. What is there of the runtime's and the C library's is made
-// before main, or as often as the scheduler comes round to it: no two runs make the
-// same.
+// exceptions are the exceptions, by call. Calls of the Go runtime and the C library are made
+// before main, or whenever the scheduler gets to them: no two runs make the same ones.
 var exceptions = func() map[string]exception {
 	all := map[string]exception{
 		"close": {[]string{kill}, 0, "killed only: a close that fails closes all the same (close(2)), and strace's does not"},
@@ -74,25 +72,25 @@ var exceptions = func() map[string]exception {
 	return all
 }()
 
-// A faulty is a command whose calls are failed.
+// A faulty is a command whose calls are made to fail.
 type faulty struct {
 	name string
 	// home is what is in the home besides two profiles, by path.
 	home map[string]string
-	// before brings a tree into the state in which args run, from nothing, or
-	// where fresh is not set from the state that args left it in.
+	// before brings a tree into the state in which args run: from nothing, or if fresh is not
+	// set, from the state that args left it in.
 	before [][]string
 	fresh  bool
 	args   []string
 	again  []int // exit codes of the run after the fault
-	// done is what is true when args have run; so many processes are there.
+	// done holds after args have run; then there are that many processes.
 	done      func(p place) error
 	processes int
-	// always is true, whatever failed.
+	// always holds, whatever failed.
 	always func(p place) error
 }
 
-// signed is that the fence of coder names who had it last, or nobody where that could not
+// signed checks that the fence of coder names its last holder, or no holder if that could not
 // be written.
 func signed(p place) error {
 	text, err := os.ReadFile(filepath.Join(p.home, "profiles/coder", fence.File))
@@ -102,7 +100,7 @@ func signed(p place) error {
 	return err
 }
 
-// isUp is whether profile name's gateway is.
+// isUp checks whether profile name's gateway is up.
 func isUp(name string, up bool) func(place) error {
 	return func(p place) error {
 		out, _ := p.command("s6-svstat", "-o", "up", filepath.Join(p.scan, "gateway-"+name)).Output()
@@ -122,7 +120,7 @@ func both(a, b func(place) error) func(place) error {
 	}
 }
 
-// absent is whether profile name has no slot.
+// absent checks that profile name has no slot.
 func absent(name string) func(place) error {
 	return func(p place) error {
 		if _, err := os.Lstat(filepath.Join(p.scan, "gateway-"+name)); err == nil {
@@ -132,8 +130,8 @@ func absent(name string) func(place) error {
 	}
 }
 
-// asRecorded is that a slot says what is on record, and that a profile which is not
-// to run by itself, by the home's configuration, does not.
+// asRecorded checks that a slot matches the record, and that a profile whose gateway is not to
+// run by itself, according to the home's configuration, does not run.
 func asRecorded(p place) error {
 	run, err := os.ReadFile(filepath.Join(p.scan, "gateway-writer/run"))
 	if err == nil && !bytes.Contains(run, []byte("KEY=value")) && !bytes.Contains(run, []byte("OLD=1")) {
@@ -164,8 +162,8 @@ var faultys = []faulty{
 			{"hermes-svc-register", "--down", "ghost"},
 			{"/bin/sh", "-ec", `cd "$HERMES_HOME/profiles/writer"; sed s/OLD/KEY/ gateway_service.json | sed 's/"1"/"value"/' >new; cat new >gateway_service.json; rm new`},
 		},
-		// One whose state is kept from us counts as one that was not to run, and default
-		// does not start for it then; the ten processes say that it does otherwise.
+		// A profile whose state cannot be read counts as one that was not to run, and then
+		// default does not start for it. Otherwise it does, as the ten processes show.
 		args: []string{"hermes-reconcile", "--prune"}, done: both(both(isUp("coder", false), isUp("writer", false)), absent("ghost")), processes: 10, always: asRecorded},
 	{name: "register", fresh: true, args: []string{"hermes-svc-register", "--down", "--env", "A=b", "coder"}, again: []int{101}, done: isUp("coder", false), processes: 3},
 	{name: "replace", before: live, args: []string{"hermes-svc-register", "--replace", "--port", "4000", "--env", "A=b", "coder"}, done: isUp("coder", true), processes: 4},
@@ -178,7 +176,7 @@ var faultys = []faulty{
 // codesOfTable are all exit codes that a command may have.
 var codesOfTable = []int{0, 1, 99, 100, 101, 102, 110, 111, 127}
 
-// A faultReport is what came of the faults, by call and command.
+// A faultReport is the results of the faults, by call and command.
 type faultReport struct {
 	sync.Mutex
 	made, tried map[string]map[string]int
@@ -186,11 +184,11 @@ type faultReport struct {
 	runtimes    int // faults that Go's runtime did not survive
 }
 
-// TestFaults fails each system call of each command in turn, or kills the command
-// there. After each: the exit code is one of the table's, one line says what failed,
-// where it is 0 the job is done, every slot is whole, no file of the home is lost or
-// cut off, and the next run without a fault finishes the job and leaves nothing but
-// the processes that are to be. Which calls there are a run without a fault shows.
+// TestFaults makes each system call of each command fail in turn, or kills the command there.
+// After each fault it checks that the exit code is one of the table's, one line says what
+// failed, after 0 the job is done, every slot is complete, no file of the home is lost or
+// truncated, and the next run without a fault finishes the job and leaves only the expected
+// processes. A run without a fault shows which calls there are.
 func TestFaults(t *testing.T) {
 	needSource(t)
 	needStrace(t)
@@ -209,7 +207,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// failAll fails the calls of f, on several trees: some wait while others work.
+// failAll makes the calls of f fail, on several trees: some wait while others work.
 func (f faulty) failAll(t *testing.T, r *faultReport) {
 	const trees = 8
 	calls := f.calls(t)
@@ -271,8 +269,8 @@ func (r *faultReport) String() string {
 	return b.String()
 }
 
-// newFaultyPlace is a place where a gateway takes no time to start, and with programs
-// as they are shipped: the test that is its own programs has a runtime for tests.
+// newFaultyPlace makes a place where a gateway starts at once. Its programs are built as they
+// are shipped, because the test binary, which could run them itself, has a runtime for tests.
 func newFaultyPlace(t *testing.T) place {
 	t.Helper()
 	p := newPlace(t)
@@ -281,7 +279,7 @@ func newFaultyPlace(t *testing.T) place {
 	return p
 }
 
-// calls returns the calls that f makes, and how many times one thread makes each.
+// calls returns the calls that f makes, and how often one thread makes each.
 func (f faulty) calls(t *testing.T) map[string]int {
 	t.Helper()
 	p := newFaultyPlace(t)
@@ -296,8 +294,8 @@ func (f faulty) calls(t *testing.T) map[string]int {
 	return tr.calls()
 }
 
-// failCall injects the faults of call, of which there are places, and returns how
-// many that were.
+// failCall injects faults into call, which has that many places, and returns how many it
+// injected.
 func (f faulty) failCall(t *testing.T, r *faultReport, p place, tree *s6test.Svscan, call string, places int) (count int) {
 	errs := slices.Concat(errnos, errnosOf[call])
 	if e, ok := exceptions[call]; ok {
@@ -308,7 +306,7 @@ func (f faulty) failCall(t *testing.T, r *faultReport, p place, tree *s6test.Svs
 	}
 	all := places * len(errs)
 	for i := min(*faultStep, all) / 2; i < all; i += *faultStep {
-		// Another error each time, also where not all are taken.
+		// Another error each time, even if not all are used.
 		n, err := i/len(errs), errs[(i+i/len(errs)+len(call))%len(errs)]
 		began := time.Now()
 		if f.fail(t, r, p, tree, call, err, n+1) {
@@ -329,7 +327,7 @@ func (f faulty) prepare(t *testing.T, p place, first bool) {
 	t.Helper()
 	if f.fresh || first {
 		p.run(t, 0, "hermes-svc-unregister", "--all")
-		// Also what makes a difference by being missing.
+		// These also make a difference if they are missing.
 		_ = os.RemoveAll(filepath.Join(p.home, "logs"))
 		for _, pattern := range []string{"gateway*", ".*", "profiles/*/gateway*", "profiles/*/.*"} {
 			files, _ := filepath.Glob(filepath.Join(p.home, pattern))
@@ -347,13 +345,13 @@ func (f faulty) prepare(t *testing.T, p place, first bool) {
 	}
 }
 
-// fail runs f once with a fault and once without; false where there was no such
-// call any more.
+// fail runs f once with a fault and once without. It returns false if there was no such call
+// any more.
 func (f faulty) fail(t *testing.T, r *faultReport, p place, tree *s6test.Svscan, call, err string, n int) bool {
 	t.Helper()
 	var tr trace
 	defer func() {
-		if t.Failed() { // also where the test has ended in here
+		if t.Failed() { // even if the test has ended in here
 			t.Logf("this was %s of %s, number %d: exit code %d: %s", err, call, n, tr.code, tr.stderr)
 		}
 	}()
@@ -375,7 +373,7 @@ func (f faulty) fail(t *testing.T, r *faultReport, p place, tree *s6test.Svscan,
 	case !slices.Contains(codesOfTable, tr.code):
 		t.Errorf("exit code %d: %s", tr.code, tr.stderr)
 	case tr.code != 0 && tr.injected() == 1 && !saysWhy(tr.stderr, err):
-		// With a second fault it may be the other.
+		// With a second fault the message may be about the other one.
 		t.Errorf("exit code %d, and %s is not said: %q", tr.code, err, tr.stderr)
 	case tr.code == 0:
 		s6test.Await(t, func() error { return f.done(p) })
@@ -389,19 +387,19 @@ func (f faulty) fail(t *testing.T, r *faultReport, p place, tree *s6test.Svscan,
 		t.Errorf("exit code %d (%s), and %d the next time: %s", tr.code, tr.stderr, got, out)
 	}
 	if f.name == "reconcile" && strings.Contains(tr.stderr, `profile "coder": `) {
-		// Without it nobody knew that default is to start, which then has a slot that is
-		// down: a second run changes that, and starts nothing that has one.
+		// Without coder nothing said that default is to start, so default's slot is down.
+		// A second run changes that, and starts nothing that has a slot.
 		p.run(t, 0, "hermes-svc", "start", "--wait", "default")
 	}
 	if f.args[0] == "hermes-svc" {
-		p.run(t, 0, "hermes-svc-register", "--keep", "coder") // cleaning up is for who makes slots
+		p.run(t, 0, "hermes-svc-register", "--keep", "coder") // the commands that make slots clean up
 	}
 	f.check(t, p, tree)
 	return tr.injected() > 0
 }
 
-// saysWhy tells whether messages have one that says what failed, and that it was by
-// errno. A program of s6's that cannot be loaded says so in its loader's words.
+// saysWhy reports whether messages contain one that says what failed, and that errno was the
+// reason. If an s6 program cannot be loaded, the message is its loader's.
 func saysWhy(messages, errno string) bool {
 	if !strings.Contains(messages, ": fatal: ") {
 		return false
@@ -414,7 +412,7 @@ func saysWhy(messages, errno string) bool {
 	return false
 }
 
-// check fails the test where f has not done its job, or left anything.
+// check fails the test if f has not done its job, or left anything.
 func (f faulty) check(t *testing.T, p place, tree *s6test.Svscan) {
 	t.Helper()
 	s6test.Await(t, func() error {
@@ -435,7 +433,7 @@ func (f faulty) check(t *testing.T, p place, tree *s6test.Svscan) {
 	}
 }
 
-// checkAlways fails the test where something is lost that a fault must not cost.
+// checkAlways fails the test if something is lost that a fault must not cost.
 func (f faulty) checkAlways(t *testing.T, p place) {
 	t.Helper()
 	for _, name := range []string{"coder", "writer"} {

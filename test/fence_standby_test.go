@@ -20,8 +20,8 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// TestFenceStandby has three containers with a shard each stand by for each other. At
-// first each gateway runs in its own; those of one that is lost run elsewhere; and N goes
+// TestFenceStandby has three containers with a shard each stand by for each other. At first
+// each gateway runs in its own container. Those of a lost container run elsewhere. Then N goes
 // from 3 to 5 and to 2 while all run, one container after the other.
 func TestFenceStandby(t *testing.T) {
 	const never, soon = "HERMES_STANDBY_DELAY=3600000", "HERMES_STANDBY_DELAY=500"
@@ -29,7 +29,7 @@ func TestFenceStandby(t *testing.T) {
 	shard := func(c *container, i, n int, delay string) {
 		c.env = []string{fmt.Sprintf("HERMES_SHARD=%d/%d", i, n), "HERMES_STANDBY=1", delay}
 	}
-	// Who boots first waits for the others, however long they take.
+	// The first to boot waits for the others, however long they take.
 	shares := map[string]*container{}
 	for i, c := range f.members {
 		selection, err := reconcile.ParseSelection("", fmt.Sprintf("%d/3", i+1), false)
@@ -55,7 +55,7 @@ func TestFenceStandby(t *testing.T) {
 		c.boot()
 	}
 	one, lost := f.members[0], f.members[2]
-	reboot(one, 1, 3) // what it left, nobody was to take
+	reboot(one, 1, 3) // no other was to take over what it left
 	f.awaitRoles(f.members, inShares)
 	lost.kill()
 	f.awaitRunners(f.allOnce())
@@ -86,11 +86,11 @@ func TestFenceStandby(t *testing.T) {
 	})
 }
 
-// standbys is how many TestFenceMemory has.
+// standbys is how many stand-bys TestFenceMemory has.
 const standbys = 200
 
-// TestFenceMemory has two hundred gateways stand by for what the test itself holds. Each
-// takes at most a megabyte more than s6's own three processes for it.
+// TestFenceMemory has two hundred gateways stand by for fences that the test itself holds.
+// Each takes at most a megabyte more than s6's own three processes for it.
 func TestFenceMemory(t *testing.T) {
 	p := newPlace(t)
 	p.bin = static(t)
@@ -155,7 +155,7 @@ func holdFence(t *testing.T, p place, profile string) {
 	}
 }
 
-// pss sums up the memory, in KB, of processes, with their share of what several have.
+// pss sums up the memory of processes in KB, with their share of shared memory.
 func pss(t *testing.T, pids []int) (sum int) {
 	t.Helper()
 	for _, pid := range pids {

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// TestFenceTakeOver ends what runs ten gateways: the processes, by SIGKILL, their
-// container, by SIGKILL, and their container in good order. Each time the other container
-// takes all of them over, with the settings on record, and the log is whole: each line
-// that was printed is in it once, but for the last ones that a container was killed with.
+// TestFenceTakeOver ends what runs ten gateways: the processes, by SIGKILL, their container,
+// by SIGKILL, and their container with an orderly stop. Each time the other container takes
+// all of them over, with the settings on record. The log is complete: it has each printed line
+// once, except for the last ones when a container was killed.
 func TestFenceTakeOver(t *testing.T) {
 	f := newFleet(t, 2, names(10), "")
 	one, two := f.members[0], f.members[1]
@@ -70,7 +70,7 @@ func TestFenceTakeOver(t *testing.T) {
 	}
 }
 
-// settings boots c, registers the gateways there with settings of their own, which it
+// settings boots c, registers the gateways there, each with its own settings, which it
 // returns, and starts them. They print.
 func (f *fleet) settings(c *container) map[string]string {
 	f.t.Helper()
@@ -90,7 +90,7 @@ func (f *fleet) settings(c *container) map[string]string {
 	return want
 }
 
-// awaitLife waits until a profile's gateway has begun to run in c after the time, and
+// awaitLife waits until a profile's gateway has begun to run in c after the given time, and
 // returns when that was.
 func (f *fleet) awaitLife(profile string, c *container, after time.Time) (began time.Time) {
 	f.t.Helper()
@@ -107,7 +107,8 @@ func (f *fleet) awaitLife(profile string, c *container, after time.Time) (began 
 	return began
 }
 
-// awaitLives is awaitLife for all, each after its lock fell; it returns how long each took.
+// awaitLives is awaitLife for all, each after its lock was released. It returns how long each
+// took.
 func (f *fleet) awaitLives(c *container, fell func(profile string) time.Time) (took []time.Duration) {
 	f.t.Helper()
 	for _, p := range f.profiles {
@@ -130,7 +131,7 @@ func (f *fleet) last(c *container) map[string]life {
 	return last
 }
 
-// logTimes logs how times are distributed.
+// logTimes logs the distribution of times.
 func logTimes(t *testing.T, what string, times []time.Duration) {
 	t.Helper()
 	slices.Sort(times)
@@ -142,8 +143,8 @@ func logTimes(t *testing.T, what string, times []time.Duration) {
 
 var printedLine = regexp.MustCompile(`^\S+ \S+  line (\S+) ([0-9]+)\.$`)
 
-// whole is nil when the log of a profile's gateway has each line that was printed, once.
-// The process lost was killed with its logger: there the last may be missing.
+// whole returns nil if the log of a profile's gateway has each printed line once. The process
+// lost was killed together with its logger, so its last line may be missing.
 func (f *fleet) whole(profile, lost string) error {
 	logged := map[string][]int{}
 	files, _ := filepath.Glob(filepath.Join(f.home, "logs/gateways", profile, "*"))

@@ -16,17 +16,17 @@ import (
 
 var fenceFor = flag.Duration("fence", 20*time.Second, "how long TestFenceExactlyOnce runs")
 
-// restless is a gateway that may die as often as it likes.
+// restless lets a gateway die as often as it likes.
 const restless = "HERMES_CRASH_LIMIT=0"
 
-// patience is what a command gets, in ms: enough for most, and not so much that one which
-// waits for another that has failed holds everything up.
+// patience is what a command gets, in ms: enough for most, and so little that a command that
+// waits for another, failed one does not hold everything up.
 const patience = "5000"
 
 // A rumble is a random run on a fleet.
 type rumble struct {
 	*fleet
-	busy map[string]*sync.Mutex // of each profile: its commands come one after the other
+	busy map[string]*sync.Mutex // of each profile: its commands are given one after the other
 	some []*restarting
 
 	mu     sync.Mutex
@@ -39,13 +39,13 @@ type rumble struct {
 type restarting struct {
 	*container
 	use  sync.RWMutex // held to read while its pid is used
-	ends sync.Mutex   // held by who ends and boots it
+	ends sync.Mutex   // held to end and boot it
 }
 
 // TestFenceExactlyOnce has two containers run the same ten gateways, while these, their
-// supervisors and the containers are killed, started and stopped at random. At every
-// moment each gateway runs once at most; at the end once, or not at all, as was asked
-// for last. Without the fence the same run shows gateways that run twice.
+// supervisors and the containers are killed, started and stopped at random. At every moment
+// each gateway runs once at most; at the end once, or not at all, as was asked for last.
+// Without the fence the same run finds gateways that run twice.
 func TestFenceExactlyOnce(t *testing.T) {
 	t.Run("fence", func(t *testing.T) {
 		r := newRumble(t)
@@ -84,7 +84,7 @@ func newRumble(t *testing.T, env ...string) *rumble {
 	return r
 }
 
-// run lets go for so long: two of us at work in each container.
+// run runs for that long, with two goroutines at work in each container.
 func (r *rumble) run(long time.Duration) {
 	end := time.Now().Add(long)
 	var workers sync.WaitGroup
@@ -112,8 +112,8 @@ func (r *rumble) step(rng *rand.Rand, c *restarting) {
 	case n < 9:
 		r.command(p, false, func() bool {
 			if rng.IntN(2) == 0 {
-				// Where it runs in the other container, it goes on there, and this
-				// says so: it is to be stopped there as well.
+				// If it runs in the other container, it goes on there, and this command says
+				// so: it must be stopped there as well.
 				r.svc(c, "stop", "200", p)
 			}
 			return r.stop(p)
@@ -135,7 +135,7 @@ func (r *rumble) step(rng *rand.Rand, c *restarting) {
 	}
 }
 
-// command does what makes a gateway be as wanted, and notes whether it could.
+// command does what makes a gateway's state as wanted, and records whether that succeeded.
 func (r *rumble) command(p string, wanted bool, do func() bool) {
 	r.busy[p].Lock()
 	defer r.busy[p].Unlock()
@@ -145,8 +145,8 @@ func (r *rumble) command(p string, wanted bool, do func() bool) {
 	r.intent[p], r.sure[p] = wanted, done
 }
 
-// svc gives one container a command, and tells whether that was done: not, say, where
-// the container is killed meanwhile.
+// svc gives one container a command, and reports whether it was done. It is not if, for
+// example, the container is killed meanwhile.
 func (r *rumble) svc(c *restarting, verb, timeout, p string) bool {
 	c.use.RLock()
 	defer c.use.RUnlock()
@@ -155,7 +155,7 @@ func (r *rumble) svc(c *restarting, verb, timeout, p string) bool {
 	return code == 0
 }
 
-// stop stops a gateway in all containers. Each waits until it runs in no other.
+// stop stops a gateway in all containers. Each one waits until it runs in no other.
 func (r *rumble) stop(p string) bool {
 	done := make([]bool, len(r.some))
 	var all sync.WaitGroup
@@ -170,7 +170,7 @@ func (r *rumble) stop(p string) bool {
 	return !slices.Contains(done, false)
 }
 
-// reboot ends c, by SIGKILL in the midst of what others do in it, and boots it.
+// reboot ends c, by SIGKILL in the middle of what others do in it, and boots it.
 func (r *rumble) reboot(c *restarting, what string, kill bool) {
 	c.ends.Lock()
 	defer c.ends.Unlock()
@@ -199,7 +199,7 @@ func (r *rumble) count(what string, code int) {
 	r.table[what][code]++
 }
 
-// settle repeats what came to nothing, and waits until all is as was asked for last.
+// settle repeats what failed, and waits until everything is as was asked for last.
 func (r *rumble) settle() {
 	r.t.Helper()
 	want := map[string]int{}
@@ -237,7 +237,7 @@ func (r *rumble) settle() {
 	}
 }
 
-// log logs what was done, and what came of it.
+// log logs what was done, and the results.
 func (r *rumble) log() {
 	var b strings.Builder
 	for _, what := range slices.Sorted(maps.Keys(r.table)) {

@@ -164,7 +164,7 @@ func (c *container) profileDir(name string) string {
 	return filepath.Join(c.home, "profiles", name)
 }
 
-// lapse lets time pass if the test is about a delay.
+// lapse waits, for tests that are about a delay.
 func lapse(d time.Duration) { time.Sleep(d) }
 
 // desire records what is wanted of profile name, as another container would.

@@ -16,18 +16,18 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// TestFollowSupervisorReturns has a gateway's supervisor come up when the follower has
-// seen that there is none, and before it has changed ./down: it goes by what that said
-// before, and is told nevertheless.
+// TestFollowSupervisorReturns has a gateway's supervisor start after the follower has seen
+// that there is none, and before the follower has changed ./down. The supervisor acts on the
+// old ./down, and is told of the change nevertheless.
 func TestFollowSupervisorReturns(t *testing.T) {
 	needStrace(t)
 	p, tree := newTree(t)
 	p.gateway(t)
 	p.addProfile(t, "one", `{"desired_state":"running"}`)
-	p.run(t, 0, "hermes-reconcile") // so that the follower finds nothing to make
+	p.run(t, 0, "hermes-reconcile") // so that the follower has nothing to make
 	state := filepath.Join(p.home, "profiles/one/gateway_state.json")
 	service := filepath.Join(p.scan, "gateway-one")
-	// To take hold of the profile, a directory is made; it is stopped just after.
+	// It makes a directory to take hold of the profile, and is stopped just after that.
 	cmd := p.command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=mkdirat",
 		"-e", "inject=mkdirat:delay_exit=5000000", "-P", filepath.Join(p.scan, ".gateway-one"), "-P", ".gateway-one", "hermes-reconcile", "--follow")
 	out, err := os.Create(filepath.Join(p.dir, "out"))
@@ -82,7 +82,7 @@ func TestFollowSupervisorReturns(t *testing.T) {
 	})
 }
 
-// noFile is nil where there is nothing at path.
+// noFile returns nil if there is nothing at path.
 func noFile(path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s is there", path)
@@ -90,7 +90,7 @@ func noFile(path string) error {
 	return nil
 }
 
-// endTraced ends what a strace runs, and with it that.
+// endTraced ends the program that a strace runs, and with it the strace.
 func endTraced(cmd *exec.Cmd) {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
 	for _, child := range strings.Fields(string(children)) {
@@ -101,7 +101,7 @@ func endTraced(cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// parentOf is the pid of pid's parent.
+// parentOf returns the pid of pid's parent.
 func parentOf(t *testing.T, pid int) int {
 	t.Helper()
 	_, rest, _ := strings.Cut(readFile(t, fmt.Sprintf("/proc/%d/stat", pid)), ") ")

@@ -23,8 +23,8 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// arrivals are ways in which a profile comes to be: sh scripts, run outside of the
-// container in its home, with what it is made of in staged/NAME, $0.
+// arrivals are ways in which a profile comes into being: sh scripts, run outside of the
+// container in its home, with the profile's content in staged/NAME, $0.
 var arrivals = map[string]string{
 	"copied":  `cp -a staged/$0 profiles/`,
 	"renamed": `mv staged/$0 profiles/`,
@@ -33,8 +33,8 @@ var arrivals = map[string]string{
 	"later":   `mkdir profiles/$0 && sleep 1 && cp -a staged/$0/. profiles/$0`,
 }
 
-// TestFollowArrivals has profiles come to be from outside. Each gets one slot, once, with
-// the settings that it brings, and its gateway runs.
+// TestFollowArrivals makes profiles from outside. Each gets one slot, once, with the settings
+// that it brings, and its gateway runs.
 func TestFollowArrivals(t *testing.T) {
 	home := newHomeFor(t, "first")
 	c := follow(t, home)
@@ -49,7 +49,7 @@ func TestFollowArrivals(t *testing.T) {
 		stage(t, home, name, asked(port))
 		began := time.Now()
 		run(t, "sh", "-c", "cd '"+home+"' && "+arrivals[name[:len(name)-1]], name)
-		// One that takes longer than it is waited for may be looked at half-done.
+		// A slower one may be looked at while it is incomplete.
 		quick[name] = strings.HasPrefix(name, "later") || time.Since(began) < 150*time.Millisecond
 	}
 	for name, port := range ports {
@@ -70,7 +70,7 @@ func TestFollowArrivals(t *testing.T) {
 		did := c.did(name)
 		if quick[name] {
 			once++
-		} else { // what has come later, it has brought up to date
+		} else { // it has updated the slot with what came later
 			did = slices.DeleteFunc(did, func(a string) bool { return a == "updated" })
 		}
 		if !slices.Equal(did, []string{"started"}) && !(slices.Equal(did, []string{"registered", "started"}) && !quick[name]) {
@@ -80,8 +80,8 @@ func TestFollowArrivals(t *testing.T) {
 	t.Logf("%d of %d came in one piece", once, len(ports))
 }
 
-// TestFollowDepartures has profiles go: gateway and slot go with them when they have been
-// gone for the delay, and stay where they are back before.
+// TestFollowDepartures removes profiles. Gateway and slot go after the profile has been gone
+// for the delay, and stay if it is back earlier.
 func TestFollowDepartures(t *testing.T) {
 	home := newHomeFor(t, "stays")
 	for i, name := range []string{"deleted", "renamed", "back", "soulless"} {
@@ -99,7 +99,7 @@ func TestFollowDepartures(t *testing.T) {
 	must.Do(t, os.RemoveAll(c.profileDir("deleted")))
 	must.Do(t, os.Rename(c.profileDir("renamed"), c.profileDir("another")))
 	must.Do(t, os.Remove(filepath.Join(c.profileDir("soulless"), "SOUL.md")))
-	// Made again, of another inode, when it has been missed.
+	// Made again, with another inode, after it has been missed.
 	stage(t, home, "back", asked(4102))
 	for {
 		gone := time.Now()
@@ -126,7 +126,7 @@ func TestFollowDepartures(t *testing.T) {
 			return nil
 		})
 	}
-	lapse(delay) // had it been missed, it would go now
+	lapse(delay) // if it had been missed, it would go now
 	c.looked("marker")
 	if now := c.gateway("back"); now != pids["back"] || slices.Contains(c.did("back"), "removed") {
 		t.Errorf("back: its gateway was %s and is %s: %v", pids["back"], now, c.did("back"))
@@ -136,8 +136,8 @@ func TestFollowDepartures(t *testing.T) {
 	}
 }
 
-// losses are ways in which the profiles cannot be seen that are there: scripts, and what
-// undoes them. Those of here are run in the container, as root.
+// losses are ways in which existing profiles become invisible: scripts, and what undoes them.
+// Those with here set run in the container, as root.
 var losses = []struct {
 	name      string
 	away, fix string
@@ -154,7 +154,7 @@ var losses = []struct {
 	{"a server that has forgotten us", failing("openat2:error=ESTALE"), whole},
 }
 
-// failing is a script that has system calls of the reconciler fail.
+// failing returns a script that makes system calls of the reconciler fail.
 func failing(calls string) string {
 	return `pid=$(/command/s6-svstat -o pid ` + reconciler + `)
 strace -f -qq -o /dev/null -p "$pid" -e inject=` + calls + ` </dev/null >/run/strace.err 2>&1 &
@@ -165,8 +165,8 @@ until ! grep -l '^TracerPid:.0$' /proc/$pid/task/*/status; do kill -0 $!; sleep 
 // whole is a script that ends failing.
 const whole = `read -r tracer </run/strace && kill "$tracer" && while kill -0 "$tracer"; do sleep 0.01; done`
 
-// TestFollowLosses takes the profiles away from the reconciler in ways that no user
-// deletes one. It says so, and nothing is removed, however long it takes.
+// TestFollowLosses hides the profiles from the reconciler in ways in which no user deletes
+// one. The reconciler says so, and removes nothing, however long it takes.
 func TestFollowLosses(t *testing.T) {
 	needStrace(t)
 	home := newHomeFor(t)
@@ -186,7 +186,7 @@ func TestFollowLosses(t *testing.T) {
 		c.must(false, "sh", "-c", loss.away)
 		c.must(false, "/command/s6-svc", "-h", reconciler)
 		s6test.Await(t, func() error {
-			// What it is about to do may fail before it looks at all.
+			// What it is just doing may fail before it looks at all.
 			if said := c.warnings()[before:]; !strings.Contains(strings.Join(said, ""), "waiting for the home, and removing nothing") {
 				return fmt.Errorf("%s: %q", loss.name, said)
 			}
@@ -212,8 +212,8 @@ func TestFollowLosses(t *testing.T) {
 	}
 }
 
-// TestFollowLosesRoot takes a home away that has no profile but the root one: it is no
-// other than one with profiles.
+// TestFollowLosesRoot takes away a home that has only the root profile. It is treated like a
+// home with profiles.
 func TestFollowLosesRoot(t *testing.T) {
 	home := newHomeFor(t)
 	putFile(t, accountUID, home, "SOUL.md", "")
@@ -228,7 +228,7 @@ func TestFollowLosesRoot(t *testing.T) {
 	if now := c.gateway("default"); now != pid || len(c.did("default")) > 0 {
 		t.Errorf("the gateway was %s and is %s: %v", pid, now, c.did("default"))
 	}
-	// While there is a home there is a root profile, with files of its own or without.
+	// While there is a home there is a root profile, with or without files of its own.
 	for _, file := range []string{"SOUL.md", "gateway_state.json"} {
 		if err := os.Remove(filepath.Join(home, file)); !errors.Is(err, fs.ErrNotExist) {
 			must.Do(t, err)
@@ -242,8 +242,8 @@ func TestFollowLosesRoot(t *testing.T) {
 	}
 }
 
-// TestFollowEmptyHome follows a home that nobody has used. The root profile has its slot,
-// which waits for a start, and keeps it while another file system is in the home's place.
+// TestFollowEmptyHome follows an unused home. The root profile has its slot, which waits for a
+// start, and keeps it while another file system is in the home's place.
 func TestFollowEmptyHome(t *testing.T) {
 	home := newHomeFor(t)
 	must.Do(t, os.RemoveAll(filepath.Join(home, "profiles")))
@@ -259,7 +259,7 @@ func TestFollowEmptyHome(t *testing.T) {
 		lapse(2500 * time.Millisecond) // twice the delay
 		c.must(false, "umount", "-l", "/opt/data")
 	}
-	// One empty home is as good as another.
+	// An empty home can be replaced by another one.
 	lose()
 	c.awaitFollower()
 	back()
@@ -283,8 +283,8 @@ func TestFollowEmptyHome(t *testing.T) {
 	}
 }
 
-// ends are how gateways end, by what their profiles are called: what the file behaviour
-// says. Each is down then, for good but for the last.
+// ends are the ways in which gateways end, by their profiles' names: the content of the file
+// behaviour. After that each one is down, for good except for the last.
 const ends = `case $2 in
 dies) exit 1 ;;
 done) exit 0 ;;
@@ -293,9 +293,9 @@ forgets) while echo '{"gateway_state":"starting"}' >gateway_state.json; do sleep
 esac
 `
 
-// TestFollowLeavesAlone shows that what a gateway does to itself is no intent: one that
-// is down by itself, or by hand, is not started, nor is one stopped that does not keep
-// what was asked for in its state. What an operator then asks for is done.
+// TestFollowLeavesAlone: what a gateway does to itself is no intent. A gateway that is down by
+// itself, or by hand, is not started. A gateway that does not keep what was asked for in its
+// state is not stopped. What an operator asks for after that is done.
 func TestFollowLeavesAlone(t *testing.T) {
 	home := newHomeFor(t)
 	down := []string{"byhand", "dies", "done", "misconfigured"}
@@ -309,7 +309,7 @@ func TestFollowLeavesAlone(t *testing.T) {
 	c.must(false, "/command/s6-svc", "-d", "/run/service/gateway-byhand")
 	all := "byhand false false\ndefault false false\ndies false false\ndone false false\nforgets true true\nmisconfigured false false\n"
 	c.awaitStatus(all)
-	// A first pass finds what it has not seen to come about.
+	// A first pass treats what it has not seen as new.
 	c.must(false, "/command/s6-svc", "-wR", "-r", reconciler)
 	c.awaitStatus(all)
 	starts := func() (n int) { return strings.Count(readFile(t, c.path("/run/log")), "up: -p ") }
@@ -337,14 +337,14 @@ func TestFollowLeavesAlone(t *testing.T) {
 		want := fmt.Sprint(state == "running")
 		c.await(false, want+" "+want+"\n", "/command/s6-svstat", "-o", "up,normallyup", "/run/service/gateway-byhand")
 		if state == "running" {
-			c.awaitUp("byhand") // else what it writes is the last word
+			c.awaitUp("byhand") // otherwise its own write comes last
 		}
 	}
 }
 
-// TestFollowUnregistered shows that a gateway which somebody starts, and unregisters before
-// anybody has looked, is not registered again: what was wanted of it is older. What is
-// wanted of it later is obeyed.
+// TestFollowUnregistered: a gateway that is started, and unregistered before the reconciler
+// has looked, is not registered again, because what was wanted of it is older. What is wanted
+// of it later is obeyed.
 func TestFollowUnregistered(t *testing.T) {
 	home := newHomeFor(t)
 	addProfile(t, home, "writer", `{"desired_state":"stopped"}`)
@@ -365,8 +365,8 @@ func TestFollowUnregistered(t *testing.T) {
 	c.awaitUp("writer")
 }
 
-// rewrite has the state of a profile replaced a thousand times a second, as well as this
-// machine can, until stop is called, which returns how many times it was.
+// rewrite replaces the state of a profile a thousand times a second, as far as this machine
+// can, until stop is called, which returns how many times it did.
 func rewrite(t *testing.T, dir string) (stop func() int) {
 	done, counted := make(chan struct{}), make(chan int)
 	go func() {
@@ -391,8 +391,8 @@ func rewrite(t *testing.T, dir string) (stop func() int) {
 	return func() int { close(done); return <-counted }
 }
 
-// TestFollowBusy has a gateway rewrite its state all the time. The reconciler hardly
-// notices, and does what is asked for meanwhile.
+// TestFollowBusy has a gateway rewrite its state all the time. The reconciler hardly notices,
+// and does what is asked for meanwhile.
 func TestFollowBusy(t *testing.T) {
 	home := newHomeFor(t)
 	for _, name := range []string{"busy", "obeys"} {
@@ -417,14 +417,14 @@ func TestFollowBusy(t *testing.T) {
 		})
 		obeyed = append(obeyed, time.Since(asked).Round(time.Millisecond))
 		if state == "running" {
-			c.awaitUp("obeys") // else what it writes is the last word
+			c.awaitUp("obeys") // otherwise its own write comes last
 		}
 	}
 	n := float64(stop()) / time.Since(began).Seconds()
 	share := 100 * used.Seconds() / took.Seconds()
 	t.Logf("state rewritten %.0f times a second: %.2f %% of a processor; intents obeyed after %v", n, share, obeyed)
-	// The second and the fourth were asked for when the one before was just obeyed. One of
-	// them will do: this machine has other things to do.
+	// The second and the fourth were asked for just after the previous one was obeyed. One of
+	// them is enough, because this machine may be busy.
 	if min(obeyed[1], obeyed[3]) > 700*time.Millisecond {
 		t.Errorf("intents were obeyed after %v, want them within a second", obeyed)
 	}
@@ -436,8 +436,8 @@ func TestFollowBusy(t *testing.T) {
 	}
 }
 
-// TestFollowRemovesLater has a profile go at whose slot somebody is at work: what cannot
-// be removed yet is removed when it can.
+// TestFollowRemovesLater removes a profile while its slot is in use: what cannot be removed
+// yet is removed when it can.
 func TestFollowRemovesLater(t *testing.T) {
 	home := newHomeFor(t, "held", "stays")
 	c := follow(t, home)
@@ -458,8 +458,8 @@ func TestFollowRemovesLater(t *testing.T) {
 	c.awaitNo("held")
 }
 
-// TestFollowTwoContainers has two containers follow one home. What is made in both at
-// once has one slot in each and runs once; what is asked for in one happens in the other.
+// TestFollowTwoContainers has two containers follow one home. What is made in both at once has
+// one slot in each and runs once. What is asked for in one happens in the other.
 func TestFollowTwoContainers(t *testing.T) {
 	home := newHomeFor(t, "first")
 	cs := []*container{follow(t, home), follow(t, home)}
@@ -467,7 +467,7 @@ func TestFollowTwoContainers(t *testing.T) {
 	var cmds []*exec.Cmd
 	for _, c := range cs {
 		cmds = append(cmds, exec.Command("nsenter", "-t", strconv.Itoa(c.pid), "-m", "-r", "-w",
-			// cp fails where the other makes the file between its look and its open.
+			// cp fails if the other one makes the file between its check and its open.
 			"sh", "-c", "cd /opt/data && mkdir -p profiles/both && until cp -a staged/both/. profiles/both; do :; done"))
 	}
 	if codes := all(cmds); slices.Max(codes) != 0 {
@@ -502,7 +502,8 @@ func TestFollowTwoContainers(t *testing.T) {
 			t.Errorf("both: %v, want it started once", did)
 		}
 	}
-	// The gateway writes its state when it comes up, and has had the last word then.
+	// The gateway writes its state when it comes up. Wait for that, so that the stop below
+	// is the last write.
 	waitForFile(t, filepath.Join(home, "profiles/both/gateway.pid"))
 	for _, in := range []*container{standby, up} {
 		must.Do(t, os.Remove(filepath.Join(home, "profiles/both/gateway.pid")))
@@ -520,21 +521,21 @@ func TestFollowTwoContainers(t *testing.T) {
 	}
 }
 
-// TestFollowOff shows that HERMES_FOLLOW=0 leaves the reconciler out, also where the
-// bundle of services has it, and that a value which is none keeps nobody from booting.
+// TestFollowOff: HERMES_FOLLOW=0 disables the reconciler, even if it is in the bundle of
+// services. An invalid value keeps no container from booting.
 func TestFollowOff(t *testing.T) {
 	home := newHomeFor(t, "coder")
 	c := newContainer(t, home, "HERMES_FOLLOW=0")
 	c.boot()
 	c.await(false, "false false\n", "/command/s6-svstat", "-o", "up,wantedup", reconciler)
-	// As on a read-only root, where the bundle stays as it is.
+	// As on a read-only root, where the bundle cannot change.
 	c.must(false, "/command/s6-svc", "-u", reconciler)
 	c.await(false, "false false\n", "/command/s6-svstat", "-o", "up,wantedup", reconciler)
 	c.stop()
 	c.env = []string{"HERMES_FOLLOW=1"}
 	c.boot()
 	c.awaitFollower()
-	// Go's runtime has some of these open, which are none that it was given.
+	// Go's runtime has some of these open, but they were not passed to the program.
 	const given = `for fd in 3 4 5 6 7 8; do code=0; timeout 30 hermes-reconcile --user hermes --scandir /run/service --follow --notification-fd $fd 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- || code=$?; echo "$fd $code"; done`
 	if out, _ := c.exec(false, "sh", "-c", given); strings.Count(out, " 100\n") != 6 {
 		t.Errorf("descriptors that are not open, and exit codes:\n%s", out)
@@ -552,8 +553,9 @@ func TestFollowOff(t *testing.T) {
 	}
 }
 
-// TestFollowJunk fills profiles/ with what is no profile. The reconciler makes nothing of
-// it, and what is spoilt under a running gateway is said once, and costs it nothing.
+// TestFollowJunk fills profiles/ with what is not a profile. The reconciler ignores it. If a
+// profile is spoilt under a running gateway, the reconciler reports that once, and the gateway
+// runs on.
 func TestFollowJunk(t *testing.T) {
 	home := newHomeFor(t)
 	for file, text := range asked(4300) {
@@ -628,7 +630,7 @@ func TestFollowIdle(t *testing.T) {
 	share := 100 * (after.processor - before.processor).Seconds() / took.Seconds()
 	said := fmt.Sprintf("%d profiles, %v: %.2f %% of a processor, %d KB, %d descriptors, %d watches", profiles, took.Round(time.Second), share, after.rss, after.fds, after.watching)
 	t.Log(said)
-	// A look that is going on has some open.
+	// It has some open during a look.
 	s6test.Await(t, func() error {
 		if now := c.consumes(); now.fds > before.fds {
 			return fmt.Errorf("%+v; it was %+v", now, before)
@@ -643,14 +645,14 @@ func TestFollowIdle(t *testing.T) {
 var followChanges = flag.Int("follow-changes", 60, "how many changes TestFollowKilled makes")
 
 // TestFollowKilled makes random changes in a home while the reconciler is killed at any
-// moment, and now and then the container: when it has looked again, profiles that are
-// there have slots, those wanted run, stopped ones don't, and others have none.
+// moment, and now and then the container. After it has looked again, existing profiles have
+// slots, others have none, wanted gateways run, and stopped ones do not.
 func TestFollowKilled(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	rng := rand.New(rand.NewPCG(*seed, 5))
 	home := newHomeFor(t, "stays")
 	c := follow(t, home, "HERMES_PRUNE_DELAY=300")
-	model := map[string]string{"stays": ""} // what is wanted of each profile that is there
+	model := map[string]string{"stays": ""} // what is wanted of each existing profile
 	var story []string
 	for i := range *followChanges {
 		story = append(story, c.change(rng, model))
@@ -678,7 +680,7 @@ func TestFollowKilled(t *testing.T) {
 	}
 }
 
-// change makes a random change in c's home, and in model, and tells what.
+// change makes a random change in c's home, and in model, and returns its description.
 func (c *container) change(rng *rand.Rand, model map[string]string) string {
 	c.t.Helper()
 	name, other := fmt.Sprint("p", rng.IntN(6)), fmt.Sprint("p", rng.IntN(6))
@@ -693,7 +695,7 @@ func (c *container) change(rng *rand.Rand, model map[string]string) string {
 		model[name] = state
 		return name + " is made, " + state
 	case rng.IntN(4) == 0:
-		// Not RemoveAll, which a gateway that writes there meanwhile fails.
+		// RemoveAll would fail while a gateway writes there.
 		must.Do(c.t, os.Rename(c.profileDir(name), filepath.Join(c.t.TempDir(), name)))
 		delete(model, name)
 		return name + " is deleted"
@@ -708,7 +710,7 @@ func (c *container) change(rng *rand.Rand, model map[string]string) string {
 	return name + " is to be " + state
 }
 
-// agrees is nil where the slots and their gateways are what model says.
+// agrees returns nil if the slots and their gateways are as model says.
 func (c *container) agrees(model map[string]string) error {
 	out, _ := c.exec(false, "hermes-svstat", "-o", "name,up")
 	want := "default false\n" // before all that start with p

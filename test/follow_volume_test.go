@@ -10,9 +10,9 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// TestFollowReadOnly has the home become read-only, as a file system does that has found
-// an error. Nothing is removed, what is said is said once, and what was asked for
-// meanwhile is done when it can be.
+// TestFollowReadOnly makes the home read-only, as a file system does after an error. Nothing
+// is removed, each message is printed once, and what was asked for meanwhile is done when it
+// can be.
 func TestFollowReadOnly(t *testing.T) {
 	home := newHomeFor(t)
 	for _, name := range []string{"one", "two"} {
@@ -23,10 +23,10 @@ func TestFollowReadOnly(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		pids[name] = c.awaitUp(name)
 	}
-	// Not the mount itself, in which loggers have files open to write.
+	// Not the mount itself, in which loggers have files open for writing.
 	c.must(false, "sh", "-c", "mount --bind /opt/data /opt/data && mount -o remount,bind,ro /opt/data")
 	c.must(false, "/command/s6-svc", "-h", reconciler)
-	// From where it can still be written, as another machine may.
+	// From where it can still be written, as another machine may do.
 	c.desire("two", "stopped")
 	c.await(false, "false\n", "hermes-svstat", "-o", "up", "two")
 	addProfile(t, home, "new", `{"desired_state":"stopped"}`)
@@ -49,8 +49,8 @@ func TestFollowReadOnly(t *testing.T) {
 	}
 }
 
-// TestFollowSwapped has profiles/ replaced by another directory in which other profiles
-// are. That is a home, which can be read: those that are not in it are gone.
+// TestFollowSwapped replaces profiles/ with another directory with other profiles. That is a
+// readable home: profiles that are not in it are gone.
 func TestFollowSwapped(t *testing.T) {
 	home := newHomeFor(t)
 	for _, name := range []string{"one", "two"} {
@@ -78,14 +78,14 @@ func TestFollowSwapped(t *testing.T) {
 	s6test.Await(t, func() error { return c.agrees(map[string]string{"one": "running", "two": "running"}) })
 }
 
-// TestFollowRemade has profiles/ removed and made again at once: many file systems give it
-// the inode that it had. What comes there is seen all the same.
+// TestFollowRemade removes profiles/ and makes it again at once. On many file systems it gets
+// the same inode again. What is made in it is noticed all the same.
 func TestFollowRemade(t *testing.T) {
 	home := newHomeFor(t)
 	addProfile(t, home, "one", `{"desired_state":"stopped"}`)
 	c := follow(t, home)
 	c.must(false, "sh", "-c", "cd /opt/data && rm -r profiles && mkdir profiles")
-	for _, name := range []string{"late", "later"} { // the first may be found by the look that this brings
+	for _, name := range []string{"late", "later"} { // the first may be found by the look that this triggers
 		addProfile(t, home, name, `{"desired_state":"running"}`)
 		c.awaitUp(name)
 	}

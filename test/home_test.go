@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestHomeOfProfile boots a container whose HERMES_HOME is that of a profile: what boots
-// it, its gateways and our programs all mean the root, and make no home in a home.
+// TestHomeOfProfile boots a container whose HERMES_HOME is a profile's. The init scripts, the
+// gateways and our programs all use the root, and make no home in a home.
 func TestHomeOfProfile(t *testing.T) {
 	home := newHomeFor(t)
 	for _, name := range []string{"coder", "writer"} {
@@ -29,7 +29,7 @@ func TestHomeOfProfile(t *testing.T) {
 	}
 }
 
-// TestHomeTogether has containers make the home that they share at once: each of them finds
+// TestHomeTogether has several containers make their shared home at once. Each of them finds
 // it made.
 func TestHomeTogether(t *testing.T) {
 	c := newContainer(t, newHomeFor(t))

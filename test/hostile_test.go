@@ -14,7 +14,7 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// hostile are values that a sloppy script would change, run or choke on.
+// hostile returns values that a careless script would change, run or fail on.
 func hostile() []string {
 	var every []byte
 	for b := byte(1); b != 0; b++ {
@@ -32,16 +32,16 @@ func hostile() []string {
 	}
 }
 
-// TestHostileValues registers a gateway with hostile values in its environment
-// and on its command line, has a real s6, sh and execlineb run it, and compares
-// what it received with what was asked for, byte for byte.
+// TestHostileValues registers a gateway with hostile values in its environment and on its
+// command line, has a real s6, sh and execlineb run it, and compares what it received with
+// what was asked for, byte for byte.
 func TestHostileValues(t *testing.T) {
 	env := map[string]string{}
 	var args []string
 	for i, v := range hostile() {
 		env["V"+string(rune('A'+i/26))+string(rune('A'+i%26))] = v
-		// The command is text: google/shlex reads runes. 1 MB is all that
-		// fits, so the large ones are in the environment only.
+		// The command is text, because google/shlex reads runes. It holds 1 MB at most, so the
+		// large values are in the environment only.
 		if strings.ToValidUTF8(v, "") == v && len(v) < 50_000 {
 			args = append(args, v)
 		}
@@ -76,7 +76,7 @@ func runGateway(t *testing.T, dialect string, env map[string]string, args []stri
 	for _, a := range args {
 		command += " '" + strings.ReplaceAll(a, "'", `'"'"'`) + "'"
 	}
-	// A command of more than 128 KiB is no argument for execve either.
+	// execve does not accept a command of more than 128 KiB in one argument either.
 	if len(command) > 120_000 {
 		t.Fatalf("the command is too long: %d", len(command))
 	}

@@ -12,8 +12,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestLinks shows that each link from one page of the source to another leads to a file
-// that is there, and to a heading of it.
+// TestLinks: each link from one page of the source to another leads to an existing file, and
+// to a heading of it.
 func TestLinks(t *testing.T) {
 	needSource(t)
 	pages, err := filepath.Glob("*.md")

@@ -12,8 +12,8 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestTracked shows that make lint refuses machine code and large files which git
-// tracks, whatever they are called, and nothing else.
+// TestTracked: make lint refuses machine code and large files that git tracks, whatever they
+// are called, and nothing else.
 func TestTracked(t *testing.T) {
 	needSource(t)
 	dir := t.TempDir()

@@ -22,7 +22,7 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// logDir is where profile name's gateway logs to.
+// logDir returns where profile name's gateway logs to.
 func (p place) logDir(name string) string { return filepath.Join(p.home, "logs/gateways", name) }
 
 // log has a real s6-log write text into a directory, rotated by script.
@@ -36,7 +36,7 @@ func (p place) log(t *testing.T, name, script, text string) {
 	}
 }
 
-// lines are so many of them, each with its number.
+// lines returns the lines from first to last, each with its number.
 func lines(first, last int) string {
 	var text strings.Builder
 	for i := first; i <= last; i++ {
@@ -45,7 +45,7 @@ func lines(first, last int) string {
 	return text.String()
 }
 
-// A stream is what a program prints, to be looked at meanwhile.
+// A stream is what a program prints. It can be read meanwhile.
 type stream struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -82,7 +82,7 @@ func (p place) spout(t *testing.T, args ...string) *spout {
 	return s
 }
 
-// await waits until s has printed want. As long as it prints something, the time does not count.
+// await waits until s has printed want. While it prints something, the time does not count.
 func (s *spout) await(t *testing.T, want string) {
 	t.Helper()
 	awaitMoves(t, func() error {
@@ -98,7 +98,7 @@ func (s *spout) await(t *testing.T, want string) {
 	})
 }
 
-// written is all that is in a log directory.
+// written returns everything in a log directory.
 func written(t *testing.T, dir string) (text string, rotated int) {
 	t.Helper()
 	files, err := filepath.Glob(dir + "/@*")
@@ -109,8 +109,8 @@ func written(t *testing.T, dir string) (text string, rotated int) {
 	return text, len(files)
 }
 
-// TestLogsFollow: a follower that was there before the directory was prints each line once
-// that a real s6-log writes as fast as it can, over rotations and a logger that is killed.
+// TestLogsFollow: a follower that was there before the directory prints each line once that a
+// real s6-log writes as fast as it can, over rotations and a logger that is killed.
 func TestLogsFollow(t *testing.T) {
 	p := newPlace(t)
 	s := p.spout(t, "hermes-logs", "-f", "coder")
@@ -124,7 +124,7 @@ func TestLogsFollow(t *testing.T) {
 	for i := range 6 { // from 2.13 on it rotates once for all that it reads at once
 		p.log(t, "coder", "n1000 s8192 T", lines(i*10000+1, (i+1)*10000))
 	}
-	p.log(t, "coder", "n1000 s8192 T", "a small file to go on with\n") // what rotates a large one
+	p.log(t, "coder", "n1000 s8192 T", "a small file to go on with\n") // rotates a large file
 	text, rotated := written(t, dir)
 	if rotated < 3 || strings.Count(text, "\n") != 60001 {
 		t.Fatalf("%d lines, %d rotated files", strings.Count(text, "\n"), rotated)
@@ -163,7 +163,7 @@ func TestLogsFollow(t *testing.T) {
 	none.await(t, more[len(text):])
 }
 
-// awaitWatch waits until s watches something, and so has looked at all that was there.
+// awaitWatch waits until s watches something, and so has looked at everything that existed.
 func awaitWatch(t *testing.T, s *spout) {
 	t.Helper()
 	s6test.Await(t, func() error {
@@ -177,8 +177,8 @@ func awaitWatch(t *testing.T, s *spout) {
 	})
 }
 
-// TestLogsFollowSeveral: profiles whose logs come later are followed as well, each line
-// with its name; a directory that is moved away is followed by the new one.
+// TestLogsFollowSeveral: profiles whose logs come later are followed as well, each line with
+// its name. If a directory is moved away, the new one is followed.
 func TestLogsFollowSeveral(t *testing.T) {
 	p := newPlace(t)
 	s := p.spout(t, "hermes-logs", "-f")
@@ -193,7 +193,7 @@ func TestLogsFollowSeveral(t *testing.T) {
 	}
 }
 
-// TestLogsReadTheEnd: of 10 MB in ten files the last lines are read, and no more.
+// TestLogsReadTheEnd: of 10 MB in ten files only the last lines are read.
 func TestLogsReadTheEnd(t *testing.T) {
 	needStrace(t)
 	p := newPlace(t)
@@ -222,7 +222,8 @@ func TestLogsReadTheEnd(t *testing.T) {
 	}
 }
 
-// TestLogsSorted: of several profiles, written to at once, the lines come in time's order.
+// TestLogsSorted: the lines of several profiles, written to at once, come in the order of
+// their times.
 func TestLogsSorted(t *testing.T) {
 	p := newPlace(t)
 	names := []string{"coder", "default", "writer"}
@@ -246,8 +247,8 @@ func TestLogsSorted(t *testing.T) {
 	}
 }
 
-// TestLogsClosedPipe: who reads no more ends a follower, also one that has nothing to
-// say, and nothing is said of it, whatever becomes of SIGPIPE.
+// TestLogsClosedPipe: a follower ends when its reader goes away, even if it has nothing to
+// print, and prints no message, whether SIGPIPE is ignored or not.
 func TestLogsClosedPipe(t *testing.T) {
 	p := newPlace(t)
 	p.log(t, "coder", "n10 s1000000 T", lines(1, 50000))
@@ -277,15 +278,15 @@ func (p place) terminal(t *testing.T, env string, args ...string) string {
 	must.Do(t, cmd.Start())
 	tty.Close()
 	out, err := io.ReadAll(pty)
-	if !errors.Is(err, syscall.EIO) { // the last has closed it
+	if !errors.Is(err, syscall.EIO) { // the last process has closed it
 		must.Do(t, err)
 	}
 	must.Do(t, cmd.Wait())
 	return strings.ReplaceAll(string(out), "\r\n", "\n")
 }
 
-// TestLogsTerminal: on a terminal names have colours, and nothing in a line moves
-// anything; with NO_COLOR there are none, and a line is as harmless.
+// TestLogsTerminal: on a terminal names have colours, and nothing in a line moves the cursor.
+// With NO_COLOR there are no colours, and a line is as harmless.
 func TestLogsTerminal(t *testing.T) {
 	p := newPlace(t)
 	const line = "\x1b[2Jbye \xff\u202e é\n"

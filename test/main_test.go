@@ -13,13 +13,13 @@ import (
 	"hermes-s6/lib/command"
 )
 
-// withScratch runs the tests of m with scratch, and at the top of the repository: what
-// they look at is named from there.
+// withScratch runs the tests of m with scratch, at the top of the repository: tests use paths
+// relative to that.
 type withScratch struct{ *testing.M }
 
 func (m withScratch) Run() int {
 	_, err := os.Stat("testdata/script")
-	if err != nil { // there is no other place that go test would run us in
+	if err != nil { // go test always runs us in its package's directory
 		err = os.Chdir("..")
 	}
 	if err == nil {
@@ -34,8 +34,8 @@ func (m withScratch) Run() int {
 	return m.M.Run()
 }
 
-// heedInterrupts ends us by SIGINT also where that is ignored, as a shell has it for what it
-// runs in the background: what we start would ignore it as well.
+// heedInterrupts makes SIGINT end us even if it was ignored, as in a shell's background job.
+// Otherwise all processes that we start would ignore it as well.
 func heedInterrupts() {
 	if signal.Ignored(os.Interrupt) {
 		interrupts := make(chan os.Signal, 1)

@@ -14,7 +14,7 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// An example is a command in a page, and what it is said to print.
+// An example is a command in a page, and the output that the page shows.
 type example struct{ command, output string }
 
 func (p manual) examples() (examples []example) {
@@ -32,9 +32,9 @@ func (p manual) examples() (examples []example) {
 	return examples
 }
 
-// TestManualExamples runs the examples of each page in order, on a tree and a home of
-// its own in the places of those that the pages name. Numbers and widths are not
-// compared, and nothing where a page shows no output.
+// TestManualExamples runs the examples of each page in order, on a tree and a home of its own
+// in place of those that the page names. It does not compare numbers and widths, and compares
+// nothing if a page shows no output.
 func TestManualExamples(t *testing.T) {
 	bin := static(t)
 	shape := func(s string) string {
@@ -58,7 +58,7 @@ func TestManualExamples(t *testing.T) {
 				cmd := exec.Command("sh", "-c", here.Replace(command))
 				cmd.Env, cmd.Dir, cmd.Stderr = env, dir, os.Stderr
 				out, err := cmd.Output()
-				// 1 is an answer, and nothing else is to be shown.
+				// 1 is an answer. No other failure may be shown.
 				if err != nil && cmd.ProcessState.ExitCode() != 1 {
 					t.Fatalf("%s: %v", command, err)
 				}

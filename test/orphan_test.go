@@ -18,7 +18,7 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// killSupervisors kills s6-svscan and every supervisor; the gateways run on.
+// killSupervisors kills s6-svscan and every supervisor. The gateways run on.
 func killSupervisors(t *testing.T, tree *s6test.Svscan) {
 	t.Helper()
 	tree.Kill()
@@ -35,8 +35,7 @@ func killSupervisors(t *testing.T, tree *s6test.Svscan) {
 	}
 }
 
-// TestUnregisterOrphan shows that a gateway whose supervisors were killed does
-// not outlive its slot.
+// TestUnregisterOrphan: a gateway whose supervisors were killed does not outlive its slot.
 func TestUnregisterOrphan(t *testing.T) {
 	p, tree := newTree(t)
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
@@ -45,8 +44,8 @@ func TestUnregisterOrphan(t *testing.T) {
 	awaitOutput(t, "[]", func() string { return fmt.Sprint(tree.Processes()) })
 }
 
-// beside runs a shell that waits as p's account, with what a gateway of coder has in
-// its environment, by way of command.
+// beside runs, through command, a shell that waits as p's account, with the environment of a
+// gateway of coder.
 func beside(t *testing.T, p place, command ...string) (pid int) {
 	t.Helper()
 	ready := filepath.Join(p.home, "beside")
@@ -55,7 +54,7 @@ func beside(t *testing.T, p place, command ...string) (pid int) {
 	cmd.Env = append(p.env(), "HERMES_GATEWAY_SLOT="+filepath.Join(p.scan, "gateway-coder"), "HERMES_S6_SUPERVISED_CHILD=1")
 	must.Do(t, cmd.Start())
 	t.Cleanup(func() {
-		if pid > 0 { // of 0, we were meant ourselves
+		if pid > 0 { // 0 would mean ourselves
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		_ = cmd.Process.Kill()
@@ -68,11 +67,10 @@ func beside(t *testing.T, p place, command ...string) (pid int) {
 	return pid
 }
 
-// TestUnregisterBeside has a supervisor killed: the gateway that s6-svscan starts anew
-// runs beside the one that is left, and both go when it is unregistered, also where
-// root may not trace processes, as in a container. Those of others who seem to be of
-// the same slot stay: of another profile with the same port, of somebody at a terminal
-// and of another container.
+// TestUnregisterBeside kills a supervisor. The gateway that s6-svscan starts anew runs beside
+// the one that is left, and both go when it is unregistered, even if root may not trace
+// processes, as in a container. Processes that only seem to be of the same slot stay: of
+// another profile with the same port, at a user's terminal, and of another container.
 func TestUnregisterBeside(t *testing.T) {
 	if os.Geteuid() != 0 {
 		leaveOut(t, "other accounts and namespaces need root")
@@ -115,18 +113,17 @@ func TestUnregisterBeside(t *testing.T) {
 	}
 }
 
-// TestUnregisterAdopted shows that a slot whose supervisors are left from an
-// s6-svscan that was killed goes without ado, though the s6-svscan of today has no
-// say over them: also where there is no limit to wait for, and where the logger's
-// alone is left.
+// TestUnregisterAdopted: a slot whose supervisors are left from a killed s6-svscan goes
+// without delay, although the present s6-svscan cannot control them. That also holds without a
+// timeout, and if only the logger's supervisor is left.
 func TestUnregisterAdopted(t *testing.T) {
 	for _, left := range []string{"both", "the logger's"} {
 		t.Run(left, func(t *testing.T) {
 			p := newPlace(t)
 			tree, err := s6test.Run(p.scan, p.env())
 			must.Do(t, err)
-			// It stays down: a gateway whose supervisor is killed runs on,
-			// and that is not the matter here.
+			// It stays down: a gateway whose supervisor is killed would run on, which is not
+			// the subject here.
 			p.run(t, 0, "hermes-svc-register", "--down", "coder")
 			tree.Kill()
 			for _, process := range tree.Processes() {
@@ -152,8 +149,8 @@ func TestUnregisterAdopted(t *testing.T) {
 	}
 }
 
-// TestUnregisterSparesStrangers shows that a process which merely has the pid
-// that was the gateway's is not killed in its place.
+// TestUnregisterSparesStrangers: a process that merely has the pid that was the gateway's is
+// not killed in its place.
 func TestUnregisterSparesStrangers(t *testing.T) {
 	p := newPlace(t)
 	stranger := exec.Command("sleep", "100000")
@@ -166,8 +163,7 @@ func TestUnregisterSparesStrangers(t *testing.T) {
 	killSupervisors(t, tree)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 
-	// The stranger is older than the gateway was by more than the two
-	// seconds that are taken for the same.
+	// The stranger is older than the gateway was, by more than the tolerance of two seconds.
 	status := filepath.Join(p.scan, "gateway-coder/supervise/status")
 	data, err := os.ReadFile(status)
 	must.Do(t, err)

@@ -11,14 +11,14 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestPython runs the tests of the Python module, and those of the interface that it is
-// to have, on the binaries as they are shipped.
+// TestPython runs the tests of the Python module, and those of the interface that it must
+// have, with the binaries as they are shipped.
 func TestPython(t *testing.T) {
 	programs := static(t)
 	for name, args := range map[string][]string{"module": {"-v"}, "interface": {"discover", "-v", "-s", "compat"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// Development mode shows files and processes that are left open.
+			// Development mode reports files and processes that are left open.
 			cmd := exec.Command("python3", append([]string{"-X", "dev", "-W", "error", "-m", "unittest"}, args...)...)
 			cmd.Dir = "python"
 			cmd.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1")
@@ -29,18 +29,18 @@ func TestPython(t *testing.T) {
 	}
 }
 
-// TestPythonInstall shows that pip installs the module with what Debian has, from no
-// network, and that what it has installed is the module and its licence.
+// TestPythonInstall: pip installs the module with what Debian has, without a network, and
+// installs only the module and its licence.
 func TestPythonInstall(t *testing.T) {
 	needSource(t)
-	// pip builds where the source is, and leaves things there.
+	// pip builds in the source directory, and leaves files there.
 	source, target := t.TempDir(), t.TempDir()
 	for _, name := range []string{"pyproject.toml", "hermes_s6.py", "README.md", "LICENSE"} {
 		data, err := os.ReadFile(filepath.Join("python", name))
 		must.Do(t, err)
 		must.Do(t, os.WriteFile(filepath.Join(source, name), data, 0o644))
 	}
-	python := "/usr/bin/python3" // another on PATH has modules of its own, or has not
+	python := "/usr/bin/python3" // another one on PATH may lack the modules, or have its own
 	if _, err := os.Stat(python); err != nil {
 		python = "python3"
 	}

@@ -34,9 +34,8 @@ func all(cmds []*exec.Cmd) []int {
 	return codes
 }
 
-// TestRaceForOneName has eight register the same profile at once: one wins, the
-// others get 101, nothing of theirs is left, and the slot and the record are
-// the winner's.
+// TestRaceForOneName has eight processes register the same profile at once. One wins, the
+// others get 101 and leave nothing behind, and the slot and the record are the winner's.
 func TestRaceForOneName(t *testing.T) {
 	p, _ := newTree(t)
 	var cmds []*exec.Cmd
@@ -65,9 +64,9 @@ func TestRaceForOneName(t *testing.T) {
 	}
 }
 
-// TestRaceForPorts registers sixty profiles that derive the same port at once. Each
-// waits for its turn as long as others have theirs, whatever the machine is busy with
-// besides, and gets a port of its own.
+// TestRaceForPorts registers sixty profiles that derive the same port at once. Each waits for
+// its turn while others have theirs, whatever else the machine is busy with, and gets a port
+// of its own.
 func TestRaceForPorts(t *testing.T) {
 	p, _ := newTree(t)
 	const port = 9728
@@ -98,9 +97,9 @@ func TestRaceForPorts(t *testing.T) {
 	}
 }
 
-// TestRaceOfRegisterAndUnregister has both at work on one name, again and
-// again. Each answer is one that the table allows, and at the end there is a
-// whole slot or none, and no leftover.
+// TestRaceOfRegisterAndUnregister has both at work on one name, again and again. Each answer
+// is one that the table allows, and at the end there is a complete slot or none, and nothing
+// left over.
 func TestRaceOfRegisterAndUnregister(t *testing.T) {
 	p, tree := newTree(t)
 	for round := range 5 {
@@ -123,8 +122,8 @@ func TestRaceOfRegisterAndUnregister(t *testing.T) {
 	noneLeft(t, tree)
 }
 
-// TestOwnerAlive shows that nobody cleans up what somebody is at work on: a
-// locked hold, whose owner is this test, stays as it is, and others wait for it.
+// TestOwnerAlive: no process cleans up what another is working on. A locked hold, whose owner
+// is this test, stays as it is, and others wait for it.
 func TestOwnerAlive(t *testing.T) {
 	p, _ := newTree(t)
 	hold := filepath.Join(p.scan, ".gateway-coder")
@@ -136,8 +135,8 @@ func TestOwnerAlive(t *testing.T) {
 	p.run(t, 0, "hermes-svc-register", "writer")
 	p.run(t, 99, "hermes-svc-register", "--timeout", "100", "coder")
 	p.run(t, 99, "hermes-svc-unregister", "--timeout", "100", "coder")
-	// What is not to be had is one profile; the others are supervised, though
-	// all the time there was went by waiting for it.
+	// Only one profile is unavailable. The others are supervised, although the whole timeout
+	// has passed while waiting for it.
 	p.run(t, 0, "hermes-svc-unregister", "writer")
 	p.run(t, 1, "hermes-reconcile", "--timeout", "3000")
 	p.run(t, 0, "s6-svok", filepath.Join(p.scan, "gateway-writer"))
@@ -151,9 +150,9 @@ func TestOwnerAlive(t *testing.T) {
 	}
 }
 
-// TestWrongOrderLeavesOrphans removes a slot in the order that seems natural:
-// down, rescan and reap, remove. Its two supervisors and its logger run on,
-// which is what every other test here would notice by Processes.
+// TestWrongOrderLeavesOrphans removes a slot in the order that seems natural: down, rescan and
+// reap, remove. Its two supervisors and its logger run on, which every other test here would
+// notice by Processes.
 func TestWrongOrderLeavesOrphans(t *testing.T) {
 	p, tree := newTree(t)
 	p.run(t, 0, "hermes-svc-register", "--wait", "coder")
@@ -161,7 +160,7 @@ func TestWrongOrderLeavesOrphans(t *testing.T) {
 	slot := filepath.Join(p.scan, "gateway-coder")
 	p.run(t, 0, "s6-svc", "-wD", "-d", slot)
 	p.run(t, 0, "s6-svscanctl", "-an", p.scan)
-	// That another one is supervised shows that s6-svscan has been through.
+	// Once another one is supervised, s6-svscan has rescanned.
 	p.run(t, 0, "hermes-svc-register", "--wait", "writer")
 	p.run(t, 0, "rm", "-rf", slot)
 	orphans := slices.DeleteFunc(tree.Processes(), func(p s6test.Process) bool {
@@ -170,6 +169,6 @@ func TestWrongOrderLeavesOrphans(t *testing.T) {
 	if len(orphans) != 3 {
 		t.Errorf("processes %v: want two supervisors and a logger", orphans)
 	}
-	// The next time that anybody has s6-svscan reap, they go.
+	// The next time that s6-svscan is told to reap, they go.
 	p.run(t, 0, "hermes-svc-unregister", "writer")
 }

@@ -22,8 +22,8 @@ import (
 
 var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random tests")
 
-// disturb brings the slot of profile name into a state that a scan directory can
-// be found in, and says which.
+// disturb brings the slot of profile name into a state that a scan directory can be found in,
+// and returns its description.
 func disturb(t *testing.T, p place, name string, how int) string {
 	t.Helper()
 	slot := filepath.Join(p.scan, "gateway-"+name)
@@ -77,8 +77,8 @@ func disturb(t *testing.T, p place, name string, how int) string {
 	return "not supervised, with other permissions"
 }
 
-// TestConvergence takes a scan directory in any state to the one that the home
-// calls for, in one run; the second has nothing to do.
+// TestConvergence brings a scan directory from any state to the one that the home calls for,
+// in one run. A second run has nothing to do.
 func TestConvergence(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	rng := rand.New(rand.NewPCG(*seed, 0))
@@ -94,14 +94,14 @@ func TestConvergence(t *testing.T) {
 			}
 			hows := make([]int, len(names))
 			for i := range names {
-				// In three rounds each state is there at the least three times.
+				// In three rounds each state occurs at least three times.
 				hows[i] = rng.IntN(12)
 				if round < 3 {
 					hows[i] = (i + round) % 12
 				}
 			}
-			// Those that register come first: since 2.13 s6-svscan takes
-			// up nothing while there is a dangling link.
+			// Those that register come first: since 2.13 s6-svscan takes up nothing while
+			// there is a dangling link.
 			for _, registers := range []bool{true, false} {
 				for i, name := range names {
 					if slices.Contains([]int{1, 2, 3, 10, 11}, hows[i]) == registers {
@@ -137,18 +137,18 @@ func TestConvergence(t *testing.T) {
 	}
 }
 
-// operations are the system calls with which reconcile changes anything, and
-// those that open and lock what it changes.
+// operations are the system calls with which reconcile changes anything, and those that open
+// and lock what it changes.
 var operations = []string{"openat", "mkdirat", "mknodat", "write", "fchmod", "fchown", "fchownat", "renameat", "renameat2", "unlinkat", "flock", "fsync"}
 
-// TestKilledAtEveryStep kills hermes-reconcile before each file operation that
-// it makes: for each kind of call before the first, the second and so on, until
-// it survives. After each kill every slot in the scan directory is whole, no
-// file of the home is lost or truncated, and the next run finishes the job: in the
-// scan directory as it is, and in an empty one, as after a power cut.
+// TestKilledAtEveryStep kills hermes-reconcile before each file operation that it makes: for
+// each kind of call before the first, the second and so on, until it survives. After each kill
+// every slot in the scan directory is complete, no file of the home is lost or truncated, and
+// the next run finishes the job: in the scan directory as it is, and in an empty one, as after
+// a power cut.
 //
-// strace does the killing: it stops every thread of a static Go program at its
-// system calls, which LD_PRELOAD cannot reach, and leaves the program as it is.
+// strace does the killing. It stops every thread of a static Go program at its system calls,
+// which LD_PRELOAD cannot reach, and leaves the program as it is.
 func TestKilledAtEveryStep(t *testing.T) {
 	needStrace(t)
 	dir := static(t)
@@ -176,14 +176,14 @@ func TestKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// killedAt runs reconcile on a home of its own, killed before the n-th op; false
-// where it survives.
+// killedAt runs reconcile on a home of its own, killed before the n-th op. It returns false if
+// reconcile survives.
 func killedAt(t *testing.T, bin, op string, n int, powerCut bool) bool {
 	t.Helper()
 	p := newPlace(t)
 	defer os.RemoveAll(p.dir)
-	// One that runs, and two that derive the same port, so that a record is
-	// written; a root profile whose state is; a slot that is stale.
+	// One that runs, and two that derive the same port, so that a record is written; a root
+	// profile whose state is written; a slot that is stale.
 	p.run(t, 0, "/bin/sh", "-ec", `cd "$0/profiles"; rmdir writer 2>/dev/null || rm -r writer
 		mkdir c19 c25; : >c19/SOUL.md; : >c25/SOUL.md
 		echo '{"desired_state":"running"}' >coder/gateway_state.json; : >coder/gateway.pid; chown -R "$1" .`, p.home, p.account)
@@ -194,7 +194,7 @@ func killedAt(t *testing.T, bin, op string, n int, powerCut bool) bool {
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &out
 	err := cmd.Run()
 	survived := err == nil
-	// The stale slot is nobody's yet; else what is there is whole.
+	// The stale slot is not ours yet. All others must be complete.
 	if info, err := os.Stat(filepath.Join(p.scan, "gateway-coder/type")); err == nil && info.Size() > 0 {
 		contents(t, p.scan)
 	} else {
@@ -223,7 +223,7 @@ func killedAt(t *testing.T, bin, op string, n int, powerCut bool) bool {
 	return !survived && !t.Failed()
 }
 
-// checkHome checks that what is recorded in a home is whole.
+// checkHome checks that what is recorded in a home is complete.
 func checkHome(t *testing.T, p place) {
 	t.Helper()
 	for pattern, end := range map[string]string{"profiles/*/*.json": "}\n", "*.json": "}\n", "logs/*.log": "\n"} {
@@ -240,11 +240,10 @@ func checkHome(t *testing.T, p place) {
 	}
 }
 
-// TestThousandProfiles shows that of 1,000 profiles none is lost, and that one
-// rescan does.
+// TestThousandProfiles: of 1,000 profiles none is lost, and one rescan is enough.
 func TestThousandProfiles(t *testing.T) {
 	p := newPlace(t)
-	for i := range 997 { // coder, writer and the root profile besides
+	for i := range 997 { // besides coder, writer and the root profile
 		p.addProfile(t, fmt.Sprint("p", i), []string{"", `{"desired_state":"running"}`}[i%2])
 	}
 	counted := filepath.Join(p.dir, "counted")
@@ -275,9 +274,9 @@ func TestThousandProfiles(t *testing.T) {
 	p.run(t, 0, "hermes-svc-unregister", "--all", "--timeout", "60000")
 }
 
-// TestAltered shows that a slot which is not what it is to be in any one way is found so
-// and mended, and that the others are left alone. The changes are those that a look at
-// size and mtime would miss, too.
+// TestAltered: a slot that differs in any single way from what it is to be is detected and
+// repaired, and the others are left alone. The changes include those that size and mtime do
+// not show.
 func TestAltered(t *testing.T) {
 	p := newPlace(t)
 	p.addProfile(t, "p7", "")

@@ -15,8 +15,9 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestLargeRecords reconciles profiles that share one record of a megabyte by hard
-// links, which costs the account that megabyte: it costs us a few, not a few for each.
+// TestLargeRecords reconciles profiles that share one record of a megabyte by hard links,
+// which costs the account that megabyte. It may cost us a few megabytes, but not a few for
+// each.
 func TestLargeRecords(t *testing.T) {
 	const profiles, most = 20, 90 << 10 // KiB; the race detector needs most of it
 	p, _ := newTree(t)
@@ -40,8 +41,8 @@ func TestLargeRecords(t *testing.T) {
 	}
 }
 
-// peak runs cmd and returns how many KiB it had in memory at the most (VmHWM in
-// proc_pid_status(5)). What wait4(2) says of it is at least what we have ourselves.
+// peak runs cmd and returns its peak memory in KiB (VmHWM in proc_pid_status(5)). wait4(2)
+// would report at least our own.
 func peak(t *testing.T, cmd *exec.Cmd) (kib int) {
 	t.Helper()
 	var out bytes.Buffer
@@ -65,9 +66,9 @@ func peak(t *testing.T, cmd *exec.Cmd) (kib int) {
 	}
 }
 
-// TestPowerCut: records that were there are renamed over only when the new ones have been
-// synced, with one call for all; and first records that a power cut loses or empties, in
-// whatever number, come back with the ports that they had.
+// TestPowerCut: existing records are replaced only after the new ones have been synced, with
+// one call for all. First records that a power cut loses or empties, in any number, come back
+// with the ports that they had.
 func TestPowerCut(t *testing.T) {
 	needStrace(t)
 	p := newPlace(t)

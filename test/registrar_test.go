@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRegistrar shows that the account can ask for all that it could do before,
-// gets the output and the exit code that root gets, and nothing else.
+// TestRegistrar: the account can ask for all that it could do before, gets the output and the
+// exit code that root gets, and nothing else.
 func TestRegistrar(t *testing.T) {
 	home := newHomeFor(t, "coder", "writer")
 	c := newContainer(t, home)
@@ -52,8 +52,8 @@ func TestRegistrar(t *testing.T) {
 	}
 }
 
-// TestRegistrarTogether shows that gateways which the account unregisters are stopped
-// together: each of these ends when all have been told to.
+// TestRegistrarTogether: gateways that the account unregisters are stopped together. Each of
+// these ends only after all have been told to.
 func TestRegistrarTogether(t *testing.T) {
 	c := newContainer(t, newHomeFor(t, "coder", "tester", "writer"))
 	c.boot()
@@ -74,8 +74,8 @@ func TestRegistrarTogether(t *testing.T) {
 	}
 }
 
-// TestRegistrarRefuses shows what the account is told where the registrar does not
-// do it, or would do another thing than was asked for.
+// TestRegistrarRefuses: what the account is told if the registrar refuses, or would do
+// something else than was asked for.
 func TestRegistrarRefuses(t *testing.T) {
 	c := newContainer(t, newHomeFor(t, "coder"))
 	c.boot()
@@ -85,9 +85,9 @@ func TestRegistrarRefuses(t *testing.T) {
 		user bool
 		sh   string
 		code int
-		want string // the message, but for the program's name
+		want string // the message, without the program's name
 	}{
-		// Root's service has its own, and these would have been ignored.
+		// Root's service has its own values, and these would have been ignored.
 		{true, "hermes-svc-register --scandir /etc --keep coder", 111, "--scandir: only root may choose it"},
 		{true, "hermes-svc-register --home /tmp --keep coder", 111, "--home: only root may choose it"},
 		{true, "hermes-svc-register --user root --keep coder", 111, "--user: only root may choose it"},
@@ -108,8 +108,8 @@ func TestRegistrarRefuses(t *testing.T) {
 	}
 }
 
-// TestRegistrarGivenUp shows that a registrar which cannot come up is not started over
-// and over: s6-rc would wait for it, and the container's command for s6-rc.
+// TestRegistrarGivenUp: a registrar that cannot start is not restarted again and again. s6-rc
+// would wait for it, and the container's command for s6-rc.
 func TestRegistrarGivenUp(t *testing.T) {
 	c := newContainer(t, newHomeFor(t), "HERMES_USER=nosuch")
 	c.start()

@@ -1,7 +1,7 @@
 //go:build linux
 
-// The scripts below testdata/script are the specification of the binaries,
-// each of what its name says. They run on a real s6-svscan.
+// The scripts below testdata/script are the specification of the binaries, each of what its
+// name says. They run on a real s6-svscan.
 package test
 
 import (
@@ -29,7 +29,7 @@ func TestScripts(t *testing.T) {
 			switch cond {
 			case "root":
 				return os.Geteuid() == 0, nil
-			case "traceable": // strace is there, and may
+			case "traceable": // strace exists, and may trace
 				return exec.Command("strace", "-o", "/dev/null", "true").Run() == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
@@ -79,8 +79,8 @@ func tree(ts *testscript.TestScript) *s6test.Svscan {
 	return s
 }
 
-// svscan [max=N]: runs s6-svscan on the scan directory until the script ends, for
-// N services at most; a process of the tree that outlives it fails the script.
+// svscan [max=N]: runs s6-svscan on the scan directory until the script ends, for at most N
+// services. A process of the tree that outlives it fails the script.
 func cmdSvscan(ts *testscript.TestScript, neg bool, args []string) {
 	env := []string{}
 	for _, key := range []string{"PATH", "HERMES_HOME", "HERMES_CRASH_LIMIT", "HERMES_FENCE", "HERMES_LOG_PREFIX", "HERMES_STANDBY_DELAY"} {
@@ -103,8 +103,8 @@ func cmdSvscan(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// fence: lets gateways, which run as the account, have a hermes-fence. Where a script does
-// not say so they have none, as after an incomplete upgrade.
+// fence: gives gateways, which run as the account, a hermes-fence. Without this command they
+// have none, as after an incomplete upgrade.
 func cmdFence(ts *testscript.TestScript, neg bool, args []string) {
 	self, err := os.Executable()
 	ts.Check(err)
@@ -113,7 +113,7 @@ func cmdFence(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("bin/hermes-fence"), data, 0o755))
 }
 
-// talks: gateways say of themselves what the script has them say.
+// talks: gateways report about themselves what the script tells them to.
 func cmdTalks(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(writeGateway(ts.MkAbs("bin/hermes"), enters, talks))
 }
@@ -121,7 +121,7 @@ func cmdTalks(ts *testscript.TestScript, neg bool, args []string) {
 // svscan-kill: kills s6-svscan alone; its supervisors run on.
 func cmdSvscanKill(ts *testscript.TestScript, neg bool, args []string) { tree(ts).Kill() }
 
-// await COMMAND [ARG...]: runs it until it succeeds, [!] until it fails.
+// await COMMAND [ARG...]: runs COMMAND until it succeeds, [!] until it fails.
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	err := s6test.AwaitErr(func() error {
 		if err := ts.Exec(args[0], args[1:]...); (err == nil) == neg {
@@ -132,9 +132,9 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// code N COMMAND [ARG...]: runs COMMAND, which must exit with N, say nothing
-// on stdout and on stderr exactly one line of what failed, which one of what to do may
-// follow, and leave the scan directory and the home as they were.
+// code N COMMAND [ARG...]: runs COMMAND, which must exit with N, print nothing on stdout, and
+// on stderr exactly one line that says what failed, followed by a hint or not. It must leave
+// the scan directory and the home as they were.
 func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	want := args[0]
 	args = args[1:]
@@ -176,8 +176,8 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// snapshot describes each file of scan directory and home: mode, owner, content.
-// What supervisors, loggers and the stand-in write is not in it.
+// snapshot describes each file of scan directory and home: mode, owner, content. It leaves out
+// what supervisors, loggers and the stand-in write.
 func snapshot(ts *testscript.TestScript) map[string]string {
 	files := map[string]string{}
 	for _, root := range []string{ts.Getenv("S6_PROFILE_GATEWAY_SCANDIR"), ts.Getenv("HERMES_HOME")} {
@@ -223,7 +223,7 @@ func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// tmpfs DIR OPTIONS: mounts a tmpfs for the rest of the script, the account's.
+// tmpfs DIR OPTIONS: mounts a tmpfs, owned by the account, for the rest of the script.
 func cmdTmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	ts.Check(syscall.Mount("tmpfs", dir, "tmpfs", 0, args[1]))
@@ -238,7 +238,7 @@ func cmdReadonly(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(syscall.Mount("", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 }
 
-// left-out WHAT...: notes what this machine does not let the script show.
+// left-out WHAT...: records what the script cannot show on this machine.
 func cmdLeftOut(ts *testscript.TestScript, neg bool, args []string) {
 	note("%s: left out: %s", ts.Name(), strings.Join(args, " "))
 }
