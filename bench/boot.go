@@ -15,9 +15,9 @@ import (
 
 const thousand = 1000
 
-// boot measures a boot of fresh profiles under s6-svscan, until the last gateway that is
-// to run is up, against C making the same slots and telling s6-svscan. Both have the
-// same scripts, and hermes-fence for these to find.
+// boot measures a boot of fresh profiles under s6-svscan, until the last gateway that is to
+// run is up, against C making the same slots and telling s6-svscan. Both have the same
+// scripts, and a hermes-fence that the scripts find.
 func (b *bench) boot() error {
 	t := &table{header: []string{"profiles", "all up, ms", "C, ms", "against C"}}
 	fewer := slices.DeleteFunc([]int{10, 100}, func(n int) bool { return n >= b.boots })
@@ -42,7 +42,7 @@ func (b *bench) boot() error {
 	return nil
 }
 
-// boots boots n profiles, round after round, by hermes-reconcile and by C.
+// boots boots n profiles, round after round, with hermes-reconcile and with C.
 func (p *place) boots(n int) ([]sample, error) {
 	p.stay = true
 	template, err := p.template()
@@ -57,13 +57,13 @@ func (p *place) boots(n int) ([]sample, error) {
 	c.before, c.until = p.reboot, p.awaitBoot
 	rounds := p.bench.rounds(n)
 	if n >= thousand {
-		rounds = min(rounds, 5) // each is four thousand processes, twice
+		rounds = min(rounds, 5) // each round is four thousand processes, twice
 	}
 	times, err := p.contend(rounds, ours, c)
 	return times, errors.Join(err, p.halt())
 }
 
-// halt ends the tree, where there is one, with all that runs in it.
+// halt ends the tree, if there is one, with all that runs in it.
 func (p *place) halt() error {
 	if p.tree == nil {
 		return nil
@@ -82,7 +82,7 @@ func (p *place) reboot() error {
 }
 
 // awaitBoot waits until the last of the gateways that are to run is up. It looks at one
-// of them at a time, so that to look costs nothing that could be measured.
+// gateway at a time, so that looking does not affect the measurement.
 func (p *place) awaitBoot(ctx context.Context) error {
 	scan, err := dir.Open(p.path("scan"))
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"runtime"
 )
 
-// build builds what the programs are compared to, as they are built themselves.
+// build builds what the programs are compared to, in the way in which they are built.
 func (b *bench) build() error {
 	var err error
 	if b.tools, err = os.MkdirTemp("", "hermes-bench-"); err != nil {
 		return err
 	}
-	// Gateways' scripts find hermes-fence there, and run as somebody else.
+	// Gateways' scripts find hermes-fence there, and run as another account.
 	if err := os.Chmod(b.tools, 0o755); err != nil {
 		return err
 	}
@@ -36,9 +36,9 @@ func (b *bench) build() error {
 	return b.lay()
 }
 
-// lay copies all that is measured, ours and the others, as an image gets its files.
-// What a linker has just written lies in other pages of memory, by which a start
-// costs a tenth more, and a large program more than a small one.
+// lay copies all that is measured, ours and the others, as an image gets its files. A file
+// just written by a linker lies in other pages of memory, which makes a start a tenth slower,
+// and a large program's more than a small one's.
 func (b *bench) lay() error {
 	built, err := filepath.Glob("bin/*")
 	if err != nil {
@@ -60,7 +60,7 @@ func (b *bench) lay() error {
 // tool returns the path of something that is measured.
 func (b *bench) tool(name string) string { return filepath.Join(b.tools, name) }
 
-// machine tells what the numbers depend on.
+// machine describes what the numbers depend on.
 func (b *bench) machine() {
 	who := "an account, whose gateways they are"
 	if os.Geteuid() == 0 {

@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// This file draws the charts of docs/performance.md, from what its tables say: whichever
-// of them was measured last, chart and table agree. It writes SVG itself: a plotting
-// library took 50 lines more to be told what to do, and a go.sum of 27 modules.
+// This file draws the charts of docs/performance.md from its tables, so chart and table agree,
+// whichever of them was measured last. It writes SVG itself: with a plotting library it was 50
+// lines longer, and go.sum had 27 more modules.
 
-// A chart is the SVG of one: a plot within margins. Its methods take places in the plot,
-// from its left and its top.
+// A chart is an SVG: a plot within margins. Its methods take positions in the plot, from its
+// left and its top.
 type chart struct{ text strings.Builder }
 
 const (
-	inner                 = 480 // how wide a plot is
+	inner                 = 480 // the width of a plot
 	top, right, bottom    = 40, 30, 50
 	barHeight, scaleInner = 36, 350
 )
 
-// newChart opens one with this title and with axis below its plot, which is so high and
-// leaves so much room for words at its left.
+// newChart begins a chart with this title and with axis below its plot. height is the plot's,
+// left is the room for words at its left.
 func newChart(title, axis string, height, left float64) *chart {
 	c := &chart{}
 	fmt.Fprintf(&c.text, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="Arial,Helvetica,sans-serif" font-size="12">
@@ -42,7 +42,7 @@ func (c *chart) words(x, y float64, anchor, text string) {
 	fmt.Fprintf(&c.text, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n", x, y, anchor, text)
 }
 
-// path draws one through points, in SVG's words for a stroke.
+// path draws a path through points, with SVG's description of a stroke.
 func (c *chart) path(stroke string, points ...float64) {
 	c.text.WriteString(`<polyline fill="none" ` + stroke + ` points="`)
 	for i, p := range points {
@@ -57,7 +57,7 @@ func (c *chart) write(path string) error {
 
 const grid = `stroke="#ddd"`
 
-// charts draws both, of what the tables of text say.
+// charts draws both charts from the tables of text.
 func charts(text string) error {
 	starts, err := cells(text, "start")
 	status, e := cells(text, "status")
@@ -91,8 +91,8 @@ func drawStarts(starts [][]string) error {
 	return c.write("docs/bench-start.svg")
 }
 
-// lines are those of the chart of scale: the column of its table that tells how many
-// milliseconds, and the one that it is to be divided by or multiplied with.
+// lines are those of the chart of scale: the table column with the milliseconds, and the
+// column by which to divide or multiply it.
 var lines = []struct {
 	name, stroke  string
 	table         int
@@ -105,8 +105,8 @@ var lines = []struct {
 	{"slots in C", `stroke="#555" stroke-dasharray="6,3"`, 1, 1, 2, 0},
 }
 
-// drawScale draws what things cost against the number of gateways: powers of ten both,
-// 1 to 10,000 of them, and 1 ms to 10 s.
+// drawScale draws costs against the number of gateways, both in powers of ten: 1 to 10,000
+// gateways, and 1 ms to 10 s.
 func drawScale(tables ...[][]string) error {
 	const decades = 4
 	x := func(n float64) float64 { return inner / decades * math.Log10(n) }
@@ -143,7 +143,7 @@ func drawScale(tables ...[][]string) error {
 	return c.write("docs/bench-scale.svg")
 }
 
-// number reads what a cell of a table begins with.
+// number parses the number at the beginning of a table's cell.
 func number(cell string) (float64, error) {
 	first, _, _ := strings.Cut(cell, " ")
 	return strconv.ParseFloat(strings.ReplaceAll(first, ",", ""), 64)

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errLeftOut is of what cannot be measured on this machine.
+// errLeftOut is returned for what cannot be measured on this machine.
 var errLeftOut = errors.New("left out")
 
-// disk measures what a home on a disk costs a boot of fresh profiles: one on ext4, where
-// each sync takes 5 ms more, against one on tmpfs. strace makes the delay; it watches
-// both, by the same filter, so that what it costs itself falls on both.
+// disk measures what a home on a disk costs a boot of fresh profiles: a home on ext4, with
+// each sync taking 5 ms more, against one on tmpfs. strace makes the delay. It traces both,
+// with the same filter, so that both bear its own cost.
 func (b *bench) disk() error {
 	t := &table{header: []string{"profiles", "home on tmpfs, ms", "on ext4 with 5 ms a sync, ms", "slower by, ms", "syncs"}}
 	err := b.in(false, func(ram *place) error {
@@ -61,19 +61,19 @@ func (b *bench) compare(t *table, ram, disk *place) error {
 	return nil
 }
 
-// delayed are the system calls that wait for a disk; sync_file_range is seen, since
-// it need not.
+// delayed are the system calls that wait for a disk. sync_file_range is traced, but need not
+// wait.
 const delayed = "fsync,fdatasync,syncfs"
 
-// traced is hermes-reconcile under strace, which stops it at no other system call than
-// those that it is asked for.
+// traced is hermes-reconcile under strace, which stops it only at the system calls that
+// options name.
 func (p *place) traced(options ...string) contender {
 	args := append([]string{"strace", "-f", "-qq", "--seccomp-bpf", "-o", p.path("trace"),
 		"-e", "trace=" + delayed + ",sync_file_range"}, options...)
 	return contender{args: append(args, p.reconciling().args...), in: p}
 }
 
-// syncs is how many of them the last that was traced did.
+// syncs returns how many of them the last traced run made.
 func (p *place) syncs() (n int, err error) {
 	text, err := os.ReadFile(p.path("trace"))
 	for line := range strings.Lines(string(text)) {
@@ -84,8 +84,8 @@ func (p *place) syncs() (n int, err error) {
 	return n, err
 }
 
-// mount puts p's home on an ext4 of its own, in an image in the temporary directory. Its
-// error is errLeftOut where this is not to be had.
+// mount puts p's home on an ext4 of its own, in an image in the temporary directory. It
+// returns errLeftOut if that is not possible.
 func (p *place) mount() error {
 	for _, program := range []string{"strace", "mkfs.ext4", "mount"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -114,7 +114,7 @@ func (p *place) mount() error {
 	return err
 }
 
-// unmount undoes mount, also when we were interrupted.
+// unmount undoes mount, even after an interrupt.
 func (p *place) unmount() error {
 	out, err := exec.CommandContext(context.WithoutCancel(p.ctx), "umount", p.path("home")).CombinedOutput()
 	if err != nil {
@@ -123,7 +123,7 @@ func (p *place) unmount() error {
 	return nil
 }
 
-// emptied is empty, and has the disk done with that before anything is timed.
+// emptied is empty, but also waits until the disk is done with that before anything is timed.
 func (p *place) emptied() error {
 	if err := p.empty(); err != nil {
 		return err

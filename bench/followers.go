@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// followers are the programs that stay, with nothing to do but to print what there is.
+// followers are the programs that stay, with nothing to do but print what there is.
 func (p *place) followers(live bool) []row {
 	follow := p.following()
 	if live {
@@ -19,7 +19,7 @@ func (p *place) followers(live bool) []row {
 	logs.before = p.logs
 	tails := p.settled(logs, nth(tail*p.count))
 	if p.count > thousand {
-		tails = nil // it takes more descriptors than a process is given
+		tails = nil // it takes more descriptors than a process gets
 	}
 	return []row{
 		{"hermes-reconcile --follow", p.settled(follow, ready)},
@@ -34,12 +34,12 @@ func (p *place) following() contender {
 	return p.program("hermes-reconcile", "--follow", "--notification-fd", "3", "--timeout", limit)
 }
 
-// bootFollower is it as an image runs it, where there are no slots yet.
+// bootFollower is the same as an image runs it, before there are slots.
 func (p *place) bootFollower() []row {
 	return []row{{"hermes-reconcile --follow, fresh", p.settled(p.following(), ready)}}
 }
 
-// tail is how many lines of a log hermes-logs -f begins with.
+// tail is the number of lines of a log with which hermes-logs -f begins.
 const tail = 10
 
 // logs gives each profile a log, besides the one that its logger writes.
@@ -63,8 +63,8 @@ func (p *place) logs() error {
 	return nil
 }
 
-// fences are hermes-fence before it executes a gateway, and a stand-by. While the
-// gateway runs nothing is left of hermes-fence.
+// fences are hermes-fence before it executes a gateway, and a stand-by. While the gateway runs
+// nothing is left of hermes-fence.
 func (p *place) fences() []row {
 	holding := p.program("hermes-fence", "ours", "sh", "-c", "echo; exec sleep 1000000")
 	waiting := p.program("hermes-fence", "ours", "true")

@@ -4,7 +4,7 @@ package main
 
 import "fmt"
 
-// live measures in a supervision tree that grows: status, and one gateway more.
+// live measures in a growing supervision tree: status, and one gateway more.
 func (b *bench) live() error {
 	status := newStatusTable()
 	lifecycle := &table{header: []string{"gateways besides", "register, ms", "against s6's tools", "unregister, ms", "against s6's tools"}}
@@ -28,8 +28,8 @@ func (b *bench) live() error {
 	if err != nil {
 		return err
 	}
-	// 10,000 are 40,000 processes. Their slots alone are read as they would be,
-	// and the answer is that nobody supervises them.
+	// 10,000 gateways are 40,000 processes. Their slots alone are read in the same way, but
+	// the answer is that they are not supervised.
 	err = b.in(false, func(p *place) error {
 		if err := p.profiles(10000); err != nil {
 			return err
@@ -51,7 +51,7 @@ func newStatusTable() *table {
 	return &table{header: []string{"gateways", "loop, ms", "the loop against -o up", "against --json", "against the table", "--json against -o up", "table against -o up", "-o up against C", "C for --json against C for -o up"}}
 }
 
-// statusLoop is what there is without hermes-svstat.
+// statusLoop is the alternative without hermes-svstat.
 const statusLoop = `for d in "$0"/gateway-*; do s6-svstat -o up "$d" || :; done`
 
 // status measures hermes-svstat of all gateways.
@@ -79,9 +79,9 @@ func (p *place) status(t *table, runs int, what string) error {
 	return nil
 }
 
-// prepare makes what lifecycle registers: a directory for a profile's record, but
-// no profile, which would be registered by reconcile; and a service directory with
-// the scripts that ours have, and nothing that s6-supervise makes by itself.
+// prepare makes what lifecycle registers: a directory for a profile's record, but no profile,
+// because reconcile would register that; and a service directory with scripts like ours, and
+// nothing that s6-supervise makes by itself.
 func (p *place) prepare() error {
 	if err := p.mkdir("home", "profiles", "ours"); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (p *place) prepare() error {
 	return nil
 }
 
-// What s6's own tools do for the like, in the fastest way.
+// What s6's own tools do for the same, in the fastest way.
 const (
 	bareRegister = `cp -R "$0" "$1"
 s6-svscanctl -a "${1%/*}"
@@ -112,13 +112,13 @@ while s6-svok "$gone" || s6-svok "$gone/log"; do :; done
 rm -r "$gone"`
 )
 
-// lifecycle measures registering and unregistering a gateway besides the others.
+// lifecycle measures registering and unregistering a gateway in addition to the others.
 func (p *place) lifecycle(t *table) error {
 	sh := func(script string) contender {
 		return contender{args: []string{"sh", "-ec", script, p.path("prepared"), p.slot("bare")}}
 	}
 	unregister, bare := p.program("hermes-svc-unregister", "ours"), sh(bareUnregister)
-	// What is stopped is to be up first.
+	// What is stopped must be up first.
 	unregister.before = func() error { return p.awaitUp("ours") }
 	bare.before = func() error { return p.awaitUp("bare") }
 	times, err := p.contend(p.bench.runs,

@@ -1,12 +1,11 @@
 //go:build linux
 
-// Command bench measures the programs side by side with what they are compared to,
-// prints the ratios, and writes them into docs/performance.md, with two charts. It
-// runs at the top of the repository, after make build.
+// Command bench measures the programs side by side with what they are compared to, prints the
+// ratios, and writes them into docs/performance.md, with two charts. It runs at the top of the
+// repository, after make build.
 //
-// Whole processes are timed, a run of each after the other, round after round: what
-// else the machine does falls on all of them alike, and a ratio is taken within a
-// round.
+// It times whole processes, a run of each after the other, round after round. So other load on
+// the machine affects all of them alike, and a ratio is taken within a round.
 package main
 
 import (
@@ -24,8 +23,8 @@ type bench struct {
 	context.Context
 	tools string // a directory of what is measured besides the programs of bin/
 	runs  int
-	boots int // how many profiles the largest boot has
-	// values are what came out for the goals of this run's stages.
+	boots int // the number of profiles of the largest boot
+	// values are the results for the goals of this run's stages.
 	values map[goal]value
 	report
 }
@@ -63,7 +62,7 @@ func main() {
 	}
 }
 
-// run measures the stages of these names, all where there are none.
+// run measures the stages of these names, or all without names.
 func (b *bench) run(names []string) error {
 	for _, name := range names {
 		if !slices.ContainsFunc(stages, func(s stage) bool { return s.name == name }) {

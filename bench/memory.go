@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// memory measures the peak of the memory of each program: with 1 and 1,000 gateways
-// that run, and with 10,000 slots that nobody supervises.
+// memory measures the peak memory of each program: with 1 and 1,000 running gateways, and with
+// 10,000 slots without supervisors.
 func (b *bench) memory() error {
 	t := &table{header: []string{"peak memory, MB"}}
 	for _, n := range []int{1, 1000, 10000} {
@@ -34,7 +34,7 @@ func (b *bench) memory() error {
 // A row is a line of the table of memory.
 type row struct {
 	name string
-	peak func() (float64, error) // nil where it cannot be measured
+	peak func() (float64, error) // nil if it cannot be measured
 }
 
 // peaks adds a column to t.
@@ -61,7 +61,7 @@ func (p *place) peaks(t *table, live bool) error {
 	return nil
 }
 
-// keep keeps what a goal is about: the most, and of which program.
+// keep records the value for a goal: the maximum, and the program it belongs to.
 func (b *bench) keep(name string, profiles int, mb float64) {
 	var g goal
 	switch {
@@ -79,8 +79,8 @@ func (b *bench) keep(name string, profiles int, mb float64) {
 	}
 }
 
-// answers are the programs that change nothing, but for hermes-reconcile, which makes
-// what they look at.
+// answers are the programs that change nothing, except hermes-reconcile, which makes what they
+// look at.
 func (p *place) answers(live bool) []row {
 	again, detect := p.reconciling(), p.program("hermes-detect")
 	detect.no = true
@@ -102,18 +102,18 @@ func (p *place) answers(live bool) []row {
 	}
 }
 
-// changes are those that change something; in the end no slot is left.
+// changes are the programs that change something. In the end no slot is left.
 func (p *place) changes(live bool) []row {
 	register := p.program("hermes-svc-register", "--command", "sleep 1000000", "ours")
 	unregister := p.program("hermes-svc-unregister", "ours")
 	svc := func(command string) func() (float64, error) {
 		if !live {
-			return nil // it takes a supervisor
+			return nil // it requires a supervisor
 		}
 		return p.once(p.program("hermes-svc", command, "--wait", "--timeout", limit, "--all"))
 	}
 	if !live {
-		// Nobody would take the slot up. A dry run reads and renders all the same.
+		// Nothing would take the slot up. A dry run reads and renders all the same.
 		register = p.program("hermes-svc-register", "--dry-run", "ours")
 		unregister = p.program("hermes-svc-unregister", "p1")
 	}
@@ -133,7 +133,7 @@ func (p *place) changes(live bool) []row {
 	}
 }
 
-// once is the peak of a run of c from its start to its end.
+// once returns the peak of a run of c from its start to its end.
 func (p *place) once(c contender) func() (float64, error) {
 	return func() (float64, error) {
 		if c.before != nil {

@@ -16,8 +16,7 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// A place is a home and a scan directory on a tmpfs, which is what a scan
-// directory is on.
+// A place is a home and a scan directory on a tmpfs, where scan directories usually are.
 type place struct {
 	bench *bench
 	ctx   context.Context
@@ -26,9 +25,9 @@ type place struct {
 	gid   int
 	uid   int
 	count int            // of profiles
-	stay  bool           // they have a command that is there, and stays
-	all   bool           // of them ran; else every second one
-	tree  *s6test.Svscan // nil where nobody supervises
+	stay  bool           // their command exists, and stays
+	all   bool           // all of them ran; else every second one
+	tree  *s6test.Svscan // nil without supervision
 }
 
 func (p *place) path(names ...string) string {
@@ -37,8 +36,8 @@ func (p *place) path(names ...string) string {
 
 func (p *place) slot(name string) string { return p.path("scan", "gateway-"+name) }
 
-// newPlace makes a place without profiles. Its gateways run as somebody else than
-// root, where we can drop to somebody.
+// newPlace makes a place without profiles. Its gateways run as another account than root, if
+// we can drop to one.
 func newPlace(b *bench) (*place, error) {
 	account, err := user.Current()
 	if err == nil && os.Geteuid() == 0 {
@@ -54,7 +53,7 @@ func newPlace(b *bench) (*place, error) {
 	p := &place{bench: b, ctx: b.Context, dir: dir}
 	p.uid, _ = strconv.Atoi(account.Uid)
 	p.gid, _ = strconv.Atoi(account.Gid)
-	// The root profile would be one gateway more than is said. As in an image, gateways find
+	// The root profile would be an additional gateway. As in an image, gateways find
 	// hermes-fence.
 	p.env = append(os.Environ(), "PATH="+b.tools+":"+os.Getenv("PATH"), "HERMES_RECONCILE_PROFILES=p*", "HERMES_SERVICE_MANAGER=s6", "HERMES_USER="+account.Username,
 		"HERMES_HOME="+p.path("home"), "S6_PROFILE_GATEWAY_SCANDIR="+p.path("scan"))
@@ -66,12 +65,12 @@ func newPlace(b *bench) (*place, error) {
 	return p, nil
 }
 
-// mkdir makes a directory of the account's.
+// mkdir makes a directory, owned by the account.
 func (p *place) mkdir(names ...string) error {
 	return errors.Join(os.Mkdir(p.path(names...), 0o755), os.Chown(p.path(names...), p.uid, p.gid))
 }
 
-// write makes a file of the account's.
+// write makes a file, owned by the account.
 func (p *place) write(text string, names ...string) error {
 	return errors.Join(os.WriteFile(p.path(names...), []byte(text), 0o644), os.Chown(p.path(names...), p.uid, p.gid))
 }
@@ -103,8 +102,8 @@ func (p *place) profile(name string, running bool) error {
 	return err
 }
 
-// empty empties the scan directory, as a restart does, and forgets what was
-// recorded of the profiles, as of fresh ones.
+// empty empties the scan directory, as a restart does, and removes the records of the
+// profiles, as if they were fresh.
 func (p *place) empty() error {
 	for i := range p.count {
 		err := os.Remove(p.path("home", "profiles", fmt.Sprintf("p%d", i), "gateway_service.json"))
@@ -118,8 +117,8 @@ func (p *place) empty() error {
 	return errors.Join(os.RemoveAll(p.path("scan")), os.Mkdir(p.path("scan"), 0o755))
 }
 
-// template has hermes-reconcile make a slot, for C to copy, and returns where it is. It
-// is in no scan directory then, and its profile is gone.
+// template has hermes-reconcile make a slot, for C to copy, and returns its path. After that
+// it is in no scan directory, and its profile is gone.
 func (p *place) template() (string, error) {
 	const name = "template"
 	if err := p.profile(name, false); err != nil {
@@ -143,8 +142,8 @@ func (p *place) supervise() (err error) {
 	return err
 }
 
-// grow brings a live place to n gateways, and returns when all are up and what
-// started them is done.
+// grow brings a live place to n gateways, and returns when all are up and what started them is
+// done.
 func (p *place) grow(n int) error {
 	if err := p.profiles(n); err != nil {
 		return err
@@ -158,9 +157,8 @@ func (p *place) grow(n int) error {
 	return p.awaitSettled()
 }
 
-// awaitSettled waits until there is a gateway and a logger for each profile where
-// their scripts were: up says that the scripts run, and a thousand of them do so for
-// a while.
+// awaitSettled waits until the gateway and the logger of each profile have replaced their
+// scripts. Up only means that the scripts run, and a thousand of them do so for a while.
 func (p *place) awaitSettled() error {
 	settled := func() error {
 		running := map[string]int{}
@@ -187,13 +185,13 @@ func (p *place) reconciling() contender { return p.program("hermes-reconcile", "
 // limit is how many milliseconds anything may take to come up or to end.
 const limit = "120000"
 
-// program is one of ours.
+// program is one of our programs.
 func (p *place) program(name string, args ...string) contender {
 	return contender{args: append([]string{p.bench.tool(name)}, args...)}
 }
 
-// awaitUp waits until the gateways whose profiles match are up. s6-svwait says so,
-// since it is none of the programs that are measured.
+// awaitUp waits until the gateways whose profiles match are up. It uses s6-svwait, which is
+// not one of the measured programs.
 func (p *place) awaitUp(pattern string) error {
 	slots, err := filepath.Glob(p.slot(pattern))
 	if err != nil || len(slots) == 0 {
@@ -203,8 +201,7 @@ func (p *place) awaitUp(pattern string) error {
 	return err
 }
 
-// close ends all that runs in p and removes it. It does so also when we were
-// interrupted.
+// close ends all that runs in p and removes it, even after an interrupt.
 func (p *place) close() error {
 	p.ctx = context.WithoutCancel(p.ctx)
 	var err error

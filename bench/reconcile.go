@@ -2,8 +2,8 @@
 
 package main
 
-// reconcile measures a boot: n fresh profiles, a second run with nothing to do, and
-// C making the same slots with the bare system calls.
+// reconcile measures a boot: n fresh profiles, a second run with nothing to do, and C making
+// the same slots with the bare system calls.
 func (b *bench) reconcile() error {
 	t := &table{header: []string{"profiles", "fresh, ms", "fresh against C", "again against fresh", "fresh against 1,000"}}
 	fresh := map[int]float64{}

@@ -16,8 +16,8 @@ type table struct {
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// String implements fmt.Stringer: in Markdown, with the columns aligned, since
-// some read it as it is.
+// String implements fmt.Stringer. The text is Markdown, with aligned columns, since some read
+// it as it is.
 func (t *table) String() string {
 	width := make([]int, len(t.header))
 	lines := append([][]string{t.header}, t.rows...)
@@ -47,7 +47,7 @@ type report struct {
 	tables map[string]*table
 }
 
-// add prints t and keeps it to be written.
+// add prints t and keeps it for write.
 func (r *report) add(name string, t *table) {
 	if r.tables == nil {
 		r.tables = map[string]*table{}
@@ -57,10 +57,10 @@ func (r *report) add(name string, t *table) {
 	fmt.Printf("%s\n\n%s\n", name, t)
 }
 
-// page has the tables, each between <!-- bench:NAME --> and the next <!-- /bench -->.
+// page contains the tables, each between <!-- bench:NAME --> and the next <!-- /bench -->.
 const page = "docs/performance.md"
 
-// cut returns what text has before, in, and after the table name.
+// cut returns the parts of text before, in, and after the table name.
 func cut(text, name string) (before, rows, after string, err error) {
 	mark := "<!-- bench:" + name + " -->\n"
 	before, rest, ok := strings.Cut(text, mark)
@@ -91,7 +91,7 @@ func (r *report) write() error {
 	return charts(text)
 }
 
-// cells returns those of the table name of text, row by row, without its header.
+// cells returns the cells of the table name of text, row by row, without its header.
 func cells(text, name string) (all [][]string, err error) {
 	_, rows, _, err := cut(text, name)
 	for line := range strings.Lines(rows) {

@@ -16,24 +16,25 @@ import (
 	"time"
 )
 
-// patience bounds every process. It is long, because a loaded machine is no
-// failure, and is reached only by one.
+// patience bounds every process. It is long, because a loaded machine is no failure, and only
+// a failure reaches it.
 const patience = 5 * time.Minute
 
 // A contender is a command that is measured.
 type contender struct {
 	args []string
-	// no tells that exit code 1 is an answer, and no failure.
+	// no says that exit code 1 is an answer, not a failure.
 	no bool
-	// before makes the state that the command is to find; untimed.
+	// before makes the state that the command is to find. It is not timed.
 	before func() error
-	// until ends what is timed, nil where it is the command that does, which may run on.
+	// until ends what is timed. If it is nil, the end of the command does; otherwise the
+	// command may run on.
 	until func(context.Context) error
-	// in is where it runs, nil where that is the place that measures.
+	// in is where it runs. nil means the place that measures.
 	in *place
 }
 
-// String implements fmt.Stringer. It leaves out what nobody would read.
+// String implements fmt.Stringer. It leaves out what does not matter to a reader.
 func (c contender) String() string {
 	const most = 6
 	if len(c.args) > most {
@@ -42,9 +43,9 @@ func (c contender) String() string {
 	return strings.Join(c.args, " ")
 }
 
-// contend runs all contenders one after the other, round after round, and returns
-// how many milliseconds each took in each. A first round is not counted: what it
-// read from disk is in memory in the others.
+// contend runs all contenders one after the other, round after round, and returns how many
+// milliseconds each took in each round. It does not count a first round, which reads from disk
+// what is in memory later.
 func (p *place) contend(runs int, contenders ...contender) ([]sample, error) {
 	samples := make([]sample, len(contenders))
 	for round := range runs + 1 {
@@ -66,8 +67,8 @@ func (p *place) contend(runs int, contenders ...contender) ([]sample, error) {
 	return samples, nil
 }
 
-// rounds is how many of them there are with n gateways: what takes a millisecond
-// is measured ten times as often.
+// rounds returns the number of rounds with n gateways: what takes a millisecond is measured
+// ten times as often.
 func (b *bench) rounds(n int) int {
 	if n <= 10 {
 		return 10 * b.runs
@@ -75,7 +76,7 @@ func (b *bench) rounds(n int) int {
 	return b.runs
 }
 
-// time returns how long it took from the start of c to what it is timed until.
+// time returns how long it took from the start of c to the end of what is timed.
 func (p *place) time(c contender) (time.Duration, error) {
 	if c.until == nil {
 		return p.run(c)
@@ -87,7 +88,7 @@ func (p *place) time(c contender) (time.Duration, error) {
 	go func() {
 		_, err := p.run(c)
 		if err != nil {
-			cancel() // what is waited for will not be
+			cancel() // what is waited for will not happen
 		}
 		ended <- err
 	}()
@@ -103,7 +104,7 @@ func (p *place) time(c contender) (time.Duration, error) {
 func (p *place) run(c contender, extra ...*os.File) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	// A file, not a pipe: nobody is there to be woken up and read it.
+	// A file, not a pipe, which would wake a reader up.
 	messages, err := os.Create(p.path("messages"))
 	if err != nil {
 		return 0, err
@@ -127,7 +128,7 @@ func (p *place) run(c contender, extra ...*os.File) (time.Duration, error) {
 	return took, nil
 }
 
-// peak runs c and returns the peak of its memory in MB (see peak.c).
+// peak runs c and returns its peak memory in MB (see peak.c).
 func (p *place) peak(c contender) (float64, error) {
 	r, w, err := os.Pipe()
 	if err != nil {

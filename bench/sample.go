@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// A sample is what one contender took, round by round, or the ratios of two.
+// A sample is the times of one contender, round by round, or the ratios of two.
 type sample []float64
 
 // over returns the ratios of s to base, round by round.
@@ -29,7 +29,7 @@ func (s sample) minus(base sample) sample {
 	return differences
 }
 
-// quantile returns the value that a share q of s is not above.
+// quantile returns the value that a share q of s does not exceed.
 func (s sample) quantile(q float64) float64 {
 	sorted := slices.Sorted(slices.Values(s))
 	at := q * float64(len(sorted)-1)
@@ -42,12 +42,12 @@ func (s sample) quantile(q float64) float64 {
 
 func (s sample) median() float64 { return s.quantile(0.5) }
 
-// ratio is the median of s, and from where to where eight of ten are.
+// ratio returns the median of s, and the range of the middle eight of ten.
 func (s sample) ratio() string {
 	return fmt.Sprintf("%s (%s to %s)", figure(s.median()), figure(s.quantile(0.1)), figure(s.quantile(0.9)))
 }
 
-// figure prints x with as many digits as it is worth.
+// figure formats x with its significant digits.
 func figure(x float64) string {
 	switch size := math.Abs(x); {
 	case size >= 100:
@@ -60,7 +60,7 @@ func figure(x float64) string {
 	return fmt.Sprintf("%.3f", x)
 }
 
-// count prints n with commas between thousands.
+// count formats n with commas between thousands.
 func count(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

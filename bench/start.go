@@ -2,7 +2,7 @@
 
 package main
 
-// start measures what programs cost that have next to nothing to do.
+// start measures the cost of programs that have next to nothing to do.
 func (b *bench) start() error {
 	return b.in(true, func(p *place) error {
 		if err := p.grow(1); err != nil {

@@ -19,18 +19,18 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// This file measures the memory of programs that stay until they are ended: it is asked
-// for, and they are ended, when they have said what they say at first and do nothing more.
+// This file measures the memory of programs that stay until they are ended. It measures, and
+// ends them, when they have printed what they print at first and are idle.
 
-// A stayer is one of them that runs.
+// A stayer is such a program while it runs.
 type stayer struct {
 	contender
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
 }
 
-// start starts c and returns when said is true for a line of what it writes to stdout,
-// stderr or descriptor 3.
+// start starts c and returns when said is true for a line that c writes to stdout, stderr or
+// descriptor 3.
 func (p *place) start(c contender, said func(line string) bool) (*stayer, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -49,7 +49,7 @@ func (p *place) start(c contender, said func(line string) bool) (*stayer, error)
 	lines, last := bufio.NewScanner(r), ""
 	for lines.Scan() {
 		if last = lines.Text(); said(last) {
-			go func() { // whatever it says later, it must not wait for us
+			go func() { // whatever it prints later, it must not wait for us
 				_, _ = io.Copy(io.Discard, r)
 				r.Close()
 			}()
@@ -60,7 +60,7 @@ func (p *place) start(c contender, said func(line string) bool) (*stayer, error)
 	return nil, fmt.Errorf("%s: it ended too early, and said last: %s: %w", c, last, cmp.Or(s.end(), lines.Err()))
 }
 
-// end ends it, and is no error where that was what ended it.
+// end ends it. It is no error if that was what ended it.
 func (s *stayer) end() error {
 	defer s.cancel()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
@@ -71,9 +71,8 @@ func (s *stayer) end() error {
 	return err
 }
 
-// peak returns the most memory that it has had, in MB, when it has nothing more to do.
-// The kernel begins to count with the program: of one that executed another, it is the
-// other's.
+// peak returns its peak memory in MB when it is idle. The kernel begins to count with the
+// program: after a program executes another, the peak is that of the other.
 func (s *stayer) peak() (float64, error) {
 	if err := s.awaitIdle(); err != nil {
 		return 0, err
@@ -99,16 +98,17 @@ func (s *stayer) awaitProgram(name string) error {
 	})
 }
 
-// awaitIdle waits until it has used no processor for a while.
+// awaitIdle waits until it has used no processor time for a while.
 func (s *stayer) awaitIdle() error {
-	const while = 20 // looks, 10 ms from one to the next
+	const while = 20 // looks, 10 ms apart
 	used, same := "", 0
 	return s6test.AwaitErr(func() error {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
 		if err != nil {
 			return err
 		}
-		// Behind the name, which may hold anything, utime is the 12th and stime the 13th.
+		// After the name, which may contain anything, utime is the 12th field and stime the
+		// 13th.
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 		now := fmt.Sprintf("%s %s", fields[11], fields[12])
 		if same++; now != used {
@@ -121,7 +121,7 @@ func (s *stayer) awaitIdle() error {
 	})
 }
 
-// settled is the peak of c, which stays, once said is true for a line of it.
+// settled returns the peak of c, which stays, after said is true for a line of it.
 func (p *place) settled(c contender, said func(line string) bool) func() (float64, error) {
 	return func() (mb float64, err error) {
 		if c.before != nil {
@@ -143,7 +143,7 @@ func nth(n int) func(string) bool {
 	return func(string) bool { n--; return n <= 0 }
 }
 
-// has is true for a line with text in it.
+// has is true for a line that contains text.
 func has(text string) func(string) bool {
 	return func(line string) bool { return strings.Contains(line, text) }
 }

@@ -4,7 +4,7 @@ package main
 
 import "fmt"
 
-// A goal is something that is asked of a figure of one of the stages.
+// A goal is a requirement on a figure of one of the stages.
 type goal int
 
 const (
@@ -22,12 +22,12 @@ const (
 	memoryAll
 	followReconcile
 	followStatus
-	goals // how many there are
+	goals // the number of goals
 )
 
 // A target is a goal in figures.
 type target struct {
-	what, words string // words come before limit: at most, at least, less than
+	what, words string // words precede limit: at most, at least, less than
 	limit       float64
 	unit        string
 	least       bool // more is better
@@ -50,7 +50,7 @@ var targets = [goals]target{
 	followStatus:    {what: "memory of hermes-svstat --follow, 1,000 gateways", words: "less than", limit: 20, unit: " MB"},
 }
 
-// verdict says whether x is what t asks.
+// verdict returns whether x meets t, in words.
 func (t target) verdict(x float64) string {
 	by := 100 * (x/t.limit - 1)
 	if t.least {
@@ -65,17 +65,17 @@ func (t target) verdict(x float64) string {
 	return fmt.Sprintf("missed by %.0f %%", by)
 }
 
-// A value is what came out for a goal, and of what, where there are several.
+// A value is the result for a goal, and what it belongs to if there are several.
 type value struct {
 	x  float64
 	of string
 }
 
-// measured keeps what came out for g.
+// measured records the result for g.
 func (b *bench) measured(g goal, x float64) { b.values[g] = value{x: x} }
 
-// verdicts tells of each target whether this run has met it. What an earlier run found
-// says nothing of what is there now.
+// verdicts prints for each target whether this run has met it. The results of an earlier run
+// say nothing about the present programs.
 func (b *bench) verdicts() {
 	t := &table{header: []string{"target", "asked", "measured", "verdict"}}
 	for g, target := range targets {

@@ -17,7 +17,7 @@ func TestVerdict(t *testing.T) {
 		{most, 20, "met"},
 		{most, 21, "missed by 5.0 %"},
 		{most, 50, "missed by 150 %"},
-		{most, -3, "met"}, // a difference can be
+		{most, -3, "met"}, // a difference can be negative
 		{less, 19.9, "met"},
 		{less, 20, "missed by 0.0 %"},
 		{least, 20, "met"},
@@ -30,8 +30,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestVerdicts: each goal has a target, and what this run did not measure is not said to
-// be anything.
+// TestVerdicts: each goal has a target, and for what this run did not measure nothing is
+// claimed.
 func TestVerdicts(t *testing.T) {
 	b := &bench{values: map[goal]value{loopUp: {x: 50}, memoryAll: {42, "one"}}}
 	b.verdicts()

@@ -16,16 +16,16 @@ import (
 	"hermes-s6/lib/s6"
 )
 
-// The manual pages say what the programs' --help says, no less and no more.
+// The manual pages say exactly what the programs' --help says.
 
-// An option is one of a program, as its --help or its page has it.
+// An option is an option of a program, from its --help or its page.
 type option struct{ names, value, variable, fallback string }
 
-// A help is what --help says.
+// A help is the content of --help.
 type help struct {
 	summary   string
 	options   map[string]option // by the names, with a blank between them
-	variables []string          // that are not an option's
+	variables []string          // that belong to no option
 	codes     map[string]string
 	text      string
 }
@@ -77,7 +77,7 @@ func helpOf(t *testing.T, program string, args ...string) help {
 	return h
 }
 
-// optionOf reads names and a value, as in "--help, -h" and "--port N".
+// optionOf parses names and a value, as in "--help, -h" and "--port N".
 func optionOf(head string) (o option) {
 	for _, w := range wordBreak.Split(head, -1) {
 		if strings.HasPrefix(w, "-") {
@@ -107,7 +107,7 @@ func readManual(t *testing.T, name string) manual {
 	return p
 }
 
-// unmarked is what a line of mdoc comes to.
+// unmarked returns a line of mdoc without its markup.
 func unmarked(line string) string {
 	if !strings.HasPrefix(line, ".") {
 		return line
@@ -138,7 +138,7 @@ func unmarked(line string) string {
 	return out.String()
 }
 
-// items returns the items of a section's lists: what heads each, and its text.
+// items returns the items of a section's lists: the head of each, and its text.
 func (p manual) items(section string) (items [][2]string) {
 	inside := false
 	for _, line := range p[section] {
@@ -191,7 +191,7 @@ func (p manual) variables(section string) (names []string) {
 	return slices.Compact(names)
 }
 
-// programs are the names of all of ours.
+// programs returns the names of all our programs.
 func programs(t *testing.T) (names []string) {
 	dirs, err := filepath.Glob("cmd/*")
 	if err != nil || len(dirs) == 0 {
@@ -331,8 +331,8 @@ func TestManualFields(t *testing.T) {
 	differ(t, "fields of --help", set(s6.Fields), set(strings.Fields(text)))
 }
 
-// TestManualVariables: each variable that the code knows is in some page, and each
-// in a page is in the code.
+// TestManualVariables: each variable in the code is in some page, and each one in a page is in
+// the code.
 func TestManualVariables(t *testing.T) {
 	needSource(t)
 	quoted := regexp.MustCompile(`"((?:HERMES|S6|GATEWAY)_[A-Z0-9_]+|NO_COLOR)"`)
@@ -353,7 +353,7 @@ func TestManualVariables(t *testing.T) {
 			maps.Copy(named, set(p.variables(section)))
 		}
 	}
-	// Of the gateway, everybody's; and what only scripts read.
+	// Variables of the gateway and of every program, and those that only scripts read.
 	for _, name := range []string{"HOME", "PATH", "HERMES_PROFILE_SCRUB"} {
 		delete(named, name)
 	}

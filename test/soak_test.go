@@ -26,7 +26,7 @@ const (
 	soakAtOnce   = 4
 )
 
-// A soaked is what a tree takes up.
+// A soaked is what a tree consumes.
 type soaked struct {
 	processes, supervisors int
 	scanRSS, superviseRSS  int // KB
@@ -40,7 +40,7 @@ func (s soaked) String() string {
 		s.processes, s.supervisors, s.scanRSS, s.scanFDs, s.superviseRSS, s.superviseFDs, s.files, s.logs)
 }
 
-// usage returns the resident memory in KB and the open descriptors of a process.
+// usage returns the resident memory in KB and the number of open descriptors of a process.
 func usage(pid int) (rss, fds int) { return usageOf(fmt.Sprint("/proc/", pid)) }
 
 // soakMeasure measures p's tree.
@@ -68,9 +68,9 @@ func soakMeasure(t *testing.T, p place, tree *s6test.Svscan) (s soaked) {
 	return s
 }
 
-// TestSoak has two hundred gateways registered, stopped, restarted and
-// unregistered at random, of which some die, hang or flood their logs. A tree in
-// the same state takes up the same afterwards.
+// TestSoak has two hundred gateways registered, stopped, restarted and unregistered at random,
+// some of which die, hang or flood their logs. After that a tree in the same state consumes
+// the same.
 func TestSoak(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	p := newPlace(t)
@@ -83,14 +83,14 @@ func TestSoak(t *testing.T) {
 		p.addProfile(t, names[i], "")
 	}
 	p.gateway(t, byName)
-	// A gateway that dies is given up for after three seconds, not ten.
+	// A gateway that dies is given up after three seconds, not ten.
 	tree := s6test.Start(t, p.scan, append(p.env(), "HERMES_CRASH_LIMIT=3/60"), s6test.MaxServices(2*soakGateways+100)...)
 
-	// settle brings all to the same state: supervised, and running but for those
-	// that die, whose logger has nothing more to read.
+	// settle brings all to the same state: supervised, and running except for those that die,
+	// with nothing left for their loggers to read.
 	settle := func() {
 		p.run(t, 0, "hermes-reconcile", "--profiles", "p*", "--timeout", "120000")
-		// Those that die have a start that fails.
+		// A start fails for those that die.
 		var live []string
 		for i, name := range names {
 			if i%10 != 0 {
@@ -135,11 +135,11 @@ func TestSoak(t *testing.T) {
 	if after.scanFDs != before.scanFDs || after.superviseFDs != before.superviseFDs {
 		t.Errorf("descriptors: %d and %d, were %d and %d", after.scanFDs, after.superviseFDs, before.scanFDs, before.superviseFDs)
 	}
-	// A death tally, or a down file, is there or not, in each.
+	// Each may have a death tally and a down file, or not.
 	if more := after.files - before.files; more > 2*soakGateways {
 		t.Errorf("files in the scan directory: %d more", more)
 	}
-	// malloc gives nothing back; a fifth, and some pages, are no leak.
+	// malloc gives nothing back. A fifth, and some pages, are not a leak.
 	if after.scanRSS > before.scanRSS*6/5+512 || after.superviseRSS > before.superviseRSS*6/5+512 {
 		t.Errorf("memory: %d and %d KB, were %d and %d", after.scanRSS, after.superviseRSS, before.scanRSS, before.superviseRSS)
 	}
@@ -158,7 +158,7 @@ func soakStep(t *testing.T, p place, rng *rand.Rand, names []string) {
 		some[i] = names[rng.IntN(len(names))]
 	}
 	var args []string
-	// Those that hang are killed after it.
+	// After it those that hang are killed.
 	timeout := "500"
 	switch rng.IntN(6) {
 	case 0, 1:
@@ -172,8 +172,8 @@ func soakStep(t *testing.T, p place, rng *rand.Rand, names []string) {
 	case 5:
 		args = []string{"hermes-reconcile", "--profiles", "p*"}
 	}
-	// Others are at the same gateways: that some could not be had is no
-	// failure, nor that one which dies at once does not stay up.
+	// Others work on the same gateways. So it is no failure if some are not available, or if
+	// one that dies at once does not stay up.
 	cmd := p.command(args[0], args[1:]...)
 	out, err := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code != 0 && code != 1 && code != 99 {
@@ -181,7 +181,7 @@ func soakStep(t *testing.T, p place, rng *rand.Rand, names []string) {
 	}
 }
 
-// soakSettled is nil when all that is to run does, and nothing else.
+// soakSettled returns nil if everything that is to run does, and nothing else.
 func soakSettled(p place, tree *s6test.Svscan, n int) error {
 	out, _ := p.command("hermes-svstat", "--json").Output()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
@@ -194,8 +194,8 @@ func soakSettled(p place, tree *s6test.Svscan, n int) error {
 			return fmt.Errorf("not settled: %s", line)
 		}
 	}
-	// Each has its two supervisors, a logger, and those that live a gateway:
-	// what floods its log in a loop of the shell's is the shell until it is done.
+	// Each has its two supervisors, a logger, and if it lives a gateway. A shell that floods
+	// its log in a loop is the shell until it is done.
 	if ps, want := len(tree.Processes()), 3*n+n*9/10; ps != want {
 		return fmt.Errorf("%d processes, want %d", ps, want)
 	}

@@ -19,8 +19,7 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// An spdxDocument is a list of contents: what SPDX 2.3 wants of one, and what we say
-// besides.
+// An spdxDocument is a list of contents: what SPDX 2.3 requires, and what we add.
 type spdxDocument struct {
 	SPDXVersion, DataLicense, SPDXID, Name, DocumentNamespace string
 
@@ -49,8 +48,8 @@ type spdxFile struct {
 
 type spdxChecksum struct{ Algorithm, ChecksumValue string }
 
-// TestDistContents shows that each archive has a list of its contents beside it: valid by
-// what SPDX 2.3 requires, with every file that is unpacked and every module that is linked.
+// TestDistContents: beside each archive is a list of its contents. It is valid according to
+// SPDX 2.3, and has every file that is unpacked and every module that is linked.
 func TestDistContents(t *testing.T) {
 	dist := mustRelease(t)
 	for target := range targets {
@@ -71,7 +70,8 @@ func TestDistContents(t *testing.T) {
 	}
 }
 
-// unpack unpacks the archive at path, and returns where, and one of the programs in it.
+// unpack unpacks the archive at path, and returns the directory, and one of the programs in
+// it.
 func unpack(t *testing.T, path string) (dir, program string) {
 	if strings.HasSuffix(path, ".zip") {
 		program := unzip(t, path)
@@ -82,7 +82,7 @@ func unpack(t *testing.T, path string) (dir, program string) {
 	return dir, filepath.Join(dir, "usr/bin/hermes-s6")
 }
 
-// checkRequired looks for the fields that SPDX 2.3 requires, and at their form.
+// checkRequired checks the fields that SPDX 2.3 requires, and their form.
 func checkRequired(t *testing.T, doc *spdxDocument) {
 	t.Helper()
 	if doc.SPDXVersion != "SPDX-2.3" || doc.DataLicense != "CC0-1.0" || doc.SPDXID != "SPDXRef-DOCUMENT" || doc.Name == "" ||
@@ -122,7 +122,7 @@ func checkRequired(t *testing.T, doc *spdxDocument) {
 	}
 }
 
-// checkFiles compares what doc says of files with those in dir.
+// checkFiles compares doc's files with those in dir.
 func checkFiles(t *testing.T, doc *spdxDocument, dir string) {
 	t.Helper()
 	listed := map[string][]spdxChecksum{}

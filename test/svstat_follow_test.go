@@ -22,16 +22,16 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// A svstatFollower is a hermes-svstat --follow --json that runs, and what it has printed.
+// A svstatFollower is a running hermes-svstat --follow --json, and what it has printed.
 type svstatFollower struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	mutex sync.Mutex
-	rows  map[string][]string // each as it is without what goes by the time
+	rows  map[string][]string // each row without what changes with time alone
 	done  chan struct{}       // its stdout has ended
 }
 
-// timeless returns a row of --json without what goes by the time.
+// timeless returns a row of --json without what changes with time alone.
 func timeless(t *testing.T, line string) (name, row string) {
 	t.Helper()
 	var keys map[string]any
@@ -48,7 +48,7 @@ func timeless(t *testing.T, line string) (name, row string) {
 	return name, string(text)
 }
 
-// follow starts one on p, and ends it with the test.
+// follow starts a follower on p, and ends it with the test.
 func (p place) follow(t *testing.T, args ...string) *svstatFollower {
 	t.Helper()
 	return followBy(t, p.command("hermes-svstat", append([]string{"--follow", "--json"}, args...)...))
@@ -76,7 +76,7 @@ func followBy(t *testing.T, cmd *exec.Cmd) *svstatFollower {
 	return f
 }
 
-// told returns how many rows there were of name, and the last.
+// told returns how many rows of name there were, and the last one.
 func (f *svstatFollower) told(name string) (n int, last string) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -86,7 +86,7 @@ func (f *svstatFollower) told(name string) (n int, last string) {
 	return n, last
 }
 
-// await waits until the last row of name has text.
+// await waits until the last row of name contains text.
 func (f *svstatFollower) await(name, text string) {
 	f.t.Helper()
 	s6test.Await(f.t, func() error {
@@ -97,7 +97,7 @@ func (f *svstatFollower) await(name, text string) {
 	})
 }
 
-// awaitSame waits until the last row of each is what a hermes-svstat says that looks now.
+// awaitSame waits until the last row of each is what a new hermes-svstat prints.
 func (f *svstatFollower) awaitSame(p place) {
 	f.t.Helper()
 	awaitMoves(f.t, func() error {
@@ -127,7 +127,7 @@ func (f *svstatFollower) awaitSame(p place) {
 	})
 }
 
-// plainSlot makes a slot with nothing but a run, in one step, and its profile.
+// plainSlot makes a slot with nothing but a run script, in one step, and its profile.
 func (p place) plainSlot(t *testing.T, name string) {
 	t.Helper()
 	p.addProfile(t, name, "")
@@ -146,19 +146,19 @@ func (p place) records(t *testing.T, name, text string) {
 	must.Do(t, os.Rename(path+".of-test", path))
 }
 
-// A changing is what TestSvstatFollow changes, and how many rows there must be of each
-// at the least and at the most.
+// A changing is what TestSvstatFollow changes, and the minimum and maximum number of rows for
+// each.
 type changing struct {
 	t           *testing.T
 	p           place
 	f           *svstatFollower
-	commands    []*exec.Cmd // of this round, which run
+	commands    []*exec.Cmd // of this round, which are running
 	desired     map[string]string
 	least, most map[string]int
 }
 
-// changes are single ones, of which each has one row, but for those of a gateway that is
-// started or stopped, which has a row for each state on the way that lasts.
+// changes are single changes. Each leads to one row, except that a gateway that is started or
+// stopped has a row for each intermediate state that lasts.
 var changes = []func(c *changing, name string){
 	func(c *changing, name string) { // what is wanted
 		state := "running"
@@ -176,7 +176,7 @@ var changes = []func(c *changing, name string){
 		}
 		c.expect(name, 1, 1)
 	},
-	func(c *changing, name string) { // what it says of itself
+	func(c *changing, name string) { // what it says about itself
 		pid := c.p.supervisedPID(name)
 		if pid <= 0 {
 			return
@@ -185,7 +185,7 @@ var changes = []func(c *changing, name string){
 		c.p.records(c.t, name, fmt.Sprintf(`{"desired_state":%q,"pid":%d,"start_time":%d,"gateway_state":"running","active_agents":%d}`,
 			c.desired[name], pid, start, rand.IntN(1<<20)))
 		most := 1
-		if c.desired[name] == "" { // "" is no state, and so another
+		if c.desired[name] == "" { // "" is no state, and so another one
 			most = 2
 		}
 		c.expect(name, 1, most)
@@ -215,7 +215,7 @@ func (c *changing) command(wait, do, name string) {
 	c.commands = append(c.commands, cmd)
 }
 
-// supervisedPID is that of a gateway that is up, else -1.
+// supervisedPID returns the pid of a gateway that is up, else -1.
 func (p place) supervisedPID(name string) (pid int) {
 	out, _ := exec.Command("s6-svstat", "-o", "pid", p.slot(name)).Output()
 	if _, err := fmt.Sscan(string(out), &pid); err != nil {
@@ -229,8 +229,8 @@ func (c *changing) expect(name string, least, most int) {
 	c.most[name] += most
 }
 
-// TestSvstatFollow: of 200 gateways under random changes each is told of once, and the last
-// row of each is what is there. With nothing to do nothing is done. SIGINT ends it.
+// TestSvstatFollow: of 200 gateways under random changes each change is reported once, and the
+// last row of each is its present state. Without changes the follower is idle. SIGINT ends it.
 func TestSvstatFollow(t *testing.T) {
 	p := newPlace(t)
 	must.Do(t, os.MkdirAll(p.scan, 0o755))
@@ -239,7 +239,7 @@ func TestSvstatFollow(t *testing.T) {
 		p.plainSlot(t, name)
 	}
 	s6test.Start(t, p.scan, p.env(), s6test.MaxServices(500)...)
-	for _, name := range all { // what comes up later than it is counted is a row more
+	for _, name := range all { // one that comes up after the count adds a row
 		s6test.Await(t, func() error {
 			if p.supervisedPID(name) < 1 {
 				return fmt.Errorf("%s is not up: %w", name, s6test.ErrNot)
@@ -325,7 +325,7 @@ func usageOfWatches(pid int) (n int) {
 	return n
 }
 
-// TestSvstatFollowAgain: slots that go and come, and a scan directory and a home that do.
+// TestSvstatFollowAgain: slots disappear and return, and so do a scan directory and a home.
 func TestSvstatFollowAgain(t *testing.T) {
 	p := newPlace(t)
 	p.plainSlot(t, "coder")
@@ -361,7 +361,7 @@ func TestSvstatFollowAgain(t *testing.T) {
 	f.awaitIdle()
 }
 
-// TestSvstatFollowUnread: one that nobody reads ends, also with nothing to say.
+// TestSvstatFollowUnread: a follower without a reader ends, even if it has nothing to print.
 func TestSvstatFollowUnread(t *testing.T) {
 	p := newPlace(t)
 	r, w, err := os.Pipe()
@@ -378,8 +378,8 @@ func TestSvstatFollowUnread(t *testing.T) {
 	f.ends(syscall.SIGPIPE)
 }
 
-// TestSvstatFollowStorm: a gateway that writes a thousand times a second is told of some
-// times a second, and as it is in the end.
+// TestSvstatFollowStorm: a gateway that writes a thousand times a second is reported a few
+// times a second, and in its final state.
 func TestSvstatFollowStorm(t *testing.T) {
 	p := newPlace(t)
 	p.plainSlot(t, "coder")
@@ -396,8 +396,8 @@ func TestSvstatFollowStorm(t *testing.T) {
 	}
 }
 
-// TestSvstatFollowLimits: where the kernel has no watches left, that is said once, and it
-// looks.
+// TestSvstatFollowLimits: if the kernel has no watches left, the follower reports that once,
+// and looks regularly.
 func TestSvstatFollowLimits(t *testing.T) {
 	p := newPlace(t)
 	for _, name := range names(5) {

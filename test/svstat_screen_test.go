@@ -20,7 +20,7 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// A terminal is a window, and what stands in it.
+// A terminal is a window, and the text in it.
 type terminal struct {
 	t     *testing.T
 	pty   *os.File
@@ -28,7 +28,7 @@ type terminal struct {
 	mutex sync.Mutex
 	lines []string
 	row   int
-	lost  bool // it was written what it does not know, or what scrolls
+	lost  bool // it was sent something unknown, or something that scrolls
 }
 
 // openPTY returns the two ends of a pseudoterminal: the window's, and the program's.
@@ -45,7 +45,7 @@ func openPTY(t *testing.T) (pty, tty *os.File) {
 	return pty, tty
 }
 
-// newTerminal runs cmd on a terminal of so many columns and lines.
+// newTerminal runs cmd on a terminal with that many columns and lines.
 func newTerminal(t *testing.T, cmd *exec.Cmd, columns, lines uint16) *terminal {
 	t.Helper()
 	pty, tty := openPTY(t)
@@ -68,7 +68,7 @@ func (term *terminal) resize(columns, lines uint16) {
 
 var strokes = regexp.MustCompile(`\x1b\[[0-9]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+`)
 
-// read does what is written to the terminal, each drawing of which is one write.
+// read processes what is written to the terminal. Each drawing is one write.
 func (term *terminal) read() {
 	buf := make([]byte, 1<<16)
 	for {
@@ -90,7 +90,7 @@ func (term *terminal) write(what string) {
 		if term.row++; term.row == len(term.lines) {
 			term.lines = append(term.lines, "")
 		}
-	case what == "\r", what[0] == '\x1b' && strings.HasSuffix(what, "m"): // to the left, where it is; a colour
+	case what == "\r", what[0] == '\x1b' && strings.HasSuffix(what, "m"): // already at the left; a colour
 	case what == "\x1b[K":
 		term.lines[term.row] = ""
 	case what == "\x1b[J":
@@ -107,7 +107,7 @@ func (term *terminal) write(what string) {
 	}
 }
 
-// shows returns what stands there.
+// shows returns the text in the window.
 func (term *terminal) shows() string {
 	term.mutex.Lock()
 	defer term.mutex.Unlock()
@@ -117,7 +117,7 @@ func (term *terminal) shows() string {
 	return strings.Join(term.lines, "\n")
 }
 
-// await waits until what stands there matches want.
+// await waits until the text in the window matches want.
 func (term *terminal) await(want string) {
 	term.t.Helper()
 	pattern := regexp.MustCompile(want)
@@ -129,8 +129,8 @@ func (term *terminal) await(want string) {
 	})
 }
 
-// TestSvstatScreen: on a terminal the table is drawn in its place, in the window that there
-// is, and what is in trouble first where not all has room in it.
+// TestSvstatScreen: on a terminal the table is drawn in place, in the given window. If there
+// is no room for everything, what is in trouble comes first.
 func TestSvstatScreen(t *testing.T) {
 	p, _ := newTree(t)
 	for _, name := range []string{"coder", "trader", "writer"} {
@@ -153,7 +153,7 @@ func TestSvstatScreen(t *testing.T) {
 	term.await(`(?:^|\n)NAME [^\n]*\n(?:[^\n]*\n){3}writer: not started`)
 	must.Do(t, os.RemoveAll(p.slot("coder")))
 	term.await(`(?:^|\n)NAME +STATE [^\n]*\ntrader +up `)
-	// What an interrupt at the keyboard leaves is the table, and the cursor below it.
+	// An interrupt at the keyboard leaves the table, with the cursor below it.
 	if _, err := term.pty.Write([]byte{3}); err != nil {
 		t.Error(err)
 	}

@@ -17,8 +17,8 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// states are services, each in a state that a service can be in: its files, and
-// what brings it there once it is supervised (words after the service's path).
+// states are services, each in a state that a service can be in: its files, and the command
+// that brings it into that state once it is supervised (words after the service's path).
 var states = []struct {
 	name  string
 	files map[string]string
@@ -37,18 +37,18 @@ var states = []struct {
 	{"down-by-order", map[string]string{"run": "exec sleep 100000"}, [][]string{{"s6-svc", "-wu", "-u"}, {"s6-svc", "-wD", "-d"}}, "false false false false 15"},
 	{"finishing", map[string]string{"run": "exit 3", "finish": "exec sleep 100000", "timeout-finish": "0"}, nil, "false true false false -1"},
 	{"finishing-killed", map[string]string{"run": "kill -9 $$", "finish": "exec sleep 100000", "timeout-finish": "0"}, nil, "false true false false 9"},
-	// s6-supervise waits 60 s where run cannot be spawned.
+	// s6-supervise waits 60 s if run cannot be spawned.
 	{"wanted-up-while-down", map[string]string{"run": ""}, nil, "false true false false -1"},
 }
 
-// TestStatusAgreesWithS6 has hermes-svstat and s6-svstat look at the same
-// services, in every state there is, and compares all fields byte for byte.
+// TestStatusAgreesWithS6 has hermes-svstat and s6-svstat look at the same services, in every
+// possible state, and compares all fields byte for byte.
 func TestStatusAgreesWithS6(t *testing.T) {
 	p := newPlace(t)
 	for _, s := range states {
 		writeService(t, filepath.Join(p.scan, s.name), s.files)
 	}
-	// A death by each signal that there is, real-time ones included.
+	// A death by each signal, including real-time ones.
 	var signals []string
 	for n := 1; n <= 64; n++ {
 		if n == 17 || n == 18 || n >= 19 && n <= 23 || n == 28 || n == 32 || n == 33 {
@@ -58,13 +58,13 @@ func TestStatusAgreesWithS6(t *testing.T) {
 		writeService(t, filepath.Join(p.scan, name), map[string]string{"run": fmt.Sprintf("ulimit -c 0; kill -%d $$; exec sleep 100000", n), "finish": "exit 125"})
 		signals = append(signals, name)
 	}
-	// What nohup(1) and a shell's & have us ignore, all that we start would ignore as
-	// well. What is caught, they do not.
+	// If nohup(1) or a shell's & makes us ignore a signal, all that we start would ignore it
+	// as well. A signal that is caught is not ignored after exec.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT)
 	defer signal.Stop(caught)
 	tree := s6test.Start(t, p.scan, p.env(), s6test.MaxServices(200)...)
-	defer tree.Abort() // some of the states are those of services that do not stop
+	defer tree.Abort() // some of the services do not stop
 	fields := fieldsOfS6(t, p)
 
 	for _, s := range states {
@@ -85,8 +85,8 @@ func TestStatusAgreesWithS6(t *testing.T) {
 	}
 }
 
-// TestUnsupervisedAgreesWithS6 shows that where s6-svstat has nothing to print,
-// -o prints nothing, both before a supervisor was there and after it died.
+// TestUnsupervisedAgreesWithS6: if s6-svstat has nothing to print, -o prints nothing, both
+// before a supervisor was there and after it died.
 func TestUnsupervisedAgreesWithS6(t *testing.T) {
 	p := newPlace(t)
 	dir := filepath.Join(p.scan, "service")
@@ -108,9 +108,9 @@ func TestUnsupervisedAgreesWithS6(t *testing.T) {
 	check()
 }
 
-// TestStatusOfUnknownSize replaces a status file by one of a size that no s6 of
-// today writes, and has hermes-svstat ask s6-svstat, which here is a stand-in:
-// the s6 to come that writes such a file cannot be had.
+// TestStatusOfUnknownSize replaces a status file with one of a size that no present s6 writes,
+// and has hermes-svstat ask s6-svstat. That is a stand-in here, because the future s6 that
+// would write such a file does not exist.
 func TestStatusOfUnknownSize(t *testing.T) {
 	p := newPlace(t)
 	dir := filepath.Join(p.scan, "service")
@@ -155,8 +155,7 @@ func await(t *testing.T, dir, fields, want string) {
 	})
 }
 
-// fieldsOfS6 returns all fields that the s6-svstat here knows; pgid came with
-// 2.13.
+// fieldsOfS6 returns all fields that the installed s6-svstat knows; pgid came with 2.13.
 func fieldsOfS6(t *testing.T, p place) string {
 	t.Helper()
 	usage, _ := exec.Command("s6-svstat").CombinedOutput()
@@ -172,9 +171,9 @@ func fieldsOfS6(t *testing.T, p place) string {
 	return strings.Join(fields, ",")
 }
 
-// compare has both look at dir. updownfor and readyfor tick, each in its own time:
-// the two agree if they do where nothing ticked between a look of theirs before
-// ours and one after it.
+// compare has both look at dir. updownfor and readyfor count up, each program at its own time.
+// So the two agree if they do when nothing counted up between a look of s6-svstat before ours
+// and one after it.
 func compare(t *testing.T, p place, dir, fields string) {
 	t.Helper()
 	theirs := func() string {
@@ -186,7 +185,7 @@ func compare(t *testing.T, p place, dir, fields string) {
 	}
 	for range 20 {
 		before := theirs()
-		ours, _ := p.command("hermes-svstat", "-o", fields, dir).Output() // exits 1 for what is down
+		ours, _ := p.command("hermes-svstat", "-o", fields, dir).Output() // exits 1 if the service is down
 		if after := theirs(); before != after {
 			continue
 		}

@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// TestSwarm brings up the stack that we ship: each gateway runs in exactly one of
-// three replicas, again when one is lost and the swarm has replaced it, while the
-// others go on, and again when there are five, and two, which the swarm brings about
-// while they run. At no time does one run twice (testdata/gateway says so).
+// TestSwarm brings up the stack that we ship. Each gateway runs in exactly one of three
+// replicas, again after one is lost and the swarm has replaced it, while the others go on, and
+// again with five, and with two, to which the swarm changes while they run. At no time does
+// one run twice (testdata/gateway reports that).
 func TestSwarm(t *testing.T) {
 	needDocker(t)
 	profiles := names(12)
@@ -78,8 +78,8 @@ func TestSwarm(t *testing.T) {
 	}
 }
 
-// needSwarm makes the engine the manager of a swarm of its own, for the test, where
-// it is in none. It skips the test where it cannot be one.
+// needSwarm makes the engine the manager of a swarm of its own, for the test, if it is in no
+// swarm. If it cannot be one, needSwarm skips the test.
 func needSwarm(t *testing.T) {
 	t.Helper()
 	state := docker(t, "info", "-f", "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}")
@@ -93,7 +93,7 @@ func needSwarm(t *testing.T) {
 		if out, err = exec.Command("docker", "swarm", "init", "--advertise-addr", "127.0.0.1").CombinedOutput(); err == nil {
 			t.Cleanup(func() {
 				docker(t, "swarm", "leave", "--force")
-				if !bridged { // leaving leaves it
+				if !bridged { // after leaving the swarm it remains
 					docker(t, "network", "rm", "docker_gwbridge")
 				}
 			})
@@ -103,8 +103,7 @@ func needSwarm(t *testing.T) {
 	leaveOut(t, "no swarm can be had: %s", bytes.TrimSpace(out))
 }
 
-// needOverlay skips the test where a swarm has no networks: they need the kernel's
-// vxlan.
+// needOverlay skips the test if a swarm has no networks, which need the kernel's vxlan.
 func needOverlay(t *testing.T) {
 	t.Helper()
 	const network = "hermes-s6-test"
@@ -115,14 +114,14 @@ func needOverlay(t *testing.T) {
 	}
 }
 
-// A stack is ours in a swarm.
+// A stack is our stack in a swarm.
 type stack struct {
 	t    *testing.T
 	name string
 	env  []string // what swarm.yaml asks for
 }
 
-// newStack prepares a stack on home. When the test ends, nothing is left of it.
+// newStack prepares a stack on home. It is removed completely when the test ends.
 func newStack(t *testing.T, home string) *stack {
 	t.Helper()
 	c := newContainer(t, "")
@@ -148,15 +147,16 @@ func (s *stack) deploy(replicas int) {
 	}
 }
 
-// containers lists those of the stack, with more of docker ps's arguments.
+// containers lists the containers of the stack, with more of docker ps's arguments.
 func (s *stack) containers(args ...string) []string {
 	s.t.Helper()
 	args = append([]string{"ps", "-q", "--no-trunc", "--filter", "label=com.docker.stack.namespace=" + s.name}, args...)
 	return strings.Fields(docker(s.t, args...))
 }
 
-// awaitGateways waits until there are so many containers, each with a shard of so many,
-// and each of profiles runs in exactly one. It returns what runs in each container: names and pids.
+// awaitGateways waits until there are that many containers, each with one of that many shards,
+// and each of profiles runs in exactly one. It returns the names and pids that run in each
+// container.
 func (s *stack) awaitGateways(replicas int, profiles []string) map[string]string {
 	s.t.Helper()
 	var running map[string]string
@@ -168,7 +168,7 @@ func (s *stack) awaitGateways(replicas int, profiles []string) map[string]string
 			shards[strings.TrimSpace(string(shard))] = true
 			running[id] = s.running(id, runs)
 		}
-		of := 0 // so many are of N, whichever numbers the swarm has kept
+		of := 0 // that many are of N, whichever numbers the swarm has kept
 		for shard := range shards {
 			if strings.HasSuffix(shard, fmt.Sprint("/", replicas)) {
 				of++
@@ -188,8 +188,8 @@ func (s *stack) awaitGateways(replicas int, profiles []string) map[string]string
 	return running
 }
 
-// running returns what runs in container id, and does not stand by, and adds to runs how
-// often.
+// running returns what runs in container id, and does not stand by, and adds to runs how often
+// each does.
 func (s *stack) running(id string, runs map[string]int) string {
 	cmd := exec.Command("docker", "exec", id, "hermes-svstat", "--json")
 	out, _ := cmd.Output()
@@ -207,7 +207,7 @@ func (s *stack) running(id string, runs map[string]int) string {
 	return b.String()
 }
 
-// remove removes the stack, which goes by and by, and its volume.
+// remove removes the stack, which takes a while, and its volume.
 func (s *stack) remove() {
 	docker(s.t, "stack", "rm", s.name)
 	awaitLong(s.t, func() error {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestSystemd runs hermes-detect and hermes-svc on a system that a real systemd
-// runs, against its units and against those of the account's own systemd.
+// TestSystemd runs hermes-detect and hermes-svc on a system with a real systemd, for its units
+// and for those of the account's own systemd.
 func TestSystemd(t *testing.T) {
 	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
 		leaveOut(t, "there is no systemd on this machine")
@@ -40,7 +40,7 @@ func TestSystemd(t *testing.T) {
 				}
 				return c.exec(mode.user, append(args, rest...)...)
 			}
-			// up asks hermes-svstat, by the same way.
+			// up asks hermes-svstat in the same way.
 			up := func(want string, wantCode int) {
 				t.Helper()
 				args := []string{}
@@ -86,7 +86,7 @@ func TestSystemd(t *testing.T) {
 			}
 		})
 	}
-	// Without a way to its bus there is nothing to be had from it.
+	// Without access to its bus systemd cannot be asked.
 	if _, code := c.exec(true, "env", "-u", "XDG_RUNTIME_DIR", "hermes-svc", "start", "coder"); code != 110 {
 		t.Errorf("no bus: %d", code)
 	}

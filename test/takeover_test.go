@@ -12,8 +12,8 @@ import (
 	"hermes-s6/lib/s6/s6test"
 )
 
-// A pythonSlot makes the slot of profile $0 as Hermes' own service manager leaves it,
-// the account's altogether, and has s6-svscan take it up.
+// A pythonSlot makes the slot of profile $0 as Hermes' own service manager leaves it, owned by
+// the account entirely, and has s6-svscan take it up.
 const pythonSlot = `set -e
 umask 022
 new=/run/service/.new-$0
@@ -31,8 +31,8 @@ mv $new /run/service/gateway-$0
 /command/s6-svscanctl -a /run/service
 `
 
-// takeovers are what the account has done to such a slot while it was live, in it; keeps
-// tells whether its gateway has to run on.
+// takeovers are what the account has done to such a live slot, in the slot. keeps says whether
+// its gateway has to run on.
 var takeovers = map[string]struct {
 	script string
 	keeps  bool
@@ -61,9 +61,9 @@ for d in [".", "log", "supervise", "log/supervise"]:
 	"logger":     {`mv log away`, false},
 }
 
-// TestTakeOver takes over the scan directory that the account owned, with all that it
-// could do there, live. Gateways whose supervisors can be kept run on, the others run
-// once, and nothing that the account tries then makes root do anything.
+// TestTakeOver takes over the live scan directory that the account owned, with all that the
+// account could do there. Gateways whose supervisors can be kept run on, the others run once,
+// and nothing that the account tries after that makes root do anything.
 func TestTakeOver(t *testing.T) {
 	var names []string
 	for name := range takeovers {
@@ -93,7 +93,7 @@ func TestTakeOver(t *testing.T) {
 		if out, code := c.exec(true, "sh", "-c", script); code != 0 {
 			t.Fatalf("%s: %s", name, out)
 		}
-		if name == "root" { // it worked: there is something to put an end to
+		if name == "root" { // it worked: there is something to end
 			up(name)
 			before[name] = pid(name)
 		}
@@ -105,7 +105,7 @@ func TestTakeOver(t *testing.T) {
 	for _, name := range names {
 		up(name)
 		if name == "root" {
-			// Its supervisor waits for a second, and its script leaves root behind.
+			// Its supervisor waits for a second, and its script drops root.
 			s6test.Await(t, func() error {
 				if uid, _ := c.exec(false, "stat", "-c", "%u", "/proc/"+pid(name)); uid != strconv.Itoa(accountUID)+"\n" {
 					return fmt.Errorf("root: its gateway runs as %s", uid)
@@ -139,7 +139,7 @@ func TestTakeOver(t *testing.T) {
 		}
 	}
 	c.must(false, append([]string{"hermes-svc", "restart"}, names...)...)
-	// Each log has the words of its gateway from before and after.
+	// Each log has its gateway's lines from before and after.
 	for _, name := range names {
 		s6test.Await(t, func() error {
 			if n := strings.Count(readFile(t, filepath.Join(home, "logs/gateways", name, "current")), "up: -p "+name+" gateway"); n < 2 {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package openmetrics has parsers of the Prometheus project read what hermes-svstat
-// --metrics prints. It is a module of its own: the product needs none of theirs.
+// Package openmetrics has parsers of the Prometheus project read what hermes-svstat --metrics
+// prints. It is a module of its own, because the product needs none of those.
 package openmetrics
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 )
 
-// printed runs hermes-svstat --metrics on slots that nobody supervises, and on service
+// printed runs hermes-svstat --metrics on slots without supervisors, and on service
 // directories with names that must be escaped.
 func printed(t *testing.T) []byte {
 	t.Helper()
@@ -50,7 +50,7 @@ func printed(t *testing.T) []byte {
 	return out
 }
 
-// TestOpenMetrics: Prometheus reads it as OpenMetrics, and its own checks of names hold.
+// TestOpenMetrics: Prometheus reads it as OpenMetrics, and its own checks of names succeed.
 func TestOpenMetrics(t *testing.T) {
 	text := printed(t)
 	series, err := parse(text)
@@ -73,8 +73,8 @@ func TestOpenMetrics(t *testing.T) {
 	}
 }
 
-// parse returns each series with its value, and an error for what is none, or there twice,
-// or not with the others of its name, or of another unit than its name says.
+// parse returns each series with its value. It returns an error for a series that is invalid,
+// duplicate, apart from the others of its name, or of another unit than its name says.
 func parse(text []byte) (series []string, err error) {
 	p := textparse.NewOpenMetricsParser(text, labels.NewSymbolTable())
 	seen, kinds, last := map[string]bool{}, map[string]model.MetricType{}, ""
@@ -111,7 +111,7 @@ func parse(text []byte) (series []string, err error) {
 	}
 }
 
-// TestText: node exporter, which reads the older text format, takes the same.
+// TestText: node exporter, which reads the older text format, accepts the same text.
 func TestText(t *testing.T) {
 	text := printed(t)
 	var parser expfmt.TextParser
