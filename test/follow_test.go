@@ -137,7 +137,7 @@ func TestFollowDepartures(t *testing.T) {
 }
 
 // losses are ways in which existing profiles become invisible: scripts, and what undoes them.
-// Those with here set run in the container, as root.
+// Those below run in the container, as root.
 var losses = []struct {
 	name      string
 	away, fix string
