@@ -121,7 +121,7 @@ func svc(c *place.Context, v *verb) error {
 	return reportOutcomes(c, outcomes)
 }
 
-// drainVariable is about gateways with busy agents.
+// drainVariable is about gateways with active agents.
 var drainVariable = cli.Variable{Name: "HERMES_DRAIN_TIMEOUT", Usage: "milliseconds for a gateway with active agents to stop, unless --timeout is given (60000)"}
 
 // drainOf returns how long a gateway that waits for its agents gets. It is 0 if --timeout was

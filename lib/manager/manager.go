@@ -31,7 +31,7 @@ type Options struct {
 	Wait    bool          // until they are up (ready, if that is known) or down
 	Ready   bool          // with Wait: until they are ready
 	Timeout time.Duration // for all of them; 0: no limit
-	// Drain is how long gateways with busy agents get instead to end. If it is 0, Timeout
+	// Drain is how long gateways with active agents get instead to end. If it is 0, Timeout
 	// applies to them as well.
 	Drain time.Duration
 	// Here limits a command to this container as it is: it does not wait for what runs

@@ -31,7 +31,7 @@ type Platform struct {
 // Complains reports whether something is wrong there.
 func (p *Platform) Complains() bool { return p.Complaint != "" }
 
-// Draining reports whether the gateway accepts no new work and waits for busy agents.
+// Draining reports whether the gateway accepts no new work and waits for active agents.
 func (s *Self) Draining() bool { return s.State == draining && s.ActiveAgents > 0 }
 
 // Serves reports whether the gateway says that it works, if not on every platform.
