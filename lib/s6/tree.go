@@ -45,7 +45,7 @@ func (p Programs) Path(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil || !filepath.IsAbs(path) {
 		return "", fail.Hint(fail.Errorf(fail.NotFound, "%s: not found %s", filepath.Base(name), where),
-		"install s6 and execline, or name their directory with --s6-bindir")
+			"install s6 and execline, or name their directory with --s6-bindir")
 	}
 	return path, nil
 }
