@@ -20,7 +20,8 @@ import (
 // A message is one that the programs can print: the format of an error, a warning, a hint.
 type message struct{ at, format string }
 
-// catalogue returns all messages of lib, as they stand in calls of what makes one.
+// catalogue returns all messages of lib, as they stand in calls of the functions that make
+// one.
 func catalogue(t *testing.T) (all []message) {
 	makers := map[string]int{"Errorf": 0, "New": 0, "Hint": 1, "TryHelp": 0, "Warn": 0, "Info": 0}
 	paths, err := filepath.Glob("lib/*/*.go")
@@ -59,7 +60,7 @@ func catalogue(t *testing.T) (all []message) {
 	return all
 }
 
-// Why no test expects a message.
+// Reasons why no test expects a message.
 const (
 	byKernel  = "only a kernel or a file system that fails just there has it printed"
 	byRace    = "only another process at just that moment has it printed"
@@ -69,7 +70,7 @@ const (
 	inside    = "it is not printed: a caller compares it, or has a message of its own"
 )
 
-// leftOutMessages are those that no test expects, and why.
+// leftOutMessages are the messages that no test expects, and why.
 var leftOutMessages = map[string]string{
 	"gateway '%s': cannot tell its logger where to write: %v":                            byKernel,
 	"gateway '%s': cannot tell when it is ready: %w":                                     byKernel,
@@ -101,7 +102,7 @@ var leftOutMessages = map[string]string{
 	"nobody reads it":                                            inside,
 }
 
-// said are the texts in which tests say what they expect of messages.
+// said returns the texts in which tests write what they expect of messages.
 func said(t *testing.T) string {
 	var all strings.Builder
 	for _, pattern := range []string{"testdata/script/*.txtar", "test/*_test.go", "lib/*/*_test.go", "python/test_*.py", "python/compat/test_*.py", "docs/*.md"} {
@@ -116,16 +117,16 @@ func said(t *testing.T) string {
 			all.Write(text)
 		}
 	}
-	// Patterns escape what is special in them, and scripts a quote.
+	// Patterns escape special characters, and scripts a quote.
 	return strings.NewReplacer(`\`, "", "''", "'").Replace(all.String())
 }
 
 var verb = regexp.MustCompile(`%[-+#0-9.]*[a-zA-Z]`)
 
-// enough bytes of a message tell it from the others.
+// enough bytes of a message distinguish it from the others.
 const enough = 20
 
-// recognizable tells whether expected has enough of a part of format that is always the same.
+// recognizable reports whether expected has enough of a fixed part of format.
 func recognizable(format, expected string) bool {
 	parts := verb.Split(format, -1)
 	longest := len(slices.MaxFunc(parts, func(a, b string) int { return len(a) - len(b) }))
@@ -143,8 +144,8 @@ func recognizable(format, expected string) bool {
 	return false
 }
 
-// TestMessages: each message of the programs is expected by a test, but for those that take
-// what no test can have happen.
+// TestMessages: each message of the programs is expected by a test, except for those that need
+// what no test can cause.
 func TestMessages(t *testing.T) {
 	needSource(t)
 	expected := said(t)

@@ -26,7 +26,7 @@ var programs = []struct {
 	{"hermes-registrar", Registrar},
 }
 
-// Suite is hermes-s6. It runs the program whose name it was called by, through a link, or else
+// Suite is hermes-s6. It runs the program by whose name it was called, through a link, or else
 // the one that its first operand names.
 func Suite(args []string) int {
 	for len(args) > 0 {

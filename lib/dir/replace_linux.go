@@ -96,7 +96,7 @@ func (d *Dir) replace(name string, mode uint32, uid, gid int, data []byte, sync 
 
 // stage creates tmp.
 func (d *Dir) stage(tmp string, mode uint32, uid, gid int, data []byte, sync bool) error {
-	if err := d.Unlink(tmp); err != nil { // of a killed run
+	if err := d.Unlink(tmp); err != nil { // left by a killed run
 		return err
 	}
 	return d.create(tmp, mode, uid, gid, data, sync)

@@ -14,7 +14,7 @@ import (
 const updateTries = 100
 
 // carefulTries is how often Update starts over because another process wrote before it did. If
-// that process writes faster than a file can be synced, it would never end.
+// that process writes faster than a file can be synced, Update would never end.
 const carefulTries = 20
 
 // Another process may be about to write an empty file. The file counts as empty after it has
@@ -34,12 +34,12 @@ const emptyEvery = 5 * time.Millisecond
 // process has seen. Between that look and the rename are a few instructions. What is put there
 // at that moment is not lost: the two files are exchanged, and if what we took away is not
 // what we looked at, we edit it and put it back. For that moment older content is in place.
-// (It is lost if the file system cannot exchange files, such as NFS, or if we are killed at
-// that moment.) If the other process reads the file before us and replaces it after us, our
-// change is lost: only a lock that everyone takes could prevent that.
+// (What was put there is lost if the file system cannot exchange files, such as NFS, or if we
+// are killed at that moment.) If the other process reads the file before us and replaces it
+// after us, our change is lost: only a lock that everyone takes could prevent that.
 func (d *Dir) Update(name string, limit int, mode uint32, uid, gid int, edit func(old []byte) ([]byte, error)) error {
 	tmp := d.beside(name)
-	if err := d.Unlink(tmp); err != nil { // of a killed run
+	if err := d.Unlink(tmp); err != nil { // left by a killed run
 		return err
 	}
 	defer d.Unlink(tmp) // including what we have taken away

@@ -18,8 +18,8 @@ type Gate struct {
 	Say      func(format string, args ...any)
 }
 
-// Pass takes the fence; s then says who took it before us. If another process holds it, Pass
-// returns no Fence, and s says who that is.
+// Pass takes the fence; s then names its previous holder. If another process holds the fence,
+// Pass returns no Fence, and s names the holder.
 func (g *Gate) Pass() (f *Fence, s State, err error) {
 	for {
 		if f, err = Open(g.Dir, g.UID, g.GID); err != nil {

@@ -59,7 +59,7 @@ type Outcome struct {
 	Name     string
 	Action   string // Started and so on; "" if Err is not nil
 	Killed   string // what did not end by itself and was killed, "" for nothing
-	StandsBy string // who runs it, while what was started here stands by; "" if it does not
+	StandsBy string // the holder that runs it while the gateway started here stands by; "" if it does not
 	PID      int    // of what runs now, 0 if that is unknown, or nothing runs
 	Err      error
 }

@@ -32,8 +32,8 @@ func markIn(st unix.Stat_t) mark {
 	return mark{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim}
 }
 
-// A Glance is what determines a profile's slot and what is wanted of its gateway. It reads
-// nothing that has not changed since the last one, with which it can be compared.
+// A Glance is what determines a profile's slot and what is wanted of its gateway. It reads only
+// files that have changed since the previous Glance, and is compared with that.
 type Glance struct {
 	// Desired is what the operator asked for last. It keeps its old value if the state does
 	// not say, or cannot be read.

@@ -21,8 +21,8 @@ import (
 // Slots that others made, as Hermes' own service manager does, belong to the account. The
 // account can put a link where s6-supervise writes, or a script where root executes one. This
 // file defines what the directories and FIFOs of a slot have to be, and repairs them under
-// running supervisors. Those keep depending on the names of their working directory, their
-// lock and the FIFO that they read.
+// running supervisors. For those, their working directory, their lock and the FIFO that they
+// read must keep their names.
 //
 // A descriptor that was opened before a chown stays usable after it. For a directory it is
 // harmless, since the kernel checks at each call who may create and remove names there. For a

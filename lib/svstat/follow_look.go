@@ -237,8 +237,8 @@ func (f *Follower) forget() {
 	f.order = left
 }
 
-// askRoot asks the root profile's gateway whom it serves, and looks again at those for whom
-// the answer makes a difference.
+// askRoot asks the root profile's gateway which profiles it serves, and looks again at those
+// for which the answer makes a difference.
 func (f *Follower) askRoot(now time.Time) {
 	served := map[string]bool(nil)
 	if f.scan != nil {

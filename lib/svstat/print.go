@@ -66,7 +66,7 @@ func (r *Reader) Table(out io.Writer, states []State, colours bool) error {
 	return nil
 }
 
-// notes returns the lines below the table about s: what is wrong with it, and who runs it.
+// notes returns the lines below the table about s: what is wrong with it, and which process runs it.
 func (r *Reader) notes(s *State) (lines []string) {
 	if r.opened == nil {
 		return nil

@@ -36,7 +36,7 @@ type State struct {
 	Desired    string        // the recorded desired state, "" for none
 	Linked     error         // why Desired is not known
 	Standby    bool          // it is up, and waits for another process to release its fence
-	Holder     *fence.Holder // who holds the fence, nil for nobody
+	Holder     *fence.Holder // of its fence, nil if no process holds it
 	Lacks      bool          // it is up without its fence
 	Says       *Account      // what it says about itself, nil if the present process says nothing
 	Trouble    string        // what is wrong with it, "" for nothing

@@ -3,7 +3,7 @@
 // Package svstat knows what gateways are doing. It makes one State from what s6 keeps in a
 // service directory, what the home records and what the root profile's gateway says about
 // itself. A table, JSON and the fields of s6-svstat print that State and decide nothing.
-// Package s6 knows how s6 writes its files, package command who asks about which services.
+// Package s6 knows how s6 writes its files, package command which services are asked about.
 package svstat
 
 import (
