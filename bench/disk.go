@@ -61,8 +61,7 @@ func (b *bench) compare(t *table, ram, disk *place) error {
 	return nil
 }
 
-// delayed are the system calls that wait for a disk. sync_file_range is traced, but need not
-// wait.
+// delayed are the system calls that wait for a disk. sync_file_range is traced, but need not wait.
 const delayed = "fsync,fdatasync,syncfs"
 
 // traced is hermes-reconcile under strace, which stops it only at the system calls that

@@ -53,8 +53,7 @@ func newPlace(b *bench) (*place, error) {
 	p := &place{bench: b, ctx: b.Context, dir: dir}
 	p.uid, _ = strconv.Atoi(account.Uid)
 	p.gid, _ = strconv.Atoi(account.Gid)
-	// The root profile would be an additional gateway. As in an image, gateways find
-	// hermes-fence.
+	// The root profile would be an additional gateway. As in an image, gateways find hermes-fence.
 	p.env = append(os.Environ(), "PATH="+b.tools+":"+os.Getenv("PATH"), "HERMES_RECONCILE_PROFILES=p*", "HERMES_SERVICE_MANAGER=s6", "HERMES_USER="+account.Username,
 		"HERMES_HOME="+p.path("home"), "S6_PROFILE_GATEWAY_SCANDIR="+p.path("scan"))
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(p.path("scan"), 0o755), p.mkdir("home"), p.mkdir("home", "profiles"))

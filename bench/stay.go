@@ -107,8 +107,7 @@ func (s *stayer) awaitIdle() error {
 		if err != nil {
 			return err
 		}
-		// After the name, which may contain anything, utime is the 12th field and stime the
-		// 13th.
+		// After the name, which may contain anything, utime is the 12th field and stime the 13th.
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 		now := fmt.Sprintf("%s %s", fields[11], fields[12])
 		if same++; now != used {

@@ -30,8 +30,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestVerdicts: each goal has a target, and for what this run did not measure nothing is
-// claimed.
+// TestVerdicts: each goal has a target, and for what this run did not measure nothing is claimed.
 func TestVerdicts(t *testing.T) {
 	b := &bench{values: map[goal]value{loopUp: {x: 50}, memoryAll: {42, "one"}}}
 	b.verdicts()

@@ -141,8 +141,7 @@ func TestTwoContainers(t *testing.T) {
 	}
 }
 
-// TestContainerCommand: the command that a container was started with decides what it
-// supervises.
+// TestContainerCommand: the command that a container was started with decides what it supervises.
 func TestContainerCommand(t *testing.T) {
 	home := newHomeFor(t)
 	addProfile(t, home, "coder", `{"desired_state":"running"}`)

@@ -294,8 +294,7 @@ func (f faulty) calls(t *testing.T) map[string]int {
 	return tr.calls()
 }
 
-// failCall injects faults into call, which has that many places, and returns how many it
-// injected.
+// failCall injects faults into call, which has that many places, and returns how many it injected.
 func (f faulty) failCall(t *testing.T, r *faultReport, p place, tree *s6test.Svscan, call string, places int) (count int) {
 	errs := slices.Concat(errnos, errnosOf[call])
 	if e, ok := exceptions[call]; ok {

@@ -40,8 +40,7 @@ func addProfileOf(t *testing.T, uid int, home, name, state string) {
 	}
 }
 
-// putFile makes a file of home and the directories above it. If we are root, uid owns them
-// all.
+// putFile makes a file of home and the directories above it. If we are root, uid owns them all.
 func putFile(t *testing.T, uid int, home, path, text string) {
 	t.Helper()
 	full := filepath.Join(home, path)

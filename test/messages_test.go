@@ -20,8 +20,7 @@ import (
 // A message is one that the programs can print: the format of an error, a warning, a hint.
 type message struct{ at, format string }
 
-// catalogue returns all messages of lib, as they stand in calls of the functions that make
-// one.
+// catalogue returns all messages of lib, as they stand in calls of the functions that make one.
 func catalogue(t *testing.T) (all []message) {
 	makers := map[string]int{"Errorf": 0, "New": 0, "Hint": 1, "TryHelp": 0, "Warn": 0, "Info": 0}
 	paths, err := filepath.Glob("lib/*/*.go")

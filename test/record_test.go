@@ -16,8 +16,7 @@ import (
 )
 
 // TestLargeRecords reconciles profiles that share one record of a megabyte by hard links,
-// which costs the account that megabyte. It may cost us a few megabytes, but not a few for
-// each.
+// which costs the account that megabyte. It may cost us a few megabytes, but not a few for each.
 func TestLargeRecords(t *testing.T) {
 	const profiles, most = 20, 90 << 10 // KiB; the race detector needs most of it
 	p, _ := newTree(t)

@@ -70,8 +70,7 @@ func TestDistContents(t *testing.T) {
 	}
 }
 
-// unpack unpacks the archive at path, and returns the directory, and one of the programs in
-// it.
+// unpack unpacks the archive at path, and returns the directory, and one of the programs in it.
 func unpack(t *testing.T, path string) (dir, program string) {
 	if strings.HasSuffix(path, ".zip") {
 		program := unzip(t, path)

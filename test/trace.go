@@ -16,8 +16,7 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// A trace is a run of one of our programs under strace, including the s6 programs that it
-// runs.
+// A trace is a run of one of our programs under strace, including the s6 programs that it runs.
 type trace struct {
 	lines  []string
 	code   int // -1: killed

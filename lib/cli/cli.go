@@ -63,8 +63,7 @@ type Context struct {
 	hinted atomic.Pointer[string]
 }
 
-// Main runs cmd with args, the first of which is the program's name, and returns the exit
-// code.
+// Main runs cmd with args, the first of which is the program's name, and returns the exit code.
 func Main(cmd *Command, args []string) int {
 	return int(cmd.run(clearUmask(), args, os.Stdout, os.Stderr))
 }

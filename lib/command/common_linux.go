@@ -95,8 +95,7 @@ func openManager(c *place.Context, dialect profile.Dialect) (*gateway.Manager, e
 	return m, err
 }
 
-// openWithoutHome is openManager for commands that work without a home, and may never make a
-// slot.
+// openWithoutHome is openManager for commands that work without a home, and may never make a slot.
 func openWithoutHome(c *place.Context, commons func(profile.Dialect) (*script.Common, error)) (*gateway.Manager, error) {
 	if err := c.NeedS6(); err != nil {
 		return nil, err
@@ -117,8 +116,7 @@ func openWithoutHome(c *place.Context, commons func(profile.Dialect) (*script.Co
 var errExposed = fail.Hint(errors.New("others than root may write there, and so have root run any program"), "make it root's, mode 0755")
 
 // newManager returns the service manager of scan. An account that may not write there asks the
-// registrar. If root may not, for example on a read-only file system, that is for root to
-// solve.
+// registrar. If root may not, for example on a read-only file system, that is for root to solve.
 func newManager(c *place.Context, scan *slot.ScanDir) *gateway.Manager {
 	m := &gateway.Manager{ScanDir: scan, Warn: c.Warn, Info: c.Info}
 	if scan.Exposed() {

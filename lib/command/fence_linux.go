@@ -164,8 +164,7 @@ func (l *link) pass() error {
 		l.Warn("gateway '%s': holder of its fence not recorded: %v", l.profile, err)
 	}
 	if !fence.KeptByExec() {
-		// Another process may get it before s6-setlock does: then we are started again, and
-		// wait.
+		// Another process may get it before s6-setlock does: then we are started again, and wait.
 		f.Close()
 		return l.setlock(script.FenceHeld, "-n", d.Path(fence.File), l.program)
 	}
@@ -203,8 +202,7 @@ func (l *link) settleLogger(writes, wait bool) {
 }
 
 // delay executes the shell, which is smaller than we are, to execute us again after delay. The
-// processes that the shell starts for that hold none of our descriptors, in case they outlive
-// it.
+// processes that the shell starts for that hold none of our descriptors, in case they outlive it.
 func (l *link) delay(delay time.Duration) error {
 	seconds := strconv.FormatFloat(delay.Seconds(), 'f', -1, 64)
 	words := append([]string{"/bin/sh", "-c", `sleep "$1" >/dev/null 2>&1; shift; exec "$@"`, "hermes-fence", seconds}, l.again()...)

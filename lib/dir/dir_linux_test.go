@@ -121,8 +121,7 @@ func TestLocks(t *testing.T) {
 	}
 }
 
-// TestBeneath: only what is below a directory can be opened through it, with openat2 and
-// without.
+// TestBeneath: only what is below a directory can be opened through it, with openat2 and without.
 func TestBeneath(t *testing.T) {
 	root := t.TempDir()
 	outside := filepath.Join(root, "outside")

@@ -40,8 +40,7 @@ func NoLocks(err error) bool {
 	return errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EOPNOTSUPP)
 }
 
-// TryLock is Lock without waiting. It returns unix.EWOULDBLOCK if another process has the
-// lock.
+// TryLock is Lock without waiting. It returns unix.EWOULDBLOCK if another process has the lock.
 func (d *Dir) TryLock() error {
 	err := unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB)
 	for err == unix.EINTR {

@@ -139,8 +139,7 @@ func TestUpdateShowsNothingOlder(t *testing.T) {
 	}
 }
 
-// TestUpdateAwaitsContent: another process is about to write a file that is empty for a
-// moment.
+// TestUpdateAwaitsContent: another process is about to write a file that is empty for a moment.
 func TestUpdateAwaitsContent(t *testing.T) {
 	d, path := open(t)
 	defer func(was time.Duration) { emptyPatience = was }(emptyPatience)

@@ -60,8 +60,7 @@ type hinted struct {
 
 func (e hinted) Unwrap() error { return e.error }
 
-// Hint returns err with a hint that says what to do about it. The hint is not part of its
-// text.
+// Hint returns err with a hint that says what to do about it. The hint is not part of its text.
 func Hint(err error, format string, args ...any) error {
 	return hinted{err, fmt.Sprintf(format, args...)}
 }

@@ -34,8 +34,7 @@ type Registered struct {
 	Action     string
 	Port       int
 	Supervised bool
-	// Affected is set if the running gateway differs from what was asked for, until its next
-	// start.
+	// Affected is set if the running gateway is not yet, until its next start, as asked for.
 	Affected bool
 }
 
@@ -113,8 +112,7 @@ func (r *registration) register() (done Registered, err error) {
 		// A new definition does not start what an operator has stopped.
 		r.Down = r.Down || r.Home.DesiredState(r.name) == profile.Stopped
 	}
-	// The lock closes a race: no other process may find the same free port before our claim to
-	// it is visible.
+	// The lock closes a race: no other process may find the same port before our claim shows.
 	unlock, err := r.ScanDir.LockPorts(r.Home, r.Timeout)
 	if err != nil {
 		return done, err
@@ -126,8 +124,7 @@ func (r *registration) register() (done Registered, err error) {
 	if err != nil {
 		return done, err
 	}
-	// The record comes first: a slot without its record would lose its settings at the next
-	// restart.
+	// The record comes first: without it a slot would lose its settings at the next restart.
 	if err := r.record(); err != nil {
 		return done, err
 	}

@@ -28,8 +28,7 @@ type Log struct {
 	d    *dir.Dir // nil until there is one
 	now  listing  // content of d at the last look
 	// queue holds the files still to be read, the first one being read. With follow the last
-	// one is live: it may be written to, and text without a newline at its end is not a line
-	// yet.
+	// one is live: it may be written to, and text without a newline at its end is not a line yet.
 	queue  []*file
 	follow bool
 	reader

@@ -369,8 +369,7 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// TestMemory: a line of 200 MB needs one buffer. It is printed whole, from a live file as
-// well.
+// TestMemory: a line of 200 MB needs one buffer. It is printed whole, from a live file as well.
 func TestMemory(t *testing.T) {
 	const size = 200 << 20
 	for _, follow := range []bool{false, true} {

@@ -7,8 +7,7 @@ import (
 )
 
 // A ServiceManager runs gateways, which it knows by the names of their profiles. With several
-// names, it commands all gateways before it waits for any. Outcomes are in the order of the
-// names.
+// names, it commands all gateways before it waits for any. Outcomes are in the order of the names.
 type ServiceManager interface {
 	Start(names []string, o Options) []Outcome
 	Stop(names []string, o Options) []Outcome

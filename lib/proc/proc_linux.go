@@ -49,8 +49,7 @@ func dead(f []string) bool {
 	return f[statState] == "X" || f[statState] == "Z" && (f[statThreads] == "0" || f[statThreads] == "1")
 }
 
-// Alive reports whether the process pid exists and is not a zombie. Without /proc it returns
-// true.
+// Alive reports whether the process pid exists and is not a zombie. Without /proc it returns true.
 func Alive(pid int) bool {
 	f := stat(strconv.Itoa(pid))
 	if f == nil {

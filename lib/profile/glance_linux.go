@@ -90,8 +90,7 @@ func (g *Glance) Differs(was *Glance) bool {
 	return g.Other(was) || g.record != was.record || g.parks != was.parks || g.Reconfigured(was)
 }
 
-// Other reports whether g is another directory than was, that is, another profile of that
-// name.
+// Other reports whether g is another directory than was, that is, another profile of that name.
 func (g *Glance) Other(was *Glance) bool { return was == nil || g.dev != was.dev || g.ino != was.ino }
 
 // Reconfigured reports whether the configuration has changed. The root profile's configuration

@@ -26,8 +26,7 @@ func (h *Home) Dir(name string) (*dir.Dir, error) { return h.open(name) }
 // follows no link on that path.
 func (h *Home) At(name, file string) (*dir.Dir, string) { return h.dir, h.path(name, file) }
 
-// errLink is returned for a profile whose directory is a symbolic link, which could lead
-// anywhere.
+// errLink is returned for a profile whose directory is a symbolic link, which could lead anywhere.
 var errLink = fail.Hint(errors.New("a symbolic link, which is not followed"), "put the directory itself there, or mount it there")
 
 // IsLink reports whether err says that the directory of a profile is a link.

@@ -51,8 +51,7 @@ func (h *Home) rotateBootLog(logs *dir.Dir) error {
 	if err != nil || st.Size < bootLogSize && !foreign {
 		return nil
 	}
-	// The rename is relative to the directory's descriptor, so the file stays in that
-	// directory.
+	// The rename is relative to the directory's descriptor, so the file stays in that directory.
 	return logs.Rename(bootLog, logs, bootLogOld)
 }
 

@@ -34,8 +34,7 @@ func FromSlot(slot string) (name string, ok bool) {
 }
 
 // CheckName returns why name cannot be a profile's name, or nil. It is a security boundary: a
-// name that passes is a single, harmless path component and a harmless word in sh and
-// execline.
+// name that passes is a single, harmless path component and a harmless word in sh and execline.
 func CheckName(name string) error {
 	why := ""
 	switch {

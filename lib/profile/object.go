@@ -58,8 +58,7 @@ func parseValues(text []byte) (v values, err error) {
 	return v, err
 }
 
-// read stores the value of key, if there is one, in what to points to. The error names the
-// key.
+// read stores the value of key, if there is one, in what to points to. The error names the key.
 func (v values) read(key string, to any) error {
 	value := v[key]
 	if value == nil {

@@ -189,8 +189,7 @@ func fits(d *dir.Dir, text []byte) error {
 	return nil
 }
 
-// Preview returns what Record would write and where. path is "" if the profile has no
-// directory.
+// Preview returns what Record would write and where. path is "" if the profile has no directory.
 func (h *Home) Preview(name string, s Settings) (path string, data []byte, err error) {
 	d, err := h.openIfThere(name)
 	if d == nil {

@@ -51,8 +51,7 @@ func (y *yamlScan) escape() error {
 	return nil
 }
 
-// block reads a block scalar: all lines that are blank or indented more than the enclosing
-// block.
+// block reads a block scalar: all lines that are blank or indented more than the enclosing block.
 func (y *yamlScan) block() error {
 	for y.pos++; y.pos < len(y.text) && strings.IndexByte("+-123456789", y.text[y.pos]) >= 0; {
 		y.pos++

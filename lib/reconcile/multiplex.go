@@ -38,8 +38,7 @@ func (r *run) starts(f *profile.Found) bool {
 	case r.NoStart || f.Parked:
 		return false
 	case f.Name == profile.Default:
-		// The operator's last command to the gateway that serves all profiles takes
-		// precedence.
+		// The operator's last command to the gateway that serves all profiles takes precedence.
 		return f.State.Starts() || r.fold.root && f.State.Desired != profile.Stopped
 	case r.Multiplex == Multiplexed:
 		return f.State.Starts() && f.Standalone

@@ -13,8 +13,7 @@ import (
 )
 
 // A watch learns from inotify(7) which profiles may have changed. It misses what another
-// machine writes, and what the kernel has no watches left for. The follower then looks
-// regularly.
+// machine writes, and what the kernel has no watches left for. The follower then looks regularly.
 type watch struct {
 	*inotify.Watch
 	names  map[int32]string // by watch descriptor: a profile's, or one of those below
@@ -88,8 +87,7 @@ const maxStrangers = 2048
 
 var errStrangers = errors.New("too many directories in profiles/ have no SOUL.md")
 
-// read calls changed with each profile that may have changed, or with "" if it may be any of
-// them.
+// read calls changed with each profile that may have changed, or with "" if it may be any of them.
 func (w *watch) read(changed func(name string)) {
 	w.Read(make([]byte, watchBuffer), func(e inotify.Event) {
 		name, known := w.names[e.Dir]

@@ -20,8 +20,7 @@ import (
 	"hermes-s6/lib/proc"
 )
 
-// Command is where s6-overlay and slashpackage installations have the programs of s6 and
-// execline.
+// Command is where s6-overlay and slashpackage installations have the programs of s6 and execline.
 const Command = "/command"
 
 // debianExecline is where Debian has execline's programs. Only execlineb is on PATH, and it

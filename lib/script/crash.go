@@ -87,8 +87,7 @@ var backOffs = []int{1, 2, 4, 8, 16, 32, 60}
 
 const steady = 60
 
-// finishTimeout is when s6-supervise kills finish, in milliseconds. It is longer than any
-// wait.
+// finishTimeout is when s6-supervise kills finish, in milliseconds. It is longer than any wait.
 const finishTimeout = "70000"
 
 // backOffFile is where finish keeps the seconds that it chose last: among s6-supervise's own

@@ -108,8 +108,7 @@ func (s *script) elLimit() {
 	s.line("%s { %s $failed -eq 125 } { %s 125 }", s.el("ifelse"), s.el("eltest"), s.el("exit"))
 }
 
-// elBackOff waits until the gateway is to start again, or its supervisor has received a
-// command.
+// elBackOff waits until the gateway is to start again, or its supervisor has received a command.
 func (s *script) elBackOff() {
 	s.line("# The supervisor renames a new status into place for each command. With the old")
 	s.line("# one held open, that it is another is certain.")

@@ -116,8 +116,7 @@ func (s *script) shLimit() {
 	s.line("case $? in 125) exit 125 ;; esac")
 }
 
-// shBackOff waits until the gateway is to start again, or its supervisor has received a
-// command.
+// shBackOff waits until the gateway is to start again, or its supervisor has received a command.
 func (s *script) shBackOff() {
 	longest := backOffs[len(backOffs)-1]
 	s.line("# The supervisor renames a new status into place for each command. With the old")

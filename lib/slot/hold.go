@@ -142,8 +142,7 @@ func Unlockable(err error) bool {
 }
 
 // LockPorts locks the ports of home (see profile.Home.LockPorts). If nothing can be created in
-// the home, nothing is recorded there either. Then it locks the ports of this scan directory
-// only.
+// the home, nothing is recorded there either. Then it locks the ports of this scan directory only.
 func (s *ScanDir) LockPorts(home *profile.Home, timeout time.Duration) (unlock func(), err error) {
 	unlock, err = home.LockPorts(timeout)
 	if !profile.Unwritable(err) {

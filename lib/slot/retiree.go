@@ -85,8 +85,7 @@ func (r *retiree) wait(deadline time.Time) error {
 	})
 }
 
-// withdraw moves the slot out of the scan directory, into the hold. Only we can reach it
-// there.
+// withdraw moves the slot out of the scan directory, into the hold. Only we can reach it there.
 func (r *retiree) withdraw() {
 	if r.err = r.hold.scan.dir.Rename(r.at.Name, r.hold.dir, work); r.err == nil {
 		r.at = s6.Service{In: r.hold.dir, Name: work}

@@ -50,8 +50,7 @@ func (s *ScanDir) Service(name string) s6.Service {
 // Exists reports whether anything has the name of profile name's slot.
 func (s *ScanDir) Exists(name string) (bool, error) { return s.dir.Exists(profile.Slot(name)) }
 
-// Held reports whether a process is working on profile name's slot, or was killed while it
-// did.
+// Held reports whether a process is working on profile name's slot, or was killed while it did.
 func (s *ScanDir) Held(name string) (bool, error) { return s.dir.Exists(holdName(name)) }
 
 // AnyExist is Exists for any of several names.

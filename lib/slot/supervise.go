@@ -18,8 +18,7 @@ const superviseLimit = 10 * time.Second
 
 // Supervise has s6-svscan take up h's slot and returns when the supervisors of the gateway and
 // of its logger are running. It fails with exit code 110 if they are not there within timeout
-// (0: superviseLimit): s6-svscanctl succeeds even if s6-svscan has no room for another
-// service.
+// (0: superviseLimit): s6-svscanctl succeeds even if s6-svscan has no room for another service.
 func (h *Hold) Supervise(timeout time.Duration) error {
 	timeout = cmp.Or(timeout, superviseLimit)
 	if err := h.scan.Rescan(time.Now().Add(timeout)); err != nil || !h.scan.Watched() {

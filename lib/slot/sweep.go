@@ -59,8 +59,7 @@ func (s *ScanDir) Sweep() (failed []error) {
 	return failed
 }
 
-// stranded reports whether a slot of one of names is not supervised although s6-svscan is
-// running.
+// stranded reports whether a slot of one of names is not supervised although s6-svscan is running.
 func (s *ScanDir) stranded(names []string) bool {
 	if len(names) == 0 || !s.Alive() {
 		return false
@@ -129,8 +128,7 @@ func (h *Hold) cleanWork(deadline time.Time, hurry bool) error {
 	return r.err
 }
 
-// isSlot reports whether at is a directory, not a file or a link to something that is not
-// ours.
+// isSlot reports whether at is a directory, not a file or a link to something that is not ours.
 func (h *Hold) isSlot(at s6.Service) (bool, error) {
 	st, err := at.In.Stat(at.Name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -144,8 +144,7 @@ func (f *Follower) follow(a Asked) *followed {
 }
 
 // await waits until something is due. It records events meanwhile, in batches that last as
-// long as a change takes, or a file that is written all the time would keep us busy all the
-// time.
+// long as a change takes, or a file that is written all the time would keep us busy all the time.
 func (f *Follower) await() error {
 	for {
 		if err := f.wait(f.due(), f.watch.FD); err != nil {

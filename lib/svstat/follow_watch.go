@@ -103,8 +103,7 @@ func (w *watches) drop(by *watched) {
 }
 
 // way watches the place where path is, or would be made: the directory above it, or the
-// nearest one that exists. If path is a link, it watches the place to which the link led as
-// well.
+// nearest one that exists. If path is a link, it watches the place to which the link led as well.
 func (w *watches) way(path string, r role) {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -23,8 +23,7 @@ type family struct {
 	of         func(*sampler, *State)
 }
 
-// families are in the order in which they are printed. A name that ends in seconds has that
-// unit.
+// families are in the order in which they are printed. A name that ends in seconds has that unit.
 var families = []family{
 	{"up", "Whether it is up, a stand-by included.", truth(func(s *State) bool { return s.Up })},
 	{"supervised", "Whether it has a supervisor.", truth(func(s *State) bool { return s.Supervised })},

@@ -116,8 +116,7 @@ func (s *Svscan) Abort() {
 	}
 }
 
-// Stop ends the tree. The error names the processes that it left behind, which are dead by
-// then.
+// Stop ends the tree. The error names the processes that it left behind, which are dead by then.
 func (s *Svscan) Stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
