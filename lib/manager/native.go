@@ -2,7 +2,9 @@ package manager
 
 import (
 	"errors"
+	"os"
 	"os/exec"
+	"runtime"
 	"time"
 
 	"hermes-s6/lib/fail"
@@ -106,6 +108,9 @@ func (n native) each(names []string, o Options, action string, command func(serv
 
 // run runs the manager's tool name.
 func run(deadline time.Time, name string, args ...string) ([]byte, error) {
+	if runtime.GOOS == "windows" { // else whatever is called so in the current directory is in the way
+		_ = os.Setenv("NoDefaultCurrentDirectoryInExePath", "1")
+	}
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return nil, fail.Errorf(fail.NotFound, "%s: not found on PATH", name)
@@ -120,6 +125,27 @@ func failed(err error) (proc.Exit, bool) {
 		return proc.Exit{}, false
 	}
 	return *exit, true
+}
+
+// pollInterval is how often a manager is asked that cannot wait by itself.
+const pollInterval = 200 * time.Millisecond
+
+// poll calls done until it says so, or fails. At the deadline (zero: none) the error has exit
+// code 99, and says that tool timed out.
+func poll(deadline time.Time, tool string, done func() (bool, error)) error {
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		pause := pollInterval
+		if !deadline.IsZero() {
+			pause = min(pause, time.Until(deadline))
+		}
+		if pause <= 0 {
+			return fail.Errorf(fail.Timeout, "%s: timed out", tool)
+		}
+		time.Sleep(pause)
+	}
 }
 
 // suffixed returns base for the root profile, else base with sep and name.

@@ -10,7 +10,7 @@ import test_hermes_s6 as base
 TOOL = """#!/bin/sh
 case $* in
 *show*) printf 'LoadState=loaded\\nActiveState=active\\nMainPID=4242\\n' ;;
-*print*) printf 'state = running\\npid = 4242\\n' ;;
+*print*) printf 'gui/501/agent = {\\n\\tstate = running\\n\\tpid = %s\\n}\\n' $$ ;;
 *) echo "$*" >>CALLS ;;
 esac
 """
@@ -141,7 +141,7 @@ class TestHosts(base.Case):
         for manager, tool in zip(self.managers, ("systemctl", "launchctl", "schtasks")):
             with self.subTest(tool), mock.patch.dict(os.environ):
                 self.first(tool, "#!/bin/sh\ncase $* in *show*) echo LoadState=not-found; exit 0 ;; esac\nexit 113\n"
-                           if tool != "schtasks" else "#!/bin/sh\necho ERROR: The system cannot find the file specified. >&2\nexit 1\n")
+                           if tool != "schtasks" else "#!/bin/sh\ncase $* in */TN*) echo ERROR: The system cannot find the file specified. >&2; exit 1 ;; esac\n")
                 self.assertIs(manager().is_running("coder"), False)
 
 
