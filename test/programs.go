@@ -51,9 +51,12 @@ var shipped = sync.OnceValues(func() (string, error) {
 })
 
 // build builds packages of ours without a C library, since other roots have other ones.
-func build(to string, packages ...string) error {
+func build(to string, packages ...string) error { return buildFor(nil, to, packages...) }
+
+// buildFor is build for the system that env names.
+func buildFor(env []string, to string, packages ...string) error {
 	cmd := exec.Command("go", append([]string{"build", "-o", to}, packages...)...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

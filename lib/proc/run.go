@@ -63,6 +63,6 @@ func Run(deadline time.Time, name, path string, args ...string) (stdout []byte, 
 	if !errors.As(err, &exit) {
 		return stdout, fail.Errorf(fail.Program, "%s: %w", name, err)
 	}
-	said := strings.Join(strings.Fields(stderr.String()), " ")
+	said := strings.Join(strings.Fields(text(stderr.Bytes())), " ")
 	return stdout, fail.Errorf(fail.Program, "%w", &Exit{name, exit.ExitCode(), exit.String(), said})
 }
