@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,8 +26,10 @@ type container struct {
 	dir  string // its own directory; upper/ below it is laid over the host's root
 	home string // the host's name of /opt/data
 	env  []string
-	cmd  *exec.Cmd
-	pid  int // of its PID 1, in our namespace
+	// under are words before the commands that run in it: what denies them system calls.
+	under []string
+	cmd   *exec.Cmd
+	pid   int // of its PID 1, in our namespace
 }
 
 // newContainer prepares a container on home, with what we install. If there are no namespaces
@@ -144,7 +147,8 @@ func (c *container) said() string {
 func (c *container) start(command ...string) {
 	c.t.Helper()
 	args := append([]string{"-m", "-p", "-u", "-f", "--kill-child", "testdata/container/enter", c.dir, c.home}, command...)
-	c.cmd = exec.Command("unshare", args...)
+	words := append(slices.Clone(c.under), "unshare")
+	c.cmd = exec.Command(words[0], append(words[1:], args...)...)
 	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HERMES_HOME=/opt/data", "S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook"}, c.env...)
 	said := filepath.Join(c.dir, "stderr")
 	stderr, err := os.Create(said)
@@ -224,16 +228,22 @@ func (c *container) exec(user bool, args ...string) (string, int) {
 	return stdout, code
 }
 
+// command is what exec runs.
+func (c *container) command(user bool, args ...string) *exec.Cmd {
+	words := append(slices.Clone(c.under), "nsenter", "-t", strconv.Itoa(c.pid), "-m", "-p", "-u", "-r", "-w")
+	if user {
+		words = append(words, "-S", strconv.Itoa(accountUID), "-G", strconv.Itoa(accountUID))
+	}
+	cmd := exec.Command(words[0], append(words[1:], args...)...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HERMES_HOME=/opt/data"}
+	return cmd
+}
+
 // try is exec for a command that may fail. If the container ends meanwhile, the command fails
 // with exit code -1 or 1.
 func (c *container) try(user bool, args ...string) (stdout, stderr string, code int) {
 	c.t.Helper()
-	enter := []string{"-t", strconv.Itoa(c.pid), "-m", "-p", "-u", "-r", "-w"}
-	if user {
-		enter = append(enter, "-S", strconv.Itoa(accountUID), "-G", strconv.Itoa(accountUID))
-	}
-	cmd := exec.Command("nsenter", append(enter, args...)...)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HERMES_HOME=/opt/data"}
+	cmd := c.command(user, args...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()

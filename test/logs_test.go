@@ -72,7 +72,12 @@ type spout struct {
 // spout runs a program until the test ends.
 func (p place) spout(t *testing.T, args ...string) *spout {
 	t.Helper()
-	s := &spout{cmd: p.command(args[0], args[1:]...)}
+	return spoutBy(t, p.command(args[0], args[1:]...))
+}
+
+func spoutBy(t *testing.T, cmd *exec.Cmd) *spout {
+	t.Helper()
+	s := &spout{cmd: cmd}
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.stderr
 	must.Do(t, s.cmd.Start())
 	t.Cleanup(func() {
@@ -95,6 +100,17 @@ func (s *spout) await(t *testing.T, want string) {
 			at++
 		}
 		return fmt.Errorf("%d bytes of %d: %.80q, want %.80q", len(got), len(want), got[at:], want[at:])
+	})
+}
+
+// awaitHas waits until s has printed text, among others.
+func (s *spout) awaitHas(t *testing.T, text string) {
+	t.Helper()
+	awaitMoves(t, func() error {
+		if got := s.out.String(); !strings.Contains(got, text) {
+			return fmt.Errorf("%q is not in %q; %s", text, got, s.stderr.String())
+		}
+		return nil
 	})
 }
 
