@@ -44,7 +44,7 @@ demo:
 	@scripts/demo bin
 
 deps:
-	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml python3-pip python3-setuptools python3-wheel pyflakes3 mypy patch mandoc zsh fish xz zip codespell wine
+	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml python3-pip python3-setuptools python3-wheel pyflakes3 mypy patch mandoc zsh fish xz zip codespell wine podman newuidmap
 
 lint: deps
 	scripts/tracked

@@ -4,10 +4,12 @@ package test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"hermes-s6/lib/s6/s6test"
@@ -37,15 +39,38 @@ func needDocker(t *testing.T) {
 	if exec.Command("docker", "image", "inspect", image).Run() == nil {
 		return
 	}
-	if _, err := exec.LookPath("debootstrap"); err != nil || os.Geteuid() != 0 {
-		leaveOut(t, "an image needs root and debootstrap")
-	}
-	root := filepath.Join(t.TempDir(), "root")
-	if out, err := exec.Command("debootstrap", "--variant=minbase", "--include="+packages, "bookworm", root).CombinedOutput(); err != nil {
-		leaveOut(t, "debootstrap: %v: %.300s", err, out[max(0, len(out)-300):])
-	}
-	run(t, "sh", "-c", `tar -C "$0" -c . | docker import - "$1"`, root, image)
+	run(t, "docker", "import", rootArchive(t), image)
 }
+
+// rootArchive makes a tar archive of a root with packages, once.
+func rootArchive(t *testing.T) string {
+	t.Helper()
+	archive, err := rootMade()
+	if err != nil {
+		leaveOut(t, "an image: %v", err)
+	}
+	return archive
+}
+
+var rootMade = sync.OnceValues(func() (string, error) {
+	archive := filepath.Join(scratch, "root.tar")
+	const export = `id=$(docker create "$0" true) && docker export -o "$1" "$id" && docker rm "$id"`
+	if exec.Command("docker", "image", "inspect", image).Run() == nil && exec.Command("sh", "-ec", export, image, archive).Run() == nil {
+		return archive, nil // sooner than to make it again
+	}
+	if _, err := exec.LookPath("debootstrap"); err != nil || os.Geteuid() != 0 {
+		return "", errors.New("needs root and debootstrap")
+	}
+	root := filepath.Join(scratch, "root")
+	defer os.RemoveAll(root)
+	if out, err := exec.Command("debootstrap", "--variant=minbase", "--include="+packages, "bookworm", root).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("debootstrap: %w: %.300s", err, out[max(0, len(out)-300):])
+	}
+	if out, err := exec.Command("tar", "-C", root, "-cf", archive, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("tar: %w: %s", err, out)
+	}
+	return archive, nil
+})
 
 // awaitBooted waits until a container's init scripts have run.
 func awaitBooted(t *testing.T, name string) {

@@ -3,6 +3,7 @@ module hermes-s6/test/deploy
 go 1.24.0
 
 require (
+	github.com/containers/podman/v5 v5.4.2
 	github.com/docker/cli v28.5.1+incompatible
 	k8s.io/api v0.34.1
 	k8s.io/apimachinery v0.34.1
@@ -10,6 +11,7 @@ require (
 
 require (
 	dario.cat/mergo v1.0.2 // indirect
+	github.com/containers/storage v1.57.2 // indirect
 	github.com/docker/docker v28.5.2+incompatible // indirect
 	github.com/docker/go-connections v0.8.2 // indirect
 	github.com/docker/go-units v0.5.0 // indirect
