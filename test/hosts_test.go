@@ -48,7 +48,7 @@ func TestLaunchctl(t *testing.T) {
 		run: start, calls: kickIt + "; " + kickUser + "; " + loadIt + "; " + kickIt, desired: "running",
 	}, {
 		name: "start of what is not installed", source: "https://github.com/NousResearch/hermes-agent/pull/5536", bare: true,
-		run: start, code: 102, stderr: "hermes-svc: fatal: no such gateway 'coder': launchd has no agent ai.hermes.gateway-coder, and there is no /.*; `hermes gateway install` makes it$",
+		run: start, code: 102, stderr: "hermes-svc: fatal: no such gateway 'coder': launchd has no agent ai.hermes.gateway-coder, and there is no /.*$", hint: "`hermes gateway install` installs it$",
 	}, {
 		name: "start of what is starting", source: "https://github.com/headroomlabs-ai/headroom/issues/1289",
 		answers: map[string][]answer{"kickstart gui": {{37, "Could not kickstart service \"ai.hermes.gateway-coder\": 37: Operation already in progress\n"}}},
@@ -205,7 +205,7 @@ func TestSchtasks(t *testing.T) {
 	}, {
 		name: "start of what there is not", source: "https://github.com/trycua/cua/issues/3228",
 		answers: map[string][]answer{"Run task": {{1, "ERROR: The system cannot find the file specified.\r\n"}}, "Query list": {unlisted}},
-		run:     start, code: 102, stderr: "hermes-svc: fatal: no such gateway 'coder': the task scheduler has no task Hermes_Gateway_coder .ERROR: The system cannot find the file specified\\.\\); `hermes gateway install` makes it$",
+		run:     start, code: 102, stderr: "hermes-svc: fatal: no such gateway 'coder': the task scheduler has no task Hermes_Gateway_coder .ERROR: The system cannot find the file specified\\.\\)$", hint: "`hermes gateway install` installs it$",
 	}, {
 		name: "start of what there is not, in another language", source: "https://github.com/openclaw/openclaw/pull/114434",
 		answers: map[string][]answer{"Run task": {{1, "FEHLER: Das System kann die angegebene Datei nicht finden.\r\n"}}, "Query list": {unlisted}},

@@ -103,7 +103,7 @@ func (w *wine) testLife(t *testing.T) {
 // testFailures: what schtasks says is in the system's code page, and counts for nothing.
 func (w *wine) testFailures(t *testing.T) {
 	w.schtasks(t, "says", "ERREUR : le fichier spécifié est introuvable.")
-	w.says(t, 102, "", "hermes-svc: fatal: no such gateway 'writer': the task scheduler has no task Hermes_Gateway_writer (ERREUR : le fichier spécifié est introuvable.); `hermes gateway install` makes it\n", "hermes-svc", "start", "writer")
+	w.says(t, 102, "", "hermes-svc: fatal: no such gateway 'writer': the task scheduler has no task Hermes_Gateway_writer (ERREUR : le fichier spécifié est introuvable.)\nhermes-svc: hint: `hermes gateway install` installs it\n", "hermes-svc", "start", "writer")
 	// Some builds exit with 1, others with an HRESULT.
 	for code, how := range map[string]string{"1": "exit status 1", "0x80070005": "exit status 0x80070005"} {
 		w.schtasks(t, "denied", code)
@@ -134,7 +134,7 @@ func (w *wine) testConsole(t *testing.T) {
 		_ = cmd.Wait()
 		said, err := os.ReadFile(filepath.Join(w.dir, "said"))
 		must.Do(t, err)
-		if want := "hermes-svc: fatal: no such gateway 'writer': the task scheduler has no task Hermes_Gateway_writer (" + says + "); `hermes gateway install` makes it\n"; string(said) != want {
+		if want := "hermes-svc: fatal: no such gateway 'writer': the task scheduler has no task Hermes_Gateway_writer (" + says + ")\nhermes-svc: hint: `hermes gateway install` installs it\n"; string(said) != want {
 			t.Errorf("code page %s: %q, want %q", page, said, want)
 		}
 		if now, err := os.ReadFile(filepath.Join(w.dir, "page")); err != nil || !strings.Contains(string(now), page) {

@@ -158,5 +158,5 @@ func suffixed(base, sep, name string) string {
 
 // noSuchService returns the error for a service that is not installed.
 func noSuchService(name, what string) error {
-	return fail.Errorf(fail.Absent, "no such gateway '%s': %s; `hermes gateway install` makes it", name, what)
+	return fail.Hint(fail.Errorf(fail.Absent, "no such gateway '%s': %s", name, what), "`hermes gateway install` installs it")
 }

@@ -33,7 +33,8 @@ func (u unit) systemctl(deadline time.Time, args ...string) ([]byte, error) {
 	case exit.Code == unitNotLoaded:
 		return out, noSuchService(u.profile, "systemd has no unit "+u.name())
 	case !u.system && strings.Contains(exit.Said, "connect to") && strings.Contains(exit.Said, "bus"):
-		return out, fail.Errorf(fail.Program, "systemctl --user: the user's systemd cannot be reached; log in as the user, or set XDG_RUNTIME_DIR=/run/user/%d and have it run (loginctl enable-linger), or use --system: %s", os.Getuid(), exit.Said)
+		return out, fail.Hint(fail.Errorf(fail.Program, "systemctl --user: cannot reach the user's systemd: %s", exit.Said),
+			"log in as the user; or set XDG_RUNTIME_DIR=/run/user/%d, after loginctl enable-linger; or use --system", os.Getuid())
 	}
 	return out, err
 }

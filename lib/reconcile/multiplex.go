@@ -72,7 +72,7 @@ func (r *run) prepare(found []profile.Found) {
 	root := &found[0]
 	if root.State.Desired == profile.Stopped {
 		// The operator's last command to the gateway that serves all profiles.
-		root.Warning = errors.Join(root.Warning, fmt.Errorf("its gateway serves all profiles, %d of which are to run, but it is stopped; start it with hermes-svc start %s", len(names), profile.Default))
+		root.Warning = errors.Join(root.Warning, fmt.Errorf("its gateway serves all profiles, %d of which are to run, but it is stopped; start it with `hermes-svc start %s`", len(names), profile.Default))
 		return
 	}
 	r.fold = folding{names: names, root: true, record: !root.State.Starts() && root.Err == nil && r.Select.Has(root.Name) && !r.DryRun}
