@@ -1,6 +1,7 @@
-# make demo: the main job, shown. make test: all tests. make fuzz: each fuzz test
-# for FUZZTIME. make bench: what things cost. make dist: what is released. They install
-# what they need as root on Debian and Ubuntu, else they say what to install.
+# make demo: the main job, shown. make test: all tests. make test-foreign: those of the
+# programs on arm64 and armhf. make fuzz: each fuzz test for FUZZTIME. make bench: what
+# things cost. make dist: what is released. They install what they need as root on Debian
+# and Ubuntu, else they say what to install.
 
 # The library's documentation generators are not for us.
 TAGS = urfave_cli_no_docs
@@ -8,7 +9,7 @@ TAGS = urfave_cli_no_docs
 VERSION = $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel)
 GO = go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.6.1
-SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/fuzz scripts/licenses scripts/matrix scripts/spdx scripts/test scripts/tracked rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook rootfs/etc/s6-overlay/s6-rc.d/registrar/run rootfs/etc/s6-overlay/s6-rc.d/reconciler/run testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
+SHELL_SCRIPTS = .ci/run completions/complete scripts/demo scripts/deps scripts/dist scripts/faults scripts/foreign scripts/foreign-tests scripts/fuzz scripts/licenses scripts/matrix scripts/roots scripts/spdx scripts/test scripts/tracked rootfs/etc/cont-init.d/* rootfs/etc/s6-overlay/stage2-hook rootfs/etc/s6-overlay/s6-rc.d/registrar/run rootfs/etc/s6-overlay/s6-rc.d/reconciler/run testdata/container/busybox testdata/container/enter testdata/container/init testdata/container/init-systemd testdata/container/rc.init testdata/container/printcontenv
 # What is built, and where it is put.
 PROGRAMS = ./cmd/...
 BIN = bin
@@ -18,7 +19,7 @@ SHARE = /usr/share
 # Rounds of make bench: fewer are done sooner, and less sure.
 BENCH_RUNS = 10
 
-.PHONY: build license install install-share dist demo test test-faults test-matrix fuzz chaos soak fence bench lint rooms deps clean
+.PHONY: build license install install-share dist demo test test-faults test-foreign test-matrix fuzz chaos soak fence bench lint rooms deps clean
 
 # Inlining makes the runtime fast and all else only large: 5.37 MB with it, 5.01 without,
 # of 5 that an image is to carry at most, and a start is the same within what can be
@@ -44,7 +45,7 @@ demo:
 	@scripts/demo bin
 
 deps:
-	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml python3-pip python3-setuptools python3-wheel pyflakes3 mypy patch mandoc zsh fish xz zip codespell wine podman newuidmap
+	@scripts/deps s6-svscan execlineb cc shellcheck strace debootstrap systemctl jq python3 python3-yaml python3-pip python3-setuptools python3-wheel pyflakes3 mypy patch mandoc zsh fish busybox xz zip codespell wine podman newuidmap
 
 lint: deps
 	scripts/tracked
@@ -77,6 +78,13 @@ SUITES =
 
 test-matrix: deps
 	scripts/matrix $(TAGS) "$(SUITES)"
+
+# Under arm64 and armhf, or those of ARCHITECTURES, by qemu, in a quarter of an hour.
+ARCHITECTURES =
+
+test-foreign:
+	@scripts/deps qemu-aarch64-static debootstrap
+	scripts/foreign $(TAGS) "$(ARCHITECTURES)"
 
 # Each fuzz test for so long.
 FUZZTIME = 1m

@@ -23,7 +23,7 @@ import (
 // our rootfs and binaries, and a home that outlives it. Its host name is dir's base name.
 type container struct {
 	t    *testing.T
-	dir  string // its own directory; upper/ below it is laid over the host's root
+	dir  string // its own directory; upper/ below it is laid over lower
 	home string // the host's name of /opt/data
 	env  []string
 	// under are words before the commands that run in it: what denies them system calls.
@@ -31,6 +31,9 @@ type container struct {
 	cmd   *exec.Cmd
 	pid   int // of its PID 1, in our namespace
 }
+
+// lower is what containers are laid over: the host's root, or a smaller one.
+var lower = "/"
 
 // newContainer prepares a container on home, with what we install. If there are no namespaces
 // it skips the test, and says so where `make test` shows it.
@@ -149,7 +152,7 @@ func (c *container) start(command ...string) {
 	args := append([]string{"-m", "-p", "-u", "-f", "--kill-child", "testdata/container/enter", c.dir, c.home}, command...)
 	words := append(slices.Clone(c.under), "unshare")
 	c.cmd = exec.Command(words[0], append(words[1:], args...)...)
-	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HERMES_HOME=/opt/data", "S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook"}, c.env...)
+	c.cmd.Env = append([]string{"LOWER=" + lower, "PATH=" + os.Getenv("PATH"), "HERMES_HOME=/opt/data", "S6_STAGE2_HOOK=/etc/s6-overlay/stage2-hook"}, c.env...)
 	said := filepath.Join(c.dir, "stderr")
 	stderr, err := os.Create(said)
 	c.check(err)

@@ -296,6 +296,25 @@ func TestRunEnvironment(t *testing.T) {
 	}
 }
 
+// TestSplit gives a gateway with a fence an IFS of its own, by which no word of ours is to
+// be split.
+func TestSplit(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "hermes-fence"), []byte("#!/bin/sh\nshift\nexec \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, dialect := range dialects {
+		host := here(t, dialect)
+		settings := profile.Settings{Dialect: dialect, Command: "/usr/bin/env", Env: map[string]profile.Bytes{"IFS": "/ehrm-"}}
+		cmd := exec.Command("./run")
+		cmd.Dir = write(t, &Definition{Common: host, Profile: "coder", Port: 9570, Settings: &settings})
+		cmd.Env = []string{"PATH=" + bin + ":/usr/bin:/bin"}
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "HERMES_GATEWAY_FENCE=") {
+			t.Errorf("%s: %v: %s", dialect, err, out)
+		}
+	}
+}
+
 // TestScrub has gateways of both dialects start in an environment with variables that are not
 // meant for them.
 func TestScrub(t *testing.T) {

@@ -75,6 +75,8 @@ func shRun(d *Definition, words []string) string {
 	}
 	s.line("%s", findFence)
 	s.line(`export %s="${fence:+$fence %s}"`, FenceVariable, d.fence())
+	s.line("# Several words, or none. Before --env can change what is between two.")
+	s.line(`set -- ${fence:+"$fence" %s}`, d.fence())
 	s.line(`[ ! -d %s ] || export PATH="%[1]s:${PATH:-%s}"`, venv, basePath)
 	for _, v := range slices.Concat(d.variables(), d.user()) {
 		s.line("export %s=%s", v[0], shWord(v[1]))
@@ -82,8 +84,7 @@ func shRun(d *Definition, words []string) string {
 	s.shHome()
 	s.line("export HERMES_HOME")
 	s.line(`cd "$HERMES_HOME" || exit 111`)
-	s.line("# The fence is several words, or none.")
-	s.line("exec $%s %s", FenceVariable, each(words, shWord))
+	s.line(`exec "$@" %s`, each(words, shWord))
 	return s.String()
 }
 
