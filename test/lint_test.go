@@ -12,7 +12,7 @@ import (
 	"hermes-s6/lib/must"
 )
 
-// TestTracked: make lint refuses machine code and large files that git tracks, whatever they
+// TestTracked: make lint refuses machine code, large files and merge conflicts that git tracks, whatever they
 // are called, and nothing else.
 func TestTracked(t *testing.T) {
 	needSource(t)
@@ -20,7 +20,7 @@ func TestTracked(t *testing.T) {
 	for name, text := range map[string]string{
 		"elf": "\x7fELF\x02", "macho": "\xcf\xfa\xed\xfe", "fat": "\xca\xfe\xba\xbe", "-n w.exe": "MZ\x90\x00",
 		"large": string(make([]byte, 500_001)), "enough": string(make([]byte, 500_000)),
-		"short": "MM", "empty": "", "untracked": "\x7fELF",
+		"conflict": "a\n<<<<<<< HEAD\n", "short": "MM", "empty": "", "untracked": "\x7fELF",
 	} {
 		must.Do(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
@@ -31,6 +31,7 @@ func TestTracked(t *testing.T) {
 		}
 	}
 	const want = `./-n w.exe: executable machine code
+./conflict: merge conflict
 ./elf: executable machine code
 ./fat: executable machine code
 ./large: larger than 500 kB
