@@ -61,10 +61,10 @@ func (p *place) status(t *table, runs int, what string) error {
 		c.no = p.tree == nil
 		return c
 	}
-	times, err := p.contend(runs, contender{args: []string{"sh", "-c", statusLoop, p.path("scan")}},
+	times, err := p.contend(runs, warmed(contender{args: []string{"sh", "-c", statusLoop, p.path("scan")}},
 		svstat("-o", "up"), svstat("--json"), svstat(),
 		contender{args: []string{p.bench.tool("status"), p.path("scan")}},
-		contender{args: []string{p.bench.tool("status"), p.path("scan"), p.path("home/profiles")}})
+		contender{args: []string{p.bench.tool("status"), p.path("scan"), p.path("home/profiles")}})...)
 	if err != nil {
 		return err
 	}

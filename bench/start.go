@@ -12,11 +12,11 @@ func (b *bench) start() error {
 		multi := p.program("hermes-s6", "hermes-detect")
 		detect.no, multi.no = true, true // there may be no service manager here
 		names := []string{"empty Go program", "with the option library", "hermes-detect", "hermes-svstat -o up NAME", "hermes-s6 hermes-detect", "s6-svstat -o up DIR"}
-		times, err := p.contend(b.rounds(1),
+		times, err := p.contend(b.rounds(1), warmed(
 			contender{args: []string{b.tool("line")}},
 			contender{args: []string{b.tool("floor")}},
 			detect, p.program("hermes-svstat", "-o", "up", "p0"), multi,
-			contender{args: []string{"s6-svstat", "-o", "up", p.slot("p0")}})
+			contender{args: []string{"s6-svstat", "-o", "up", p.slot("p0")}})...)
 		if err != nil {
 			return err
 		}
