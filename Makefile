@@ -83,7 +83,7 @@ test-matrix: deps
 ARCHITECTURES =
 
 test-foreign:
-	@scripts/deps qemu-aarch64-static debootstrap
+	@scripts/deps debootstrap
 	scripts/foreign $(TAGS) "$(ARCHITECTURES)"
 
 # Each fuzz test for so long.
