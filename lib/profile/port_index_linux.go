@@ -37,8 +37,7 @@ type PortFiles struct {
 // gateway share a port, which the file itself could do as well.
 type PortIndex struct {
 	PortFiles
-	entries map[string]entry // nil: there is no index
-	missed  int              // files that had to be read although they are old enough to be indexed
+	entries map[string]entry // nil: there is no index, or nothing to save
 }
 
 // An entry is what a file says, and the file's identity and ctime when it said so.
@@ -78,24 +77,29 @@ func parseEntry(line string) (name string, e entry, ok bool) {
 	return fields[0], e, errs == [3]error{}
 }
 
-// ports returns what the files of names say. From then on the index covers those files that
-// are old enough.
+// ports returns what the files of names say. If many had to be read, the index then holds all
+// that are old enough, for save; else it holds nothing, since a process may keep it for long.
 func (x *PortIndex) ports(names []string, now time.Time) []int {
 	found := make([]entry, len(names))
 	read := make([]bool, len(names))
 	par.Do(len(names), func(i int) { found[i], read[i] = x.look(names[i]) })
-	known := x.entries != nil
-	x.entries = make(map[string]entry, len(names))
-	latest := now.Add(-settled).UnixNano()
+	old := func(e entry) bool { return e.ino != 0 && e.ctime <= now.Add(-settled).UnixNano() }
+	missed := 0
 	ports := make([]int, len(names))
 	for i, e := range found {
 		ports[i] = e.port
-		if !known || e.ino == 0 || e.ctime > latest {
-			continue
+		if read[i] && old(e) {
+			missed++
 		}
-		x.entries[names[i]] = e
-		if read[i] {
-			x.missed++
+	}
+	x.entries = nil
+	if missed <= fewMissed {
+		return ports
+	}
+	x.entries = make(map[string]entry, len(names))
+	for i, e := range found {
+		if old(e) {
+			x.entries[names[i]] = e
 		}
 	}
 	return ports
@@ -122,7 +126,7 @@ func (x *PortIndex) look(name string) (e entry, read bool) {
 // save writes the index if that is worth it. The index is never synced. Only the holder of the
 // lock on the ports may call save, because two writers would share one file.
 func (x *PortIndex) save() {
-	if x.missed <= fewMissed {
+	if x.entries == nil {
 		return
 	}
 	var text []byte
@@ -133,7 +137,7 @@ func (x *PortIndex) save() {
 		text = append(strconv.AppendInt(text, e.ctime, 10), '\n')
 	}
 	_ = x.Dir.ReplaceLater(indexFile, 0o600, x.UID, x.GID, text)
-	x.missed = 0
+	x.entries = nil
 }
 
 // TakeAll gives each of names except not the port that its file says, unless that is 0 or
