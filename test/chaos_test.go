@@ -125,8 +125,8 @@ func chaosDraw(rng *rand.Rand) chaosOp {
 	return o
 }
 
-// chaosLine is the form of each line of a message.
-var chaosLine = regexp.MustCompile(`^hermes-[a-z-]+: (fatal|warning|info): \S.*: \S.*$`)
+// chaosLine is the form of each line of a message. That there is no such gateway needs no WHY.
+var chaosLine = regexp.MustCompile(`^hermes-[a-z-]+: ((fatal|warning|info): (\S.*: \S.*|no such gateway '[^']+')|hint: \S.*)$`)
 
 // A chaos is a run of TestChaos.
 type chaos struct {
@@ -167,7 +167,7 @@ func (c *chaos) run(op chaosOp) {
 	why := ""
 	for _, line := range lines {
 		if line != "" && !chaosLine.MatchString(line) {
-			why = "a message is not of the form NAME: LEVEL: WHAT: WHY"
+			why = "a message is not of the form NAME: LEVEL: WHAT: WHY, nor a hint"
 		}
 		if strings.Contains(line, ": fatal: ") {
 			fatal++
