@@ -125,7 +125,7 @@ func TestLaunchctl(t *testing.T) {
 	}, {
 		name: "stop of what is not installed", source: "https://github.com/nix-community/home-manager/issues/9585", bare: true,
 		answers: map[string][]answer{"bootout gui": {{3, "Boot-out failed: 3: No such process\n"}}, "bootout user": {{3, "Boot-out failed: 3: No such process\n"}}},
-		run:     stop, code: 102, stderr: "hermes-svc: fatal: no such gateway 'coder': ",
+		run:     stop, code: 102, stderr: "hermes-svc: fatal: no such gateway 'coder': ", hint: "`hermes gateway install` installs it$",
 	}, {
 		name: "stop of what takes its time", source: "https://github.com/osquery/osquery/issues/5698",
 		answers: map[string][]answer{"bootout gui": {{36, "Boot-out failed: 36: Operation now in progress\n"}}},
@@ -163,7 +163,7 @@ func TestLaunchctl(t *testing.T) {
 		run: status, code: 1, stdout: `^\{"name":"coder","up":false,"pid":null\}$`,
 	}, {
 		name: "status of one that is not installed", source: "https://github.com/NousResearch/hermes-agent/issues/40831", bare: true,
-		run: status, code: 102, stderr: "hermes-svstat: fatal: no such gateway 'coder': ",
+		run: status, code: 102, stderr: "hermes-svstat: fatal: no such gateway 'coder': ", hint: "`hermes gateway install` installs it$",
 	}, {
 		name: "status by ssh", source: "https://github.com/NousResearch/hermes-agent/issues/30586",
 		answers: map[string][]answer{"print gui": {unfit}},
@@ -209,7 +209,7 @@ func TestSchtasks(t *testing.T) {
 	}, {
 		name: "start of what there is not, in another language", source: "https://github.com/openclaw/openclaw/pull/114434",
 		answers: map[string][]answer{"Run task": {{1, "FEHLER: Das System kann die angegebene Datei nicht finden.\r\n"}}, "Query list": {unlisted}},
-		run:     start, code: 102, stderr: "hermes-svc: fatal: no such gateway 'coder': ",
+		run:     start, code: 102, stderr: "hermes-svc: fatal: no such gateway 'coder': ", hint: "`hermes gateway install` installs it$",
 	}, {
 		name: "start that is denied", source: "https://github.com/TheSleepyAdmin/Scripts/issues/3",
 		answers: map[string][]answer{"Run task": {forbidden}},
@@ -280,7 +280,7 @@ func TestSchtasks(t *testing.T) {
 	}, {
 		name: "status of what there is not", source: "https://github.com/trycua/cua/issues/3228",
 		answers: map[string][]answer{"Query task": {{1, "ERROR: The system cannot find the file specified.\r\n"}}, "Query list": {unlisted}},
-		run:     status, code: 102, stderr: "hermes-svstat: fatal: no such gateway 'coder': ",
+		run:     status, code: 102, stderr: "hermes-svstat: fatal: no such gateway 'coder': ", hint: "`hermes gateway install` installs it$",
 	}} {
 		t.Run(c.name, func(t *testing.T) { t.Parallel(); c.replay(t, "windows", "schtasks", usualSchtasks) })
 	}

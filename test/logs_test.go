@@ -131,7 +131,7 @@ func TestLogsFollow(t *testing.T) {
 	p := newPlace(t)
 	s := p.spout(t, "hermes-logs", "-f", "coder")
 	s6test.Await(t, func() error {
-		if !strings.HasSuffix(s.stderr.String(), "/coder; waiting for one\n") {
+		if !strings.HasSuffix(s.stderr.String(), "/coder does not exist; waiting for it\n") {
 			return s6test.ErrNot
 		}
 		return nil

@@ -58,7 +58,7 @@ func (s *Set) complain(l *Log) {
 	}
 	said := missing(l).Error()
 	if errors.Is(l.err, fs.ErrNotExist) {
-		said += "; waiting for one"
+		said += "; waiting for it"
 	}
 	if said != l.said {
 		s.Warn("%s", said)

@@ -165,12 +165,11 @@ func shLog(d *Definition) string {
 	s.line(`HERMES_HOME=$HERMES_HOME %s=%s %s --holder %s >/dev/null 2>&1 && exec %s "p$name" 1`,
 		SlotVariable, shWord(d.slot()), fenceProgram, d.Profile, shWord(d.Paths.Log))
 	s.line("# Else nobody writes there: the lock is another's who has nothing to log, or a dead one's.")
-	s.line(`rm -f "$dir/lock"`)
-	s.line("# In some sandboxes test -w says no to everybody: then we try.")
-	s.line(`[ -w "$dir" ] || (: >"$dir/lock") 2>/dev/null || {`)
+	s.line("# In some sandboxes test -w says no to everybody: then we make it anew.")
+	s.line(`if ! rm -f "$dir/lock" 2>/dev/null || ! { [ -w "$dir" ] || (: >"$dir/lock") 2>/dev/null; }; then`)
 	s.line(`	echo "hermes-s6: cannot write $dir: logging to the container's log only" >&2`)
 	s.line(`	exec %s "p$name" 1`, shWord(d.Paths.Log))
-	s.line("}")
+	s.line("fi")
 	s.line(`exec %s "p$name" 1 p %s "$dir"`, shWord(d.Paths.Log), logArgs)
 	return s.String()
 }
