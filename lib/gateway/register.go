@@ -154,11 +154,11 @@ func (r *registration) claim(locked bool) (*script.Definition, error) {
 			r.Settings.DerivedPort = r.ScanDir.Port(r.name)
 		}
 	}
-	slots, files, err := r.ScanDir.Ports()
+	slots, err := r.ScanDir.Named()
 	if err != nil {
 		return nil, err
 	}
-	ports, err := r.Home.Ports(r.name, slots, files)
+	ports, err := r.Home.Ports(r.name, slots, r.ScanDir.Ports())
 	if err != nil {
 		return nil, err
 	}

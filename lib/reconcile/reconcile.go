@@ -112,9 +112,7 @@ func (r *run) assign() (found []profile.Found, jobs []*job, err error) {
 		return nil, nil, err
 	}
 	r.prepare(found)
-	if err = r.claimInForce(found); err != nil {
-		return nil, nil, err
-	}
+	r.claimInForce(found, names)
 	jobs = make([]*job, len(found))
 	r.results = make([]Result, len(found))
 	for i := range found {
@@ -149,24 +147,19 @@ func (r *run) stale(name string) bool {
 // its port even if another one's name derives the same. A gateway may be running on the port
 // of its slot, so slots come before records. If each profile has a port of its own on record,
 // none needs to be derived and no slot needs to be read.
-func (r *run) claimInForce(found []profile.Found) error {
+func (r *run) claimInForce(found []profile.Found, slots []string) {
 	recorded := map[int]bool{}
 	for i := range found {
 		recorded[found[i].Settings.InForce()] = true
 	}
 	if recorded[0] || len(recorded) < len(found) {
-		slots, files, err := r.ScanDir.Ports()
-		if err != nil {
-			return err
-		}
-		r.ports.TakeAll(slots, "", files)
+		r.ports.TakeAll(slots, "", r.ScanDir.Ports())
 	}
 	for i := range found {
 		if s := found[i].Settings; s.InForce() != 0 {
 			r.ports.Claim(found[i].Name, &s)
 		}
 	}
-	return nil
 }
 
 // one decides what profile f needs: a slot, or a result that says why it gets none.

@@ -105,12 +105,12 @@ func (s *ScanDir) Port(name string) int {
 // runFile returns the path of a slot's run script in the scan directory.
 func runFile(name string) string { return profile.Slot(name) + "/" + script.RunFile }
 
-// Ports returns the profiles that may have a slot, and the index of their ports.
-func (s *ScanDir) Ports() (names []string, ports *profile.PortIndex, err error) {
-	if names, err = Named(s.dir); err != nil {
-		return nil, nil, err
-	}
-	return names, profile.PortFiles{Dir: s.dir, UID: -1, GID: -1, File: runFile, Port: s.Port}.Index(), nil
+// Named is Named of s.
+func (s *ScanDir) Named() ([]string, error) { return Named(s.dir) }
+
+// Ports returns the index of the ports of slots.
+func (s *ScanDir) Ports() *profile.PortIndex {
+	return profile.PortFiles{Dir: s.dir, UID: -1, GID: -1, File: runFile, Port: s.Port}.Index()
 }
 
 // Exposed reports whether we are root and others may make slots in s. s6-svscan has root run
