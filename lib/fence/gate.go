@@ -80,6 +80,9 @@ func (g *Gate) breakUp(f *Fence, s State) (*Fence, error) {
 	second, err := create(f.dir, breaker, g.UID, g.GID)
 	if errors.Is(err, unix.EEXIST) {
 		second, err = f.dir.OpenFile(breaker, unix.O_RDWR, 0)
+		if errors.Is(err, unix.ENOENT) {
+			return nil, nil // another process has broken the fence just now
+		}
 	}
 	if err != nil {
 		return nil, err
