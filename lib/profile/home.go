@@ -2,7 +2,6 @@ package profile
 
 import (
 	"fmt"
-	"path"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -72,5 +71,5 @@ func (h *Home) path(name, file string) string {
 	if name == Default {
 		return file
 	}
-	return path.Join(profilesDir, name, file)
+	return profilesDir + "/" + name + "/" + file
 }

@@ -1,6 +1,8 @@
 package profile
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,66 +25,89 @@ const settled = 2 * time.Second
 // fewMissed is the number of files up to which reading them each time beats writing the index.
 const fewMissed = 16
 
-// PortFiles are files that each name the port of one profile.
+// PortFiles are files that each name the port of one profile: records, or slots. The port in a
+// slot changes only with the profile's record, or to what the record says.
 type PortFiles struct {
-	Dir      *dir.Dir
-	UID, GID int                         // owner of what we write in Dir; -1: ourselves
-	File     func(profile string) string // path in Dir
-	Port     func(profile string) int    // what the file says, 0 for nothing
+	Dir      *dir.Dir                 // where the index is
+	UID, GID int                      // owner of what we write in Dir; -1: ourselves
+	Port     func(profile string) int // what the file says, 0 for nothing
 }
 
-// A PortIndex caches what PortFiles say, in their directory. Checking an entry costs one
-// stat(2) per file: an entry is valid while the file has the same inode number and ctime. So
-// anybody can remove or write the index at any time. An index that lies about a file makes a
-// gateway share a port, which the file itself could do as well.
+// A PortIndex caches what PortFiles say. Checking an entry costs one stat(2): an entry is valid
+// while the profile's record has the same inode number and ctime. So anybody can remove or
+// write the index at any time. An index that lies about a file makes a gateway share a port,
+// which the file itself could do as well.
 type PortIndex struct {
 	PortFiles
-	entries map[string]entry // nil: there is no index, or nothing to save
+	// lines has an entry each, in the order of the names. It is what was read, and after ports
+	// what is to be saved.
+	lines []string
 }
 
-// An entry is what a file says, and the file's identity and ctime when it said so.
+// An entry is what a file says, and the identity and ctime of the record when it said so.
 type entry struct {
 	port  int
 	ino   uint64
 	ctime int64 // ns
 }
 
-// Index reads the index of f. stat(2) shows another machine's changes late, so there is no
-// index on a file system that other machines can have mounted.
+// Index reads the index of f.
 func (f PortFiles) Index() *PortIndex {
-	x := &PortIndex{PortFiles: f}
-	if f.Dir.Remote() {
-		return x
-	}
-	x.entries = map[string]entry{}
 	text, _ := f.Dir.Read(indexFile, maxIndex)
-	for line := range strings.Lines(string(text)) {
-		if name, e, ok := parseEntry(line); ok {
-			x.entries[name] = e
+	return &PortIndex{f, strings.SplitAfter(string(text), "\n")}
+}
+
+// marks returns the marks of the records of names, the zero mark where there is no record. A
+// profile is not among them if that cannot be known. stat(2) shows another machine's changes
+// late, so it cannot on a file system that other machines can have mounted.
+func (h *Home) marks(names []string) map[string]mark {
+	marks := make(map[string]mark, len(names))
+	if h.dir.Remote() {
+		return marks
+	}
+	found, errs := make([]mark, len(names)), make([]error, len(names))
+	par.Do(len(names), func(i int) { found[i], errs[i] = markOf(h.dir, h.path(names[i], settingsFile)) })
+	for i, name := range names {
+		if errs[i] == nil {
+			marks[name] = found[i]
 		}
 	}
-	return x
+	return marks
 }
 
-// parseEntry parses a line of the index. The ctime in a truncated line fits no file.
-func parseEntry(line string) (name string, e entry, ok bool) {
-	fields := strings.Split(strings.TrimSuffix(line, "\n"), " ")
-	if len(fields) != 4 {
-		return "", e, false
+// unrecorded reports whether marks say that profile name has no record.
+func unrecorded(marks map[string]mark, name string) bool {
+	m, known := marks[name]
+	return known && m == (mark{})
+}
+
+// known returns the entry of name. One that cannot be read, or is not where it belongs, is as
+// good as none. The ctime in a truncated line fits no file.
+func (x *PortIndex) known(name string) (e entry, ok bool) {
+	at, ok := slices.BinarySearchFunc(x.lines, name, func(line, name string) int {
+		key, _, _ := strings.Cut(line, " ")
+		return strings.Compare(key, name)
+	})
+	if !ok {
+		return e, false
 	}
+	_, line, _ := strings.Cut(strings.TrimSuffix(x.lines[at], "\n"), " ")
+	port, line, _ := strings.Cut(line, " ")
+	ino, ctime, _ := strings.Cut(line, " ")
 	var errs [3]error
-	e.port, errs[0] = strconv.Atoi(fields[1])
-	e.ino, errs[1] = strconv.ParseUint(fields[2], 10, 64)
-	e.ctime, errs[2] = strconv.ParseInt(fields[3], 10, 64)
-	return fields[0], e, errs == [3]error{}
+	e.port, errs[0] = strconv.Atoi(port)
+	e.ino, errs[1] = strconv.ParseUint(ino, 10, 64)
+	e.ctime, errs[2] = strconv.ParseInt(ctime, 10, 64)
+	return e, errs == [3]error{}
 }
 
-// ports returns what the files of names say. If many had to be read, the index then holds all
-// that are old enough, for save; else it holds nothing, since a process may keep it for long.
-func (x *PortIndex) ports(names []string, now time.Time) []int {
+// ports returns what the files of names say, whose records have marks. If many had to be read,
+// the index then holds all that are old enough, for save; else it holds nothing, since a process
+// may keep it for long.
+func (x *PortIndex) ports(names []string, marks map[string]mark, now time.Time) []int {
 	found := make([]entry, len(names))
 	read := make([]bool, len(names))
-	par.Do(len(names), func(i int) { found[i], read[i] = x.look(names[i]) })
+	par.Do(len(names), func(i int) { found[i], read[i] = x.look(names[i], marks[names[i]]) })
 	old := func(e entry) bool { return e.ino != 0 && e.ctime <= now.Add(-settled).UnixNano() }
 	missed := 0
 	ports := make([]int, len(names))
@@ -92,32 +117,24 @@ func (x *PortIndex) ports(names []string, now time.Time) []int {
 			missed++
 		}
 	}
-	x.entries = nil
-	if missed <= fewMissed {
-		return ports
-	}
-	x.entries = make(map[string]entry, len(names))
-	for i, e := range found {
-		if old(e) {
-			x.entries[names[i]] = e
+	x.lines = nil
+	if missed > fewMissed {
+		for i, e := range found {
+			if old(e) {
+				x.lines = append(x.lines, fmt.Sprintf("%s %d %d %d\n", names[i], e.port, e.ino, e.ctime))
+			}
 		}
+		slices.Sort(x.lines) // in the order of the names: each byte of a name is above a space
 	}
 	return ports
 }
 
-// look returns what name's file says: from the index if its entry is valid, else from the
-// file. It calls stat before it reads, so the entry becomes invalid if the file changes in
-// between.
-func (x *PortIndex) look(name string) (e entry, read bool) {
-	if x.entries != nil {
-		m, err := markOf(x.Dir, x.File(name))
-		if err == nil && m == (mark{}) {
-			return e, false
-		}
-		e = entry{ino: m.ino, ctime: m.ctime.Nano()}
-		if known := x.entries[name]; err == nil && known.ino == e.ino && known.ctime == e.ctime {
-			return known, false
-		}
+// look returns what name's file says: from the index if its entry is valid, else from the file.
+// m is from before, so the entry becomes invalid if the record changes in between.
+func (x *PortIndex) look(name string, m mark) (e entry, read bool) {
+	e = entry{ino: m.ino, ctime: m.ctime.Nano()}
+	if known, ok := x.known(name); ok && e.ino != 0 && known.ino == e.ino && known.ctime == e.ctime {
+		return known, false
 	}
 	e.port = x.Port(name)
 	return e, true
@@ -126,32 +143,30 @@ func (x *PortIndex) look(name string) (e entry, read bool) {
 // save writes the index if that is worth it. The index is never synced. Only the holder of the
 // lock on the ports may call save, because two writers would share one file.
 func (x *PortIndex) save() {
-	if x.entries == nil {
+	if len(x.lines) == 0 {
 		return
 	}
-	var text []byte
-	for name, e := range x.entries {
-		text = append(append(text, name...), ' ')
-		text = append(strconv.AppendInt(text, int64(e.port), 10), ' ')
-		text = append(strconv.AppendUint(text, e.ino, 10), ' ')
-		text = append(strconv.AppendInt(text, e.ctime, 10), '\n')
-	}
-	_ = x.Dir.ReplaceLater(indexFile, 0o600, x.UID, x.GID, text)
-	x.entries = nil
+	_ = x.Dir.ReplaceLater(indexFile, 0o600, x.UID, x.GID, []byte(strings.Join(x.lines, "")))
+	x.lines = nil
 }
 
-// TakeAll gives each of names except not the port that its file says, unless that is 0 or
+// takeAll gives each of names except not the port that its file says, unless that is 0 or
 // another profile has it.
-func (p *Ports) TakeAll(names []string, not string, files *PortIndex) {
+func (p *Ports) takeAll(names []string, marks map[string]mark, not string, files *PortIndex) {
 	p.read = append(p.read, files)
-	for i, port := range files.ports(names, time.Now()) {
+	for i, port := range files.ports(names, marks, time.Now()) {
 		if port != 0 && names[i] != not {
 			p.take(port, names[i])
 		}
 	}
 }
 
-// Remember saves what TakeAll had to read, for later runs. Only the holder of the lock on the
+// TakeSlots gives the profiles slots the ports that files, their slots, say.
+func (h *Home) TakeSlots(p *Ports, slots []string, files *PortIndex) {
+	p.takeAll(slots, h.marks(slots), "", files)
+}
+
+// Remember saves what had to be read, for later runs. Only the holder of the lock on the
 // ports may call it.
 func (p *Ports) Remember() {
 	for _, files := range p.read {

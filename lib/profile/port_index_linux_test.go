@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hermes-s6/lib/dir"
 	"hermes-s6/lib/must"
 )
 
@@ -47,17 +48,31 @@ func (x *indexedHome) write(name string, port int) {
 	must.Do(x, os.WriteFile(x.record(name), fmt.Appendf(nil, `{"derived_port": %d}`, port), 0o600))
 }
 
-// ports reads the index, returns what it says, and saves it.
+// ports reads the index of records, returns what it says, and saves it.
 func (x *indexedHome) ports() map[string]int {
+	marks, recorded, none := x.home.marks(x.names), []string{}, map[string]int{}
+	for _, name := range x.names {
+		if unrecorded(marks, name) {
+			none[name] = 0
+		} else {
+			recorded = append(recorded, name)
+		}
+	}
+	said := x.said(x.home.records(), recorded)
+	maps.Copy(said, none)
+	return said
+}
+
+// said is what files, or their index, say of names.
+func (x *indexedHome) said(files PortFiles, names []string) map[string]int {
 	x.reads = map[string]bool{}
 	read := make(chan string, 2*len(x.names))
-	records := x.home.records()
-	port := records.Port
-	records.Port = func(name string) int { read <- name; return port(name) }
-	index := records.Index()
+	port := files.Port
+	files.Port = func(name string) int { read <- name; return port(name) }
+	index := files.Index()
 	said := map[string]int{}
-	for i, port := range index.ports(x.names, x.now) {
-		said[x.names[i]] = port
+	for i, port := range index.ports(names, x.home.marks(names), x.now) {
+		said[names[i]] = port
 	}
 	index.save()
 	for close(read); ; {
@@ -66,6 +81,35 @@ func (x *indexedHome) ports() map[string]int {
 			return said
 		}
 		x.reads[name] = true
+	}
+}
+
+// TestPortIndexOfSlots: a slot is read again when its profile's record has changed, and each
+// time if there is none.
+func TestPortIndexOfSlots(t *testing.T) {
+	x := newIndexedHome(t)
+	scan, err := dir.Open(t.TempDir())
+	must.Do(t, err)
+	defer scan.Close()
+	slots := map[string]int{}
+	for i, name := range x.names {
+		slots[name] = 9300 + i
+	}
+	files := PortFiles{Dir: scan, UID: -1, GID: -1, Port: func(name string) int { return slots[name] }}
+	if x.said(files, x.names); len(x.reads) != len(x.names) {
+		t.Fatalf("at first %d of %d slots were read", len(x.reads), len(x.names))
+	}
+	slots["p01"], slots["p02"], slots["p03"] = 9701, 9702, 9703
+	x.write("p01", 9701)
+	must.Do(t, os.Remove(x.record("p02")))
+	must.Do(t, os.RemoveAll(filepath.Dir(x.record("p03"))))
+	for range 2 {
+		if got := x.said(files, x.names); !maps.Equal(got, slots) {
+			t.Errorf("ports\n%v, want\n%v", got, slots)
+		}
+		if want := map[string]bool{"p01": true, "p02": true, "p03": true}; !maps.Equal(x.reads, want) {
+			t.Errorf("read %v, want %v", x.reads, want)
+		}
 	}
 }
 

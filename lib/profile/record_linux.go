@@ -11,6 +11,7 @@ import (
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/fail"
+	"hermes-s6/lib/par"
 )
 
 // maxSettings is more than a record of ours can take, eight times what Check lets pass
@@ -219,22 +220,32 @@ func (h *Home) Forget(name string) error {
 }
 
 // Ports returns the ports of all profiles but name: first those that the files of slots name,
-// on which gateways may be running, then those on record.
-func (h *Home) Ports(name string, slots []string, files *PortIndex) (*Ports, error) {
-	names, err := h.names()
-	if err != nil {
+// on which gateways may be running, then those on record. list lists the slots, while Ports
+// lists the profiles.
+func (h *Home) Ports(name string, list func() (slots []string, files *PortIndex, err error)) (*Ports, error) {
+	var slots, names []string
+	var files *PortIndex
+	var errs [2]error
+	par.Do(len(errs), func(i int) {
+		if i == 0 {
+			slots, files, errs[0] = list()
+		} else {
+			names, errs[1] = h.names()
+		}
+	})
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	taken := NewPorts()
-	taken.TakeAll(slots, name, files)
-	taken.TakeAll(append(names, Default), name, h.records().Index())
+	names = append(names, Default)
+	taken, marks := NewPorts(), h.marks(names)
+	taken.takeAll(slots, marks, name, files)
+	names = slices.DeleteFunc(names, func(n string) bool { return unrecorded(marks, n) })
+	taken.takeAll(names, marks, name, h.records().Index())
 	return taken, nil
 }
 
 // records are the files that record the ports of profiles.
-func (h *Home) records() PortFiles {
-	return PortFiles{h.dir, h.UID, h.GID, func(name string) string { return h.path(name, settingsFile) }, h.recordedPort}
-}
+func (h *Home) records() PortFiles { return PortFiles{h.dir, h.UID, h.GID, h.recordedPort} }
 
 // recordedPort returns the port that is recorded for profile name, 0 for none. An unusable
 // record claims no port: it must not keep other profiles from being registered.

@@ -153,7 +153,7 @@ func (r *run) claimInForce(found []profile.Found, slots []string) {
 		recorded[found[i].Settings.InForce()] = true
 	}
 	if recorded[0] || len(recorded) < len(found) {
-		r.ports.TakeAll(slots, "", r.ScanDir.Ports())
+		r.Home.TakeSlots(r.ports, slots, r.ScanDir.Ports())
 	}
 	for i := range found {
 		if s := found[i].Settings; s.InForce() != 0 {

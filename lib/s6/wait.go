@@ -11,8 +11,15 @@ import (
 	"hermes-s6/lib/inotify"
 )
 
-// pollEvery is how often Wait looks if there are no events.
-const pollEvery = 10 * time.Millisecond
+// Most waits end within milliseconds. To close an inotify descriptor takes up to 16 of them,
+// because the kernel first waits until no processor uses its watches any more
+// (fsnotify_destroy_group), and an exit does the same. So Wait looks a few times before it
+// watches.
+const (
+	firstLooks = 40
+	firstEvery = time.Millisecond / 2
+	pollEvery  = 10 * time.Millisecond // if there are no events
+)
 
 // Wait returns when reached returns true for s's status, or an error, which is
 // os.ErrDeadlineExceeded at deadline (zero: never). It also calls reached when something is
@@ -33,7 +40,7 @@ func (s Service) Gone(deadline time.Time) error {
 }
 
 // wait returns when over returns true. It calls over at the beginning, however little time is
-// left, and whenever something may have changed.
+// left, then a few times by itself, then whenever something may have changed.
 //
 // s6-supervise announces each change of state by renaming a new supervise/status into place
 // (s6_svstatus_write.c), and its own end by closing supervise/lock; inotify(7) reports both.
@@ -41,11 +48,11 @@ func (s Service) Gone(deadline time.Time) error {
 func (s Service) wait(deadline time.Time, over func() (bool, error), dirs ...string) error {
 	var w *inotify.Watch
 	defer func() { w.Close() }()
-	for {
+	for looks := 1; ; looks++ {
 		if done, err := over(); done {
 			return err
 		}
-		if w == nil {
+		if w == nil && looks > firstLooks {
 			w = s.watch(dirs)
 			continue
 		}
@@ -75,13 +82,18 @@ func (s Service) watch(dirs []string) *inotify.Watch {
 	return w
 }
 
-// next returns when something may have changed, and reports whether w has ended.
+// next returns when something may have changed, and reports whether w has ended. w is nil as
+// long as nothing is watched.
 func next(w *inotify.Watch, deadline time.Time) (ended bool, err error) {
 	switch {
 	case deadline.IsZero():
 		deadline = time.Now().Add(time.Hour)
 	case !time.Now().Before(deadline):
 		return false, os.ErrDeadlineExceeded
+	}
+	if w == nil {
+		time.Sleep(firstEvery)
+		return false, nil
 	}
 	if w.FD < 0 {
 		time.Sleep(pollEvery)

@@ -3,8 +3,10 @@
 package s6_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,22 +27,31 @@ func TestWaitOnAnother(t *testing.T) {
 	in, err := dir.Open(parent)
 	must.Do(t, err)
 	defer in.Close()
-	looked, done := make(chan bool, 100), make(chan error, 1)
+	var looks atomic.Int64
+	done := make(chan error, 1)
 	go func() {
 		service := s6.Service{In: in, Name: "a"}
 		done <- service.Wait("", time.Now().Add(s6test.Patience), func(*s6.Status) bool {
 			_, err := os.Stat(filepath.Join(supervise, "reached"))
-			looked <- true
+			looks.Add(1)
 			return err == nil
 		})
 	}()
-	<-looked
-	<-looked // it looks again once it is watching
+	looked := func(times int64) {
+		t.Helper()
+		s6test.Await(t, func() error {
+			if looks.Load() < times {
+				return fmt.Errorf("%d looks: %w", times, s6test.ErrNot)
+			}
+			return nil
+		})
+	}
+	watching := int64(s6.FirstLooks + 2)
+	looked(watching)
 	must.Do(t, os.Rename(filepath.Join(parent, "a"), filepath.Join(parent, "b")))
 	mkdir()
 	must.Do(t, os.RemoveAll(filepath.Join(parent, "b")))
-	<-looked
-	<-looked
+	looked(watching + 2)
 	must.Do(t, os.WriteFile(filepath.Join(supervise, "reached"), nil, 0o644))
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -1,0 +1,6 @@
+//go:build linux
+
+package s6
+
+// FirstLooks is how often Wait looks before it watches.
+const FirstLooks = firstLooks
