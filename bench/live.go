@@ -2,7 +2,11 @@
 
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+)
 
 // live measures in a growing supervision tree: status, and one gateway more.
 func (b *bench) live() error {
@@ -48,7 +52,7 @@ func (b *bench) live() error {
 }
 
 func newStatusTable() *table {
-	return &table{header: []string{"gateways", "loop, ms", "the loop against -o up", "against --json", "against the table", "--json against -o up", "table against -o up", "-o up against C", "C for --json against C for -o up"}}
+	return &table{header: []string{"gateways", "loop, ms", "the loop against -o up", "against --json", "against the table", "--json against -o up", "table against -o up", "-o up against C", "the loop against C for --json, on all processors"}}
 }
 
 // statusLoop is the alternative without hermes-svstat.
@@ -64,13 +68,13 @@ func (p *place) status(t *table, runs int, what string) error {
 	times, err := p.contend(runs, warmed(contender{args: []string{"sh", "-c", statusLoop, p.path("scan")}},
 		svstat("-o", "up"), svstat("--json"), svstat(),
 		contender{args: []string{p.bench.tool("status"), p.path("scan")}},
-		contender{args: []string{p.bench.tool("status"), p.path("scan"), p.path("home/profiles")}})...)
+		contender{args: []string{p.bench.tool("status"), p.path("scan"), p.path("home/profiles"), strconv.Itoa(runtime.NumCPU())}})...)
 	if err != nil {
 		return err
 	}
 	loop, o, json, table, c, cJSON := times[0], times[1], times[2], times[3], times[4], times[5]
 	t.row(what, figure(loop.median()), loop.over(o).ratio(), loop.over(json).ratio(), loop.over(table).ratio(),
-		json.over(o).ratio(), table.over(o).ratio(), o.over(c).ratio(), cJSON.over(c).ratio())
+		json.over(o).ratio(), table.over(o).ratio(), o.over(c).ratio(), loop.over(cJSON).ratio())
 	if p.count == thousand {
 		p.bench.measured(loopUp, loop.over(o).median())
 		p.bench.measured(loopJSON, loop.over(json).median())

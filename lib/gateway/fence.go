@@ -33,17 +33,20 @@ func (j *job) fence(pid int) (s fence.State) {
 // has ended before.
 func (j *job) awaitFence(st *s6.Status) (standing fence.Standing, same bool, err error) {
 	for {
-		s := j.fence(st.PID)
-		if standing = s.Of(st.PID); standing != fence.Coming {
-			if standing == fence.StandsBy {
-				j.StandsBy = s.Holder.String()
-			}
-			return standing, true, nil
-		}
 		soon := time.Now().Add(lookEvery)
 		late := !j.deadline.IsZero() && j.deadline.Before(soon)
-		err = j.wait(soon, func(now *s6.Status) bool { return !now.Same(st) })
+		var s fence.State
+		err = j.wait(soon, func(now *s6.Status) bool {
+			s = j.fence(st.PID)
+			standing, same = s.Of(st.PID), now.Same(st)
+			return !same || standing != fence.Coming
+		})
 		switch {
+		case err == nil:
+			if same && standing == fence.StandsBy {
+				j.StandsBy = s.Holder.String()
+			}
+			return standing, same, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return standing, false, err
 		case late:

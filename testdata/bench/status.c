@@ -1,14 +1,16 @@
 /* The bare system calls of hermes-svstat -o up, one gateway after the other, and
    with PROFILES those of --json, for comparison: what to read that much costs,
-   whoever does it.
+   whoever does it. With PROCESSES, so many do it at once, each for its share.
 
-   usage: status SCANDIR [PROFILES] */
+   usage: status SCANDIR [PROFILES [PROCESSES]] */
 
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int open_at (int at, char const *gateway, char const *file)
@@ -18,10 +20,17 @@ static int open_at (int at, char const *gateway, char const *file)
   return openat(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) ;
 }
 
-static int supervised (int at, char const *gateway)
+static int there (int at, char const *gateway, char const *file)
 {
-  struct flock lock = { .l_type = F_RDLCK } ;
-  int fd = open_at(at, gateway, "/supervise/lock") ;
+  char path[512] ;
+  snprintf(path, sizeof path, "%s%s", gateway, file) ;
+  return !faccessat(at, path, F_OK, 0) ;
+}
+
+static int locked (int at, char const *gateway, char const *file, short against)
+{
+  struct flock lock = { .l_type = against } ;
+  int fd = open_at(at, gateway, file) ;
   if (fd < 0) return 0 ;
   fcntl(fd, F_GETLK, &lock) ;
   close(fd) ;
@@ -39,25 +48,35 @@ static int readable (int at, char const *gateway, char const *file)
   return n > 0 ;
 }
 
+static void ask (int at, int home, char const *gateway)
+{
+  int up = locked(at, gateway, "/supervise/lock", F_RDLCK) && readable(at, gateway, "/supervise/status") ;
+  if (home >= 0)
+  {
+    there(at, gateway, "/down") ;
+    readable(at, gateway, "/supervise/death_tally") ;
+    readable(home, gateway + 8, "/gateway_state.json") ;
+    locked(home, gateway + 8, "/.gateway-fence", F_WRLCK) ;
+  }
+  puts(up ? "true" : "false") ;
+}
+
+#define MAX 20000
+
 int main (int argc, char **argv)
 {
+  static char *gateways[MAX] ;
   DIR *scan = argc > 1 ? opendir(argv[1]) : 0 ;
   int home = argc > 2 ? open(argv[2], O_RDONLY | O_DIRECTORY) : -1 ;
+  int processes = argc > 3 ? atoi(argv[3]) : 1 ;
+  int n = 0, i = 0 ;
   struct dirent *e ;
   if (!scan || (argc > 2 && home < 0)) { perror("status: fatal") ; return 111 ; }
-  while ((e = readdir(scan)))
-  {
-    int at = dirfd(scan) ;
-    int up ;
-    if (strncmp(e->d_name, "gateway-", 8)) continue ;
-    up = supervised(at, e->d_name) && readable(at, e->d_name, "/supervise/status") ;
-    if (argc > 2)
-    {
-      close(open_at(at, e->d_name, "/down")) ;
-      readable(at, e->d_name, "/supervise/death_tally") ;
-      readable(home, e->d_name + 8, "/gateway_state.json") ;
-    }
-    puts(up ? "true" : "false") ;
-  }
+  while ((e = readdir(scan)) && n < MAX)
+    if (!strncmp(e->d_name, "gateway-", 8)) gateways[n++] = strdup(e->d_name) ;
+  while (i < processes - 1 && fork()) i++ ;
+  for (; i < n ; i += processes) ask(dirfd(scan), home, gateways[i]) ;
+  fflush(stdout) ;
+  while (wait(0) > 0) ;
   return 0 ;
 }
