@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -83,11 +84,11 @@ func (p *place) status(t *table, runs int, what string) error {
 	return nil
 }
 
-// prepare makes what lifecycle registers: a directory for a profile's record, but no profile,
-// because reconcile would register that; and a service directory with scripts like ours, and
-// nothing that s6-supervise makes by itself.
+// prepare makes what lifecycle registers: directories for a record and a fence, but no
+// profiles, because reconcile would register those; and a service directory with the same
+// scripts as ours, and nothing that s6-supervise makes by itself.
 func (p *place) prepare() error {
-	if err := p.mkdir("home", "profiles", "ours"); err != nil {
+	if err := errors.Join(p.mkdir("home", "profiles", "ours"), p.mkdir("home", "profiles", "bare")); err != nil {
 		return err
 	}
 	for _, c := range []contender{

@@ -16,8 +16,8 @@ import (
 // This file is about gateways that run in another container, or without a supervisor, while
 // ours stands by.
 
-// lookEvery is how often a fence is checked. When it is released, the kernel notifies only
-// processes that wait to take it.
+// lookEvery is how often a fence is checked in a longer wait. When it is released, the kernel
+// notifies only processes that wait to take it.
 const lookEvery = 20 * time.Millisecond
 
 // fence returns the state of j's fence, not held if there is none.

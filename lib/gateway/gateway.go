@@ -75,21 +75,10 @@ func NoSuchGateway(name string) error {
 
 // Sweep cleans up after killed runs.
 func (m *Manager) Sweep() {
-	_, held, err := m.ScanDir.List()
-	if err != nil {
-		m.warnOf(err)
-	}
-	m.sweep(held)
-}
-
-// sweep is Sweep after runs that held one of held.
-func (m *Manager) sweep(held []string) {
-	for _, err := range m.ScanDir.Sweep(held) {
-		m.warnOf(err)
+	for _, err := range m.ScanDir.Sweep() {
+		m.Warn("leftover of a killed run: %v", err)
 	}
 }
-
-func (m *Manager) warnOf(leftover error) { m.Warn("leftover of a killed run: %v", leftover) }
 
 // Unregister removes the slots of names, and their records.
 func (m *Manager) Unregister(names []string, timeout time.Duration) ([]manager.Outcome, error) {

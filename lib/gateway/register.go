@@ -54,7 +54,6 @@ type registration struct {
 	deadline time.Time
 	aside    string         // where an unusable record was moved
 	undo     []func() error // for what was done, in order
-	held     []string       // what was held when the scan directory was listed
 }
 
 // Register makes the slot of profile name and has it supervised.
@@ -63,8 +62,8 @@ func (m *Manager) Register(name string, asked Registration) (Registered, error) 
 	if m.Registrar != nil {
 		return r.ask()
 	}
+	m.Sweep()
 	done, err := r.register()
-	m.sweep(slices.DeleteFunc(r.held, func(held string) bool { return held == name }))
 	if err == nil && r.aside != "" {
 		r.Warn("profile %s: its record was unusable and is kept as %s", name, r.aside)
 	}
@@ -155,10 +154,7 @@ func (r *registration) claim(locked bool) (*script.Definition, error) {
 			r.Settings.DerivedPort = r.ScanDir.Port(r.name)
 		}
 	}
-	ports, err := r.Home.Ports(r.name, func() (slots []string, files *profile.PortIndex, err error) {
-		slots, r.held, err = r.ScanDir.List()
-		return slots, r.ScanDir.Ports(), err
-	})
+	ports, err := r.Home.Ports(r.name, r.ScanDir.Named, r.ScanDir.Ports())
 	if err != nil {
 		return nil, err
 	}

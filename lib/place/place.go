@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 
 	"hermes-s6/lib/cli"
 	"hermes-s6/lib/fail"
@@ -47,16 +46,12 @@ var ManagerVariable = cli.Variable{Name: "HERMES_SERVICE_MANAGER", Usage: "servi
 type Context struct {
 	*cli.Context
 	manager manager.Kind // what Manager found out, "" until then
-	// Account returns the account that gateways run as. It fails with exit code 100 if there is
-	// no account of that name.
-	Account func() (profile.Account, error)
 }
 
 // Run adapts run for cli.Command. A named account must exist, even if it is not needed.
 func Run(run func(*Context) error) func(*cli.Context) error {
 	return func(manners *cli.Context) error {
 		c := &Context{Context: manners}
-		c.Account = sync.OnceValues(c.lookUp)
 		if c.named(account) {
 			if _, err := c.Account(); err != nil {
 				return err
@@ -134,8 +129,9 @@ func (c *Context) HomeNamed() bool { return c.named(homeDir) }
 // HomePath returns the home's absolute path.
 func (c *Context) HomePath() (string, error) { return profile.Root(c.value(homeDir)) }
 
-// lookUp is Account, but reads the system's list of accounts each time.
-func (c *Context) lookUp() (profile.Account, error) {
+// Account returns the account that gateways run as. It fails with exit code 100 if there is no
+// account of that name.
+func (c *Context) Account() (profile.Account, error) {
 	name := c.value(account)
 	u, err := user.Lookup(name)
 	var unknown user.UnknownUserError

@@ -25,60 +25,45 @@ const settled = 2 * time.Second
 // fewMissed is the number of files up to which reading them each time beats writing the index.
 const fewMissed = 16
 
-// PortFiles are files that each name the port of one profile: records, or slots. The port in a
-// slot changes only with the profile's record, or to what the record says.
+// PortFiles are files that each name the port of one profile: records, or slots.
 type PortFiles struct {
-	Dir      *dir.Dir                 // where the index is
-	UID, GID int                      // owner of what we write in Dir; -1: ourselves
-	Port     func(profile string) int // what the file says, 0 for nothing
+	Dir      *dir.Dir                    // where they are, and the index
+	UID, GID int                         // owner of what we write in Dir; -1: ourselves
+	File     func(profile string) string // path in Dir
+	Port     func(profile string) int    // what the file says, 0 for nothing
 }
 
-// A PortIndex caches what PortFiles say. Checking an entry costs one stat(2): an entry is valid
-// while the profile's record has the same inode number and ctime. So anybody can remove or
-// write the index at any time. An index that lies about a file makes a gateway share a port,
+// A PortIndex caches what PortFiles say, in their directory. Checking an entry costs one
+// stat(2) at most: an entry is valid while the file has the same inode number and ctime. A slot
+// with the port on record is changed only after its record, or to the same port. So its entry
+// has the identity of the record, and one stat shows that both are the same. Anybody can remove
+// or write the index at any time. An index that lies about a file makes a gateway share a port,
 // which the file itself could do as well.
 type PortIndex struct {
 	PortFiles
-	// lines has an entry each, in the order of the names. It is what was read, and after ports
-	// what is to be saved.
+	local bool // there can be an index
+	// lines has an entry each, in the order of the names. It is what was read, and after
+	// entries what is to be saved.
 	lines []string
 }
 
-// An entry is what a file says, and the identity and ctime of the record when it said so.
+// An entry is what a file says, and the identity and ctime of the file, or of the record, when
+// it said so.
 type entry struct {
 	port  int
-	ino   uint64
-	ctime int64 // ns
+	ino   uint64 // 0: unknown
+	ctime int64  // ns
 }
 
-// Index reads the index of f.
+// Index reads the index of f. stat(2) shows another machine's changes late, so there is no
+// index on a file system that other machines can have mounted.
 func (f PortFiles) Index() *PortIndex {
-	text, _ := f.Dir.Read(indexFile, maxIndex)
-	return &PortIndex{f, strings.SplitAfter(string(text), "\n")}
-}
-
-// marks returns the marks of the records of names, the zero mark where there is no record. A
-// profile is not among them if that cannot be known. stat(2) shows another machine's changes
-// late, so it cannot on a file system that other machines can have mounted.
-func (h *Home) marks(names []string) map[string]mark {
-	marks := make(map[string]mark, len(names))
-	if h.dir.Remote() {
-		return marks
+	x := &PortIndex{PortFiles: f, local: !f.Dir.Remote()}
+	if x.local {
+		text, _ := f.Dir.Read(indexFile, maxIndex)
+		x.lines = strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	}
-	found, errs := make([]mark, len(names)), make([]error, len(names))
-	par.Do(len(names), func(i int) { found[i], errs[i] = markOf(h.dir, h.path(names[i], settingsFile)) })
-	for i, name := range names {
-		if errs[i] == nil {
-			marks[name] = found[i]
-		}
-	}
-	return marks
-}
-
-// unrecorded reports whether marks say that profile name has no record.
-func unrecorded(marks map[string]mark, name string) bool {
-	m, known := marks[name]
-	return known && m == (mark{})
+	return x
 }
 
 // known returns the entry of name. One that cannot be read, or is not where it belongs, is as
@@ -91,7 +76,7 @@ func (x *PortIndex) known(name string) (e entry, ok bool) {
 	if !ok {
 		return e, false
 	}
-	_, line, _ := strings.Cut(strings.TrimSuffix(x.lines[at], "\n"), " ")
+	_, line, _ := strings.Cut(x.lines[at], " ")
 	port, line, _ := strings.Cut(line, " ")
 	ino, ctime, _ := strings.Cut(line, " ")
 	var errs [3]error
@@ -101,18 +86,16 @@ func (x *PortIndex) known(name string) (e entry, ok bool) {
 	return e, errs == [3]error{}
 }
 
-// ports returns what the files of names say, whose records have marks. If many had to be read,
-// the index then holds all that are old enough, for save; else it holds nothing, since a process
-// may keep it for long.
-func (x *PortIndex) ports(names []string, marks map[string]mark, now time.Time) []int {
+// entries returns what the files of names say. If they are slots, records has what is on
+// record. If many had to be read, the index then holds all that are old enough, for save; else
+// it holds nothing, since a process may keep it for long.
+func (x *PortIndex) entries(names []string, records map[string]entry, now time.Time) []entry {
 	found := make([]entry, len(names))
 	read := make([]bool, len(names))
-	par.Do(len(names), func(i int) { found[i], read[i] = x.look(names[i], marks[names[i]]) })
+	par.Do(len(names), func(i int) { found[i], read[i] = x.look(names[i], records[names[i]]) })
 	old := func(e entry) bool { return e.ino != 0 && e.ctime <= now.Add(-settled).UnixNano() }
 	missed := 0
-	ports := make([]int, len(names))
 	for i, e := range found {
-		ports[i] = e.port
 		if read[i] && old(e) {
 			missed++
 		}
@@ -121,22 +104,35 @@ func (x *PortIndex) ports(names []string, marks map[string]mark, now time.Time) 
 	if missed > fewMissed {
 		for i, e := range found {
 			if old(e) {
-				x.lines = append(x.lines, fmt.Sprintf("%s %d %d %d\n", names[i], e.port, e.ino, e.ctime))
+				x.lines = append(x.lines, fmt.Sprintf("%s %d %d %d", names[i], e.port, e.ino, e.ctime))
 			}
 		}
 		slices.Sort(x.lines) // in the order of the names: each byte of a name is above a space
 	}
-	return ports
+	return found
 }
 
 // look returns what name's file says: from the index if its entry is valid, else from the file.
-// m is from before, so the entry becomes invalid if the record changes in between.
-func (x *PortIndex) look(name string, m mark) (e entry, read bool) {
-	e = entry{ino: m.ino, ctime: m.ctime.Nano()}
+// The identity is older than what is read, so the entry becomes invalid if the file changes in
+// between.
+func (x *PortIndex) look(name string, record entry) (e entry, read bool) {
+	e = entry{ino: record.ino, ctime: record.ctime}
+	if record.port == 0 {
+		e = entry{}
+	}
+	if e.ino == 0 && x.local {
+		m, err := markOf(x.Dir, x.File(name))
+		if err == nil && m == (mark{}) {
+			return e, false
+		}
+		e, record.port = entry{ino: m.ino, ctime: m.ctime.Nano()}, 0
+	}
 	if known, ok := x.known(name); ok && e.ino != 0 && known.ino == e.ino && known.ctime == e.ctime {
 		return known, false
 	}
-	e.port = x.Port(name)
+	if e.port = x.Port(name); record.port != 0 && record.port != e.port {
+		e.ino = 0 // it may get the port on record without a change of the record
+	}
 	return e, true
 }
 
@@ -146,24 +142,42 @@ func (x *PortIndex) save() {
 	if len(x.lines) == 0 {
 		return
 	}
-	_ = x.Dir.ReplaceLater(indexFile, 0o600, x.UID, x.GID, []byte(strings.Join(x.lines, "")))
+	_ = x.Dir.ReplaceLater(indexFile, 0o600, x.UID, x.GID, []byte(strings.Join(x.lines, "\n")+"\n"))
 	x.lines = nil
 }
 
-// takeAll gives each of names except not the port that its file says, unless that is 0 or
-// another profile has it.
-func (p *Ports) takeAll(names []string, marks map[string]mark, not string, files *PortIndex) {
-	p.read = append(p.read, files)
-	for i, port := range files.ports(names, marks, time.Now()) {
-		if port != 0 && names[i] != not {
-			p.take(port, names[i])
+// takeAll gives each of names except not the port that was found, unless that is 0 or another
+// profile has it.
+func (p *Ports) takeAll(names []string, found []entry, not string) {
+	for i, e := range found {
+		if e.port != 0 && names[i] != not {
+			p.take(e.port, names[i])
 		}
 	}
 }
 
+// takeSlots gives the profiles slots, except not, the ports that files say. records are what is
+// on record.
+func (p *Ports) takeSlots(slots []string, files PortFiles, records map[string]entry, not string) {
+	index := files.Index()
+	p.read = append(p.read, index)
+	p.takeAll(slots, index.entries(slots, records, time.Now()), not)
+}
+
+// recorded returns what is on record for names, in their order and by name.
+func (x *PortIndex) recorded(names []string) (found []entry, byName map[string]entry) {
+	found = x.entries(names, nil, time.Now())
+	byName = make(map[string]entry, len(names))
+	for i, name := range names {
+		byName[name] = found[i]
+	}
+	return found, byName
+}
+
 // TakeSlots gives the profiles slots the ports that files, their slots, say.
-func (h *Home) TakeSlots(p *Ports, slots []string, files *PortIndex) {
-	p.takeAll(slots, h.marks(slots), "", files)
+func (h *Home) TakeSlots(p *Ports, slots []string, files PortFiles) {
+	_, records := h.records().Index().recorded(slots)
+	p.takeSlots(slots, files, records, "")
 }
 
 // Remember saves what had to be read, for later runs. Only the holder of the lock on the

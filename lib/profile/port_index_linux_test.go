@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +33,7 @@ func newIndexedHome(t *testing.T) *indexedHome {
 		t.Skip("the file system of TMPDIR is one that has no index of ports")
 	}
 	x := &indexedHome{T: t, home: h, dir: dir, now: time.Now().Add(settled + time.Minute)}
-	for i := range 2 * fewMissed {
+	for i := range 25 { // more than fewMissed, and no power of two
 		x.names = append(x.names, fmt.Sprintf("p%02d", i))
 		must.Do(t, os.MkdirAll(filepath.Dir(x.record(x.names[i])), 0o755))
 		x.write(x.names[i], 9200+i)
@@ -49,30 +51,18 @@ func (x *indexedHome) write(name string, port int) {
 }
 
 // ports reads the index of records, returns what it says, and saves it.
-func (x *indexedHome) ports() map[string]int {
-	marks, recorded, none := x.home.marks(x.names), []string{}, map[string]int{}
-	for _, name := range x.names {
-		if unrecorded(marks, name) {
-			none[name] = 0
-		} else {
-			recorded = append(recorded, name)
-		}
-	}
-	said := x.said(x.home.records(), recorded)
-	maps.Copy(said, none)
-	return said
-}
+func (x *indexedHome) ports() map[string]int { return x.said(x.home.records(), nil) }
 
-// said is what files, or their index, say of names.
-func (x *indexedHome) said(files PortFiles, names []string) map[string]int {
+// said is what files, or their index, say.
+func (x *indexedHome) said(files PortFiles, records map[string]entry) map[string]int {
 	x.reads = map[string]bool{}
 	read := make(chan string, 2*len(x.names))
 	port := files.Port
 	files.Port = func(name string) int { read <- name; return port(name) }
 	index := files.Index()
 	said := map[string]int{}
-	for i, port := range index.ports(names, x.home.marks(names), x.now) {
-		said[names[i]] = port
+	for i, e := range index.entries(x.names, records, x.now) {
+		said[x.names[i]] = e.port
 	}
 	index.save()
 	for close(read); ; {
@@ -84,33 +74,54 @@ func (x *indexedHome) said(files PortFiles, names []string) map[string]int {
 	}
 }
 
-// TestPortIndexOfSlots: a slot is read again when its profile's record has changed, and each
-// time if there is none.
+// TestPortIndexOfSlots: a slot with the port on record is read again when the record has
+// changed, any other slot when it has changed itself.
 func TestPortIndexOfSlots(t *testing.T) {
 	x := newIndexedHome(t)
-	scan, err := dir.Open(t.TempDir())
+	at := t.TempDir()
+	scan, err := dir.Open(at)
 	must.Do(t, err)
 	defer scan.Close()
 	slots := map[string]int{}
+	write := func(name string, port int) {
+		slots[name] = port
+		must.Do(t, os.WriteFile(filepath.Join(at, name), []byte(strconv.Itoa(port)), 0o600))
+	}
 	for i, name := range x.names {
-		slots[name] = 9300 + i
+		write(name, 9200+i)
 	}
-	files := PortFiles{Dir: scan, UID: -1, GID: -1, Port: func(name string) int { return slots[name] }}
-	if x.said(files, x.names); len(x.reads) != len(x.names) {
-		t.Fatalf("at first %d of %d slots were read", len(x.reads), len(x.names))
-	}
-	slots["p01"], slots["p02"], slots["p03"] = 9701, 9702, 9703
-	x.write("p01", 9701)
-	must.Do(t, os.Remove(x.record("p02")))
-	must.Do(t, os.RemoveAll(filepath.Dir(x.record("p03"))))
-	for range 2 {
-		if got := x.said(files, x.names); !maps.Equal(got, slots) {
-			t.Errorf("ports\n%v, want\n%v", got, slots)
+	other, gone, none := x.names[1], x.names[2], x.names[3]
+	write(other, 9700)
+	must.Do(t, os.Remove(x.record(gone)))
+	must.Do(t, os.RemoveAll(filepath.Dir(x.record(none))))
+	files := PortFiles{Dir: scan, UID: -1, GID: -1, File: func(name string) string { return name }, Port: func(name string) int {
+		text, _ := os.ReadFile(filepath.Join(at, name))
+		port, _ := strconv.Atoi(string(text))
+		return port
+	}}
+	said := func(what string, reads ...string) {
+		t.Helper()
+		_, records := x.home.records().Index().recorded(x.names)
+		if got := x.said(files, records); !maps.Equal(got, slots) {
+			t.Errorf("%s: ports\n%v, want\n%v", what, got, slots)
 		}
-		if want := map[string]bool{"p01": true, "p02": true, "p03": true}; !maps.Equal(x.reads, want) {
-			t.Errorf("read %v, want %v", x.reads, want)
+		if got := slices.Sorted(maps.Keys(x.reads)); !slices.Equal(got, reads) {
+			t.Errorf("%s: read %v, want %v", what, got, reads)
 		}
 	}
+	said("at first", x.names...)
+	said("nothing changed", other) // may get the port on record at any time
+	write(other, 9201)
+	said("as its record", other)
+	x.write(x.names[4], 9704)
+	write(x.names[4], 9704)
+	write(gone, 9702)
+	write(none, 9703)
+	said("all changed", other, gone, none, x.names[4])
+	slots[x.names[5]] = 0
+	must.Do(t, os.Remove(filepath.Join(at, x.names[5])))
+	must.Do(t, os.Remove(x.record(x.names[5])))
+	said("unregistered", other, gone, none, x.names[4])
 }
 
 // TestPortIndex: an index says what the records say, whatever happens to them and to it.

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -219,33 +220,34 @@ func (h *Home) Forget(name string) error {
 	return d.Unlink(settingsFile)
 }
 
-// Ports returns the ports of all profiles but name: first those that the files of slots name,
-// on which gateways may be running, then those on record. list lists the slots, while Ports
-// lists the profiles.
-func (h *Home) Ports(name string, list func() (slots []string, files *PortIndex, err error)) (*Ports, error) {
+// Ports returns the ports of all profiles but name: first those that files, the slots that list
+// lists, name, on which gateways may be running, then those on record.
+func (h *Home) Ports(name string, list func() ([]string, error), files PortFiles) (*Ports, error) {
 	var slots, names []string
-	var files *PortIndex
 	var errs [2]error
 	par.Do(len(errs), func(i int) {
 		if i == 0 {
-			slots, files, errs[0] = list()
+			slots, errs[i] = list()
 		} else {
-			names, errs[1] = h.names()
+			names, errs[i] = h.names()
 		}
 	})
-	if err := errors.Join(errs[:]...); err != nil {
+	if err := cmp.Or(errs[0], errs[1]); err != nil {
 		return nil, err
 	}
 	names = append(names, Default)
-	taken, marks := NewPorts(), h.marks(names)
-	taken.takeAll(slots, marks, name, files)
-	names = slices.DeleteFunc(names, func(n string) bool { return unrecorded(marks, n) })
-	taken.takeAll(names, marks, name, h.records().Index())
+	taken, index := NewPorts(), h.records().Index()
+	found, records := index.recorded(names)
+	taken.read = append(taken.read, index)
+	taken.takeSlots(slots, files, records, name)
+	taken.takeAll(names, found, name)
 	return taken, nil
 }
 
 // records are the files that record the ports of profiles.
-func (h *Home) records() PortFiles { return PortFiles{h.dir, h.UID, h.GID, h.recordedPort} }
+func (h *Home) records() PortFiles {
+	return PortFiles{h.dir, h.UID, h.GID, func(name string) string { return h.path(name, settingsFile) }, h.recordedPort}
+}
 
 // recordedPort returns the port that is recorded for profile name, 0 for none. An unusable
 // record claims no port: it must not keep other profiles from being registered.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/profile"
@@ -83,27 +82,15 @@ func Profiles(scan *dir.Dir) ([]string, error) {
 // Named lists the profiles for which anything in scan has the name of a slot, by name. It is
 // for callers that examine each of them anyway.
 func Named(scan *dir.Dir) ([]string, error) {
-	slots, _, err := list(scan)
-	return slots, err
-}
-
-// list is Named, and also lists the profiles for which anything has the name of a hold.
-func list(scan *dir.Dir) (slots, holds []string, err error) {
 	all, err := scan.Names()
-	slots = all[:0]
+	names := all[:0]
 	for _, n := range all {
-		slot, hold := strings.CutPrefix(n, ".")
-		name, ok := profile.FromSlot(slot)
-		switch {
-		case !ok:
-		case hold:
-			holds = append(holds, name)
-		default:
-			slots = append(slots, name)
+		if name, ok := profile.FromSlot(n); ok {
+			names = append(names, name)
 		}
 	}
-	slices.Sort(slots)
-	return slots, holds, err
+	slices.Sort(names)
+	return names, err
 }
 
 // Port returns the port that the slot of profile name was made with, or 0 if none is found.
@@ -118,13 +105,12 @@ func (s *ScanDir) Port(name string) int {
 // runFile returns the path of a slot's run script in the scan directory.
 func runFile(name string) string { return profile.Slot(name) + "/" + script.RunFile }
 
-// List lists what Named does in s, and the profiles for which anything has the name of a hold,
-// for Sweep.
-func (s *ScanDir) List() (slots, holds []string, err error) { return list(s.dir) }
+// Named is Named of s.
+func (s *ScanDir) Named() ([]string, error) { return Named(s.dir) }
 
-// Ports returns the index of the ports of slots.
-func (s *ScanDir) Ports() *profile.PortIndex {
-	return profile.PortFiles{Dir: s.dir, UID: -1, GID: -1, Port: s.Port}.Index()
+// Ports returns where the ports of slots are.
+func (s *ScanDir) Ports() profile.PortFiles {
+	return profile.PortFiles{Dir: s.dir, UID: -1, GID: -1, File: runFile, Port: s.Port}
 }
 
 // Exposed reports whether we are root and others may make slots in s. s6-svscan has root run

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"hermes-s6/lib/dir"
 	"hermes-s6/lib/proc"
+	"hermes-s6/lib/profile"
 	"hermes-s6/lib/s6"
 )
 
@@ -21,13 +23,22 @@ import (
 // sweepGrace is the time that a gateway gets in Sweep if a killed run was retiring it.
 const sweepGrace = 200 * time.Millisecond
 
-// Sweep cleans up after killed runs that held one of held (List), and has s6-svscan take up a
-// slot that such a run had published without telling s6-svscan. It skips profiles that a
-// process is working on, and whatever takes longer than a moment, because its caller was asked
-// for something else. It returns what it could not clean.
-func (s *ScanDir) Sweep(held []string) (failed []error) {
+// Sweep cleans up after killed runs, for any profile, and has s6-svscan take up a slot that a
+// killed run had published without telling s6-svscan. It skips profiles that a process is
+// working on, and whatever takes longer than a moment, because its caller was asked for
+// something else. It returns what it could not clean.
+func (s *ScanDir) Sweep() (failed []error) {
+	all, err := s.dir.Names()
+	if err != nil {
+		return []error{err}
+	}
 	var swept []string
-	for _, name := range held {
+	for _, n := range all {
+		held, hidden := strings.CutPrefix(n, ".")
+		name, ok := profile.FromSlot(held)
+		if !hidden || !ok {
+			continue
+		}
 		h, err := s.take(name, (*dir.Dir).TryLock)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			continue

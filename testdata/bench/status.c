@@ -69,12 +69,13 @@ int main (int argc, char **argv)
   DIR *scan = argc > 1 ? opendir(argv[1]) : 0 ;
   int home = argc > 2 ? open(argv[2], O_RDONLY | O_DIRECTORY) : -1 ;
   int processes = argc > 3 ? atoi(argv[3]) : 1 ;
-  int n = 0, i = 0 ;
+  int n = 0, i = 0, child = 1 ;
   struct dirent *e ;
-  if (!scan || (argc > 2 && home < 0)) { perror("status: fatal") ; return 111 ; }
+  if (!scan || (argc > 2 && home < 0) || processes < 1) { perror("status: fatal") ; return 111 ; }
   while ((e = readdir(scan)) && n < MAX)
     if (!strncmp(e->d_name, "gateway-", 8)) gateways[n++] = strdup(e->d_name) ;
-  while (i < processes - 1 && fork()) i++ ;
+  while (i < processes - 1 && (child = fork()) > 0) i++ ;
+  if (child < 0) { perror("status: fatal: fork") ; return 111 ; }
   for (; i < n ; i += processes) ask(dirfd(scan), home, gateways[i]) ;
   fflush(stdout) ;
   while (wait(0) > 0) ;
