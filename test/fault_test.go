@@ -57,8 +57,8 @@ var exceptions = func() map[string]exception {
 	all := map[string]exception{
 		"close": {[]string{kill}, 0, "killed only: a close that fails closes all the same (close(2)), and strace's does not"},
 	}
-	for _, call := range []string{"getuid", "geteuid"} {
-		all[call] = exception{[]string{kill}, 0, "killed only: never fails (geteuid(2))"}
+	for _, call := range []string{"getuid", "geteuid", "setfsuid", "setfsgid"} {
+		all[call] = exception{[]string{kill}, 0, "killed only: never fails (geteuid(2), setfsuid(2))"}
 	}
 	for _, call := range []string{"exit", "exit_group", "rt_sigreturn"} {
 		all[call] = exception{why: "not tried: does not return"}
