@@ -1,10 +1,9 @@
 package profile
 
 import (
-	"cmp"
 	"fmt"
+	"path"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -67,12 +66,11 @@ func (h *Home) Close() {
 	}
 }
 
-// path returns the path of file of profile name in h, or of the profile's directory if file is
-// "". Package dir follows no link on the way, because the account could replace every component
-// with one.
+// path returns the path of file of profile name in h. Package dir follows no link on the way,
+// because the account could replace every component with one.
 func (h *Home) path(name, file string) string {
 	if name == Default {
-		return cmp.Or(file, ".")
+		return file
 	}
-	return strings.TrimSuffix(profilesDir+"/"+name+"/"+file, "/")
+	return path.Join(profilesDir, name, file)
 }

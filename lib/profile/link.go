@@ -14,7 +14,7 @@ import (
 // open opens the directory of profile name. It returns fs.ErrNotExist if there is none, also
 // if something other than a directory has its name, and errLink if that is a link.
 func (h *Home) open(name string) (*dir.Dir, error) {
-	path := h.path(name, "")
+	path := h.path(name, ".")
 	d, err := h.dir.Dir(path)
 	return d, notLink(h.dir, path, err)
 }

@@ -89,48 +89,49 @@ func (x *PortIndex) known(name string) (e entry, ok bool) {
 // entries returns what the files of names say. If they are slots, records has what is on
 // record. If many had to be read, the index then holds all that are old enough, for save; else
 // it holds nothing, since a process may keep it for long.
-func (x *PortIndex) entries(names []string, records map[string]entry, now time.Time) []entry {
+func (x *PortIndex) entries(names []string, records map[string]entry, now time.Time) map[string]entry {
 	found := make([]entry, len(names))
 	read := make([]bool, len(names))
 	par.Do(len(names), func(i int) { found[i], read[i] = x.look(names[i], records[names[i]]) })
 	old := func(e entry) bool { return e.ino != 0 && e.ctime <= now.Add(-settled).UnixNano() }
 	missed := 0
+	entries := make(map[string]entry, len(names))
 	for i, e := range found {
+		entries[names[i]] = e
 		if read[i] && old(e) {
 			missed++
 		}
 	}
 	x.lines = nil
 	if missed > fewMissed {
-		for i, e := range found {
+		for name, e := range entries {
 			if old(e) {
-				x.lines = append(x.lines, fmt.Sprintf("%s %d %d %d", names[i], e.port, e.ino, e.ctime))
+				x.lines = append(x.lines, fmt.Sprintf("%s %d %d %d", name, e.port, e.ino, e.ctime))
 			}
 		}
 		slices.Sort(x.lines) // in the order of the names: each byte of a name is above a space
 	}
-	return found
+	return entries
 }
 
 // look returns what name's file says: from the index if its entry is valid, else from the file.
 // The identity is older than what is read, so the entry becomes invalid if the file changes in
 // between.
 func (x *PortIndex) look(name string, record entry) (e entry, read bool) {
-	e = entry{ino: record.ino, ctime: record.ctime}
-	if record.port == 0 {
-		e = entry{}
-	}
-	if e.ino == 0 && x.local {
+	recorded := record.ino != 0 && record.port != 0
+	if recorded {
+		e.ino, e.ctime = record.ino, record.ctime
+	} else if x.local {
 		m, err := markOf(x.Dir, x.File(name))
 		if err == nil && m == (mark{}) {
 			return e, false
 		}
-		e, record.port = entry{ino: m.ino, ctime: m.ctime.Nano()}, 0
+		e.ino, e.ctime = m.ino, m.ctime.Nano()
 	}
 	if known, ok := x.known(name); ok && e.ino != 0 && known.ino == e.ino && known.ctime == e.ctime {
 		return known, false
 	}
-	if e.port = x.Port(name); record.port != 0 && record.port != e.port {
+	if e.port = x.Port(name); recorded && e.port != record.port {
 		e.ino = 0 // it may get the port on record without a change of the record
 	}
 	return e, true
@@ -146,12 +147,12 @@ func (x *PortIndex) save() {
 	x.lines = nil
 }
 
-// takeAll gives each of names except not the port that was found, unless that is 0 or another
-// profile has it.
-func (p *Ports) takeAll(names []string, found []entry, not string) {
-	for i, e := range found {
-		if e.port != 0 && names[i] != not {
-			p.take(e.port, names[i])
+// takeAll gives each of names except not the port that its entry has, unless that is 0 or
+// another profile has it.
+func (p *Ports) takeAll(names []string, entries map[string]entry, not string) {
+	for _, name := range names {
+		if port := entries[name].port; port != 0 && name != not {
+			p.take(port, name)
 		}
 	}
 }
@@ -164,20 +165,9 @@ func (p *Ports) takeSlots(slots []string, files PortFiles, records map[string]en
 	p.takeAll(slots, index.entries(slots, records, time.Now()), not)
 }
 
-// recorded returns what is on record for names, in their order and by name.
-func (x *PortIndex) recorded(names []string) (found []entry, byName map[string]entry) {
-	found = x.entries(names, nil, time.Now())
-	byName = make(map[string]entry, len(names))
-	for i, name := range names {
-		byName[name] = found[i]
-	}
-	return found, byName
-}
-
 // TakeSlots gives the profiles slots the ports that files, their slots, say.
 func (h *Home) TakeSlots(p *Ports, slots []string, files PortFiles) {
-	_, records := h.records().Index().recorded(slots)
-	p.takeSlots(slots, files, records, "")
+	p.takeSlots(slots, files, h.records().Index().entries(slots, nil, time.Now()), "")
 }
 
 // Remember saves what had to be read, for later runs. Only the holder of the lock on the

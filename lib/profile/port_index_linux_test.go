@@ -61,8 +61,8 @@ func (x *indexedHome) said(files PortFiles, records map[string]entry) map[string
 	files.Port = func(name string) int { read <- name; return port(name) }
 	index := files.Index()
 	said := map[string]int{}
-	for i, e := range index.entries(x.names, records, x.now) {
-		said[x.names[i]] = e.port
+	for name, e := range index.entries(x.names, records, x.now) {
+		said[name] = e.port
 	}
 	index.save()
 	for close(read); ; {
@@ -101,7 +101,7 @@ func TestPortIndexOfSlots(t *testing.T) {
 	}}
 	said := func(what string, reads ...string) {
 		t.Helper()
-		_, records := x.home.records().Index().recorded(x.names)
+		records := x.home.records().Index().entries(x.names, nil, x.now)
 		if got := x.said(files, records); !maps.Equal(got, slots) {
 			t.Errorf("%s: ports\n%v, want\n%v", what, got, slots)
 		}

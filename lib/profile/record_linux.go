@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -237,10 +238,10 @@ func (h *Home) Ports(name string, list func() ([]string, error), files PortFiles
 	}
 	names = append(names, Default)
 	taken, index := NewPorts(), h.records().Index()
-	found, records := index.recorded(names)
+	records := index.entries(names, nil, time.Now())
 	taken.read = append(taken.read, index)
 	taken.takeSlots(slots, files, records, name)
-	taken.takeAll(names, found, name)
+	taken.takeAll(names, records, name)
 	return taken, nil
 }
 

@@ -14,9 +14,9 @@ import (
 // Most waits end within milliseconds. To close an inotify descriptor takes up to 16 of them,
 // because the kernel first waits until no processor uses its watches any more
 // (fsnotify_destroy_group), and an exit does the same. So Wait looks a few times, less and less
-// often, before it watches: for 21 ms.
+// often, before it watches: for 24 ms.
 const (
-	firstLooks = 11
+	firstLooks = 8
 	firstPause = time.Millisecond / 2
 	pollEvery  = 10 * time.Millisecond // if there are no events
 )
@@ -65,7 +65,7 @@ func (s Service) wait(deadline time.Time, over func() (bool, error), dirs ...str
 			w.Close()
 			w = nil
 		}
-		pause = min(pause+pause/4, pollEvery)
+		pause = min(pause+pause/2, pollEvery)
 	}
 }
 

@@ -13,18 +13,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int open_at (int at, char const *gateway, char const *file)
+static char const *below (char const *gateway, char const *file)
 {
-  char path[512] ;
+  static char path[512] ;
   snprintf(path, sizeof path, "%s%s", gateway, file) ;
-  return openat(at, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) ;
+  return path ;
 }
 
-static int there (int at, char const *gateway, char const *file)
+static int open_at (int at, char const *gateway, char const *file)
 {
-  char path[512] ;
-  snprintf(path, sizeof path, "%s%s", gateway, file) ;
-  return !faccessat(at, path, F_OK, 0) ;
+  return openat(at, below(gateway, file), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) ;
 }
 
 static int locked (int at, char const *gateway, char const *file, short against)
@@ -53,7 +51,7 @@ static void ask (int at, int home, char const *gateway)
   int up = locked(at, gateway, "/supervise/lock", F_RDLCK) && readable(at, gateway, "/supervise/status") ;
   if (home >= 0)
   {
-    there(at, gateway, "/down") ;
+    faccessat(at, below(gateway, "/down"), F_OK, 0) ;
     readable(at, gateway, "/supervise/death_tally") ;
     readable(home, gateway + 8, "/gateway_state.json") ;
     locked(home, gateway + 8, "/.gateway-fence", F_WRLCK) ;
